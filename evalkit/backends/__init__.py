@@ -1,0 +1,1 @@
+"""Ways of asking a checkpoint; each module declares `BACKENDS`."""

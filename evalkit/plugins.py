@@ -1,0 +1,113 @@
+"""Names to objects: what `tasks/`, `trainers/`, `reports/`, `backends/` and others declare.
+
+A plugin is a value in a module-level tuple, `TASKS`, `TRAINERS`, `RENDERERS` or `BACKENDS`.  The
+modules looked into are those of the built-in package, then those that other distributions name
+by an entry point of the group `evalkit.tasks` (`.trainers`, `.reports`, `.backends`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from evalkit.errors import ConfigError, EvalkitError, UnknownName
+from evalkit.types import Backend, Task, Trainer
+
+
+class Plugin(Protocol):
+    """Anything that goes by a name."""
+
+    @property
+    def name(self) -> str:
+        """The name it goes by in a user's file."""
+        ...
+
+
+CONSTANTS = {
+    "tasks": "TASKS",
+    "trainers": "TRAINERS",
+    "reports": "RENDERERS",
+    "backends": "BACKENDS",
+}
+
+
+def modules(kind: str) -> Iterator[ModuleType]:
+    """The modules that may declare plugins of a kind: built in first, then entry points."""
+    try:
+        package = importlib.import_module(f"evalkit.{kind}")
+    except ModuleNotFoundError as error:
+        if error.name != f"evalkit.{kind}":
+            raise
+        raise EvalkitError(
+            "evalkit is not installed, only checked out: run `make setup` or `pip install -e .`"
+        ) from None
+    for info in pkgutil.iter_modules(package.__path__):
+        if not info.name.startswith("_"):
+            yield importlib.import_module(f"{package.__name__}.{info.name}")
+    for point in sorted(entry_points(group=f"evalkit.{kind}"), key=lambda point: point.value):
+        yield cast(ModuleType, point.load())
+
+
+@cache
+def all_plugins(kind: str) -> dict[str, Any]:
+    """Every plugin of a kind by name, in the order of names."""
+    found: dict[str, Any] = {}
+    for module in modules(kind):
+        for plugin in cast("tuple[Plugin, ...]", getattr(module, CONSTANTS[kind], ())):
+            if plugin.name in found:
+                raise ConfigError(f"two {kind} go by the name {plugin.name!r}: rename one")
+            found[plugin.name] = plugin
+    return dict(sorted(found.items()))
+
+
+def find(kind: str, name: str) -> Any:
+    """The plugin of that name; raises UnknownName with the nearest ones."""
+    plugins = all_plugins(kind)
+    if name not in plugins:
+        raise UnknownName(kind.removesuffix("s"), name, plugins)
+    return plugins[name]
+
+
+def task(name: str, preset: str = "") -> Task:
+    """A task by name, under one of its presets."""
+    found = cast(Task, find("tasks", name))
+    if not preset:
+        return found
+    if preset not in found.presets:
+        raise UnknownName(f"preset of {name}", preset, found.presets)
+    return replace(found, preset=preset, **found.presets[preset])
+
+
+def backend(name: str) -> Backend:
+    """A backend by name."""
+    return cast(Backend, find("backends", name))
+
+
+def trainer(method: str) -> Trainer:
+    """The trainer that knows a method."""
+    by_method = {m: t for t in all_plugins("trainers").values() for m in t.methods}
+    if method not in by_method:
+        raise UnknownName("training method", method, by_method)
+    return cast(Trainer, by_method[method])
+
+
+def source_files(plugin_module: str) -> list[str]:
+    """The files a plugin's behaviour is written in: its module and the siblings it draws on."""
+    package = plugin_module.rpartition(".")[0]
+    seen: set[str] = set()
+    queue = [plugin_module]
+    while queue:
+        name = queue.pop()
+        if name in seen or not name.startswith(package) or name not in sys.modules:
+            continue
+        seen.add(name)
+        for value in vars(sys.modules[name]).values():
+            queue.append(str(getattr(value, "__module__", "") or getattr(value, "__name__", "")))
+    return sorted(path for name in seen if (path := sys.modules[name].__file__) is not None)

@@ -1,0 +1,1 @@
+"""The arithmetic of verdicts: pure functions on arrays, specified in docs/statistics.md."""

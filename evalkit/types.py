@@ -1,0 +1,242 @@
+"""The nouns of evalkit: small frozen values that every stage passes to the next.
+
+A checkpoint sits a `Task`; each `Sample` of it becomes a `Request`, is answered by a `Response`
+and graded with a `Score`.  Nothing here does anything; nothing here imports more than the
+standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
+
+
+class Message(TypedDict):
+    """One turn of a conversation, in the OpenAI chat form."""
+
+    role: str
+    content: str
+    tool_calls: NotRequired[list[dict[str, Any]]]
+    tool_call_id: NotRequired[str]
+
+
+Prompt: TypeAlias = str | Sequence[Message]
+"""What a model is given: plain text, or a conversation."""
+
+Rows: TypeAlias = Callable[[str], Iterator[dict[str, Any]]]
+"""Reads one split of a benchmark's data: `rows("test")` yields upstream rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How an answer is drawn from a model."""
+
+    temperature: float = 0.0  # 0 is greedy
+    top_p: float = 1.0
+    max_tokens: int = 1024
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question of a task."""
+
+    id: str  # the benchmark's own id
+    prompt: Prompt | Callable[[], Prompt]  # a function, where rendering is costly (few-shot)
+    target: Any = None  # whatever the task's scorer compares with; JSON-serialisable
+    question: str = ""  # what is asked, without few-shot rows or instructions; "" means the prompt
+    choices: tuple[str, ...] = ()  # the options, where the answer is one of several
+    tools: tuple[Mapping[str, Any], ...] = ()  # functions on offer, in the OpenAI form
+    stratum: str = ""  # the fixed part of the benchmark it belongs to (a subject, a category)
+    cluster: str = ""  # samples that share a passage or a template are not independent
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def rendered(self) -> Prompt:
+        """The prompt itself, rendered now if it was given as a function."""
+        return self.prompt() if callable(self.prompt) else self.prompt
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a function by a model; arguments as the model wrote them."""
+
+    name: str
+    arguments: str  # JSON text, unparsed: it is model output
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model answered to one request, or why there is no answer."""
+
+    text: str = ""
+    reasoning: str = ""  # what a server returned apart from the answer
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: str = "stop"  # stop | length | tool_calls | content_filter | error
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    loglikelihoods: tuple[float, ...] = ()  # one per choice, where the task asked for them
+    error: str = ""  # an infrastructure failure; such a sample is asked again by the next run
+
+
+@dataclass(frozen=True, slots=True)
+class LogLikelihood:
+    """How likely a continuation is after its context."""
+
+    total: float  # natural log, summed over the continuation's tokens
+    tokens: int
+    greedy: bool  # whether greedy decoding would have written it
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The grade of one response."""
+
+    value: float  # on the task's own scale, see `Task.bounds`
+    answer: str | None = None  # what was read out of the response; None is unparsed
+    details: Mapping[str, Any] = field(default_factory=dict)  # JSON-serialisable, for people
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a benchmark's rows come from: the hub at a pinned revision, or local files."""
+
+    hub: str  # dataset id on the hub
+    revision: str  # commit there
+    folder: str  # name of its folder under EVALKIT_DATA
+    splits: Mapping[str, str]  # split -> stem of the upstream file
+    counts: Mapping[str, int]  # split -> rows expected
+    fields: tuple[str, ...]  # upstream fields every row must have
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPair:
+    """Two answers to one question and which of them is the better: what a judge is audited on."""
+
+    sample: Sample
+    first: str
+    second: str
+    winner: Literal["first", "second"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rubric:
+    """A pairwise question put to a judge, in both orders, against the sample's target."""
+
+    version: int
+    ask: Callable[[Sample, str, str], Prompt]  # (sample, answer shown first, answer shown second)
+    read: Callable[[Response], Literal["first", "second", "tie"] | None]  # None: unreadable
+    sampling: Sampling = Sampling()
+    audit: Callable[[], Iterable[LabelledPair]] | None = None  # held-out labelled pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A benchmark: its questions, how they are asked, and how answers are graded.
+
+    Exactly one of `score` and `rubric` is given.  A preset is a named set of other values for
+    these fields (`{"two-stage": {"score": ...}}`), so that a published number can be matched.
+    """
+
+    name: str
+    domain: str
+    version: int  # raised when the prompt or the scorer changes
+    samples: Callable[[Rows], Iterable[Sample]]
+    score: Callable[[Sample, Response], Score] | None = None
+    rubric: Rubric | None = None
+    sampling: Sampling = Sampling()
+    epochs: int = 1  # answers asked per sample
+    ask: Literal["generate", "loglikelihood"] = "generate"
+    solution: Callable[[Sample], str] | None = None  # an answer that earns full marks
+    train: Callable[[Rows], Iterable[Sample]] | None = None  # the training split
+    source: Source | None = None  # None: the samples are generated by code
+    fewshot: int = 0
+    bounds: tuple[float, float] = (0.0, 1.0)
+    higher_is_better: bool = True
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    preset: str = ""  # the preset in force; "" is the default
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question on its way to a model, with who asks: recordings are looked up by it."""
+
+    prompt: Prompt  # "" for a backend that answers without reading (`Backend.reads_prompt`)
+    sampling: Sampling
+    task: Task
+    sample: Sample
+    epoch: int = 0
+    seed: int | None = None  # a function of the item and the epoch
+
+
+class Model(Protocol):
+    """A checkpoint that has been loaded, or a server that has one."""
+
+    concurrency: int  # requests worth having in flight at once
+
+    async def generate(self, request: Request) -> Response:
+        """Answers one request; an infrastructure failure comes back as `Response.error`."""
+        ...
+
+    async def loglikelihood(
+        self, context: Prompt, continuations: Sequence[str]
+    ) -> list[LogLikelihood]:
+        """How likely each continuation is after the context."""
+        ...
+
+    async def close(self) -> None:
+        """Gives back whatever the model holds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One row of the matrix: weights, and how they are asked."""
+
+    name: str
+    model: str = ""  # a folder or hub id; "" where the backend needs none
+    backend: str = "transformers_local"
+    options: Mapping[str, Any] = field(default_factory=dict)  # the backend's own
+    format: Literal["chat", "completion", ""] = ""  # "": chat if it has a chat template
+    system_prompt: str = ""
+    identity: str = ""  # what the weights are; "" until it has been worked out
+    parent: str = ""  # the checkpoint it was trained from, by name
+    method: str = ""  # how it was trained
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A way of asking a checkpoint: the plugin that a backend module declares."""
+
+    name: str
+    open: Callable[[Checkpoint], Model]  # loads or connects; raises ModelError
+    identify: Callable[[Checkpoint], str]  # sha256 of what answers; "" if that cannot be told
+    environment: Callable[[Checkpoint], Mapping[str, str]]  # engine and version, dtype, device
+    options: Mapping[str, Any] = field(default_factory=dict)  # what it takes, with defaults
+    reads_prompt: bool = True  # False: answers by the sample's id, so nothing is rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a pipeline, ready to run: everything a trainer needs, as plain values."""
+
+    name: str
+    method: str
+    out: str  # folder of its own, absolute; checkpoints and the manifest go there
+    parent: str = ""  # folder of the checkpoint it starts from; "" starts from nothing
+    data: Mapping[str, float] = field(default_factory=dict)  # file or `task:<name>` -> weight
+    reward: str = ""  # `task:<name>` or `file.py:function`
+    args: Mapping[str, Any] = field(default_factory=dict)  # the trainer's own, verbatim
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """A way of making checkpoints: the plugin that a trainer module declares."""
+
+    name: str
+    methods: tuple[str, ...]
+    run: Callable[[Stage], None]  # trains; called in a child process of its own
+    check: Callable[[Stage], None]  # raises ConfigError before any time is spent
+    packages: tuple[str, ...] = ()  # distributions whose versions are part of a stage's key

@@ -1,0 +1,1 @@
+"""Renderers of a verdict; each module declares `RENDERERS`."""

@@ -1,0 +1,1 @@
+"""Ways of making checkpoints; each module declares `TRAINERS`."""
