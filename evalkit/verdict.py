@@ -95,6 +95,19 @@ class CheckpointNote(_Model):
     backend: str = ""
 
 
+class CheckpointScore(_Model):
+    """How one checkpoint did in one task, by itself."""
+
+    checkpoint: str
+    task: str
+    domain: str
+    n: int
+    epochs: int = 1
+    score: float | None = Field(None, description="mean over items, oriented to [0, 1]")
+    ci: Interval | None = Field(None, description="90 %; for display, never for comparing")
+    outcomes: dict[str, int] = {}
+
+
 class JudgeNote(_Model):
     """How far the judge of a task may be trusted."""
 
@@ -117,6 +130,7 @@ class Report(_Model):
     exit_code: int
     candidates: list[CandidateVerdict] = []
     checkpoints: list[CheckpointNote] = []
+    scores: list[CheckpointScore] = []
     judges: list[JudgeNote] = []
     notes: list[str] = Field([], description="what a reader must know: replayed answers, ...")
 
