@@ -78,9 +78,7 @@ def digest(source: Source, given: Path | None) -> str:
     whole = hashlib.sha256()
     for split in sorted({*source.splits, "test"}):
         for file in _files(source, path, split):
-            seen = file.stat()
-            identity = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
-            whole.update(f"{split} {_sha256(file, identity)}\n".encode())
+            whole.update(f"{split} {_file_digest(file)}\n".encode())
     return whole.hexdigest()
 
 
@@ -141,6 +139,15 @@ def _check_count(source: Source, split: str, number: int, file: Path, *, officia
         )
 
 
+def _file_digest(file: Path) -> str:
+    try:
+        seen = file.stat()
+        identity = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+        return _sha256(file, identity)
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror or error}") from None
+
+
 @lru_cache(maxsize=256)
 def _sha256(file: Path, _identity: tuple[int, ...]) -> str:
     with file.open("rb") as opened:
@@ -150,7 +157,7 @@ def _sha256(file: Path, _identity: tuple[int, ...]) -> str:
 def _snapshot(source: Source) -> Path:
     """The folder of the pinned revision in the hub's own cache, downloaded if need be."""
     instead = (
-        f"give local data: `data: {{<task>: path}}` in your file, or the folder {source.folder}"
+        f"give local data: `data: {{TASK: path}}` in your file, or the folder {source.folder}"
         f" under {VARIABLE}"
     )
     try:

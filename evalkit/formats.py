@@ -37,7 +37,7 @@ def read(path: Path) -> Iterator[Placed]:
         raise DataError(f"{path}: damaged gzip file: {error}") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
         raise DataError(f"{path}: {error}") from None
 
 
@@ -74,14 +74,15 @@ def _json(file: IO[bytes]) -> Iterator[Placed]:
 
 def _csv(file: IO[bytes]) -> Iterator[Placed]:
     csv.field_size_limit(CSV_FIELD_LIMIT)
-    reader = csv.DictReader(TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
-    try:
-        for row in reader:
-            if None in row:
-                raise csv.Error("more fields than the header has names")
-            yield f"line {reader.line_num}", row
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from None
+    with TextIOWrapper(file, "utf-8-sig", newline="") as text:
+        table = csv.DictReader(text, strict=True)
+        try:
+            for row in table:
+                if None in row:
+                    raise csv.Error("more fields than the header has names")
+                yield f"line {table.line_num}", row
+        except csv.Error as error:
+            raise ValueError(f"line {table.reader.line_num}: {error}") from None
 
 
 def _parquet(file: IO[bytes]) -> Iterator[Placed]:

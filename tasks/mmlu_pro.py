@@ -9,7 +9,7 @@ answer is unparsed and earns nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -25,6 +25,7 @@ INTRODUCTION = (
     " choice.\n\n\n\n"
 )
 THINK = "Answer: Let's think step by step."
+EXAMPLES_THINK = "A: Let's think step by step."  # how the worked answers begin in the data
 
 SOURCE = Source(
     hub="TIGER-Lab/MMLU-Pro",
@@ -65,9 +66,9 @@ def samples(rows: Rows) -> Iterator[Sample]:
         seen.add(identity)
         yield Sample(
             id=identity,
-            prompt=partial(_render, prefix, row["category"], row["question"], options),
+            prompt=partial(_render, prefix, row["category"], str(row["question"]), options),
             target=answer,
-            question=row["question"],
+            question=str(row["question"]),
             choices=options,
             stratum=row["category"],
         )
@@ -87,7 +88,7 @@ def worked_examples(subject: str, examples: list[dict[str, Any]]) -> str:
         )
     parts = [INTRODUCTION.format(subject=subject)]
     for row in examples[:SHOTS]:
-        worked = str(row.get("cot_content") or "").replace(THINK.replace("Answer", "A"), THINK)
+        worked = str(row.get("cot_content") or "").replace(EXAMPLES_THINK, THINK)
         parts.append(f"{ask(row['question'], options_of(row))}{worked}\n\n")
     return "".join(parts)
 
@@ -98,7 +99,9 @@ def ask(question: str, options: tuple[str, ...]) -> str:
     return f"Question:\n{question}\nOptions:\n{''.join(lines)}"
 
 
-def _render(prefix: Any, subject: str, question: str, options: tuple[str, ...]) -> str:
+def _render(
+    prefix: Callable[[str], str], subject: str, question: str, options: tuple[str, ...]
+) -> str:
     return f"{prefix(subject)}{ask(question, options)}{THINK}"
 
 
@@ -140,7 +143,7 @@ def score(sample: Sample, response: Response) -> Score:
 
 
 def score_two_stages(sample: Sample, response: Response) -> Score:
-    """The extraction of the first months of 2024: no stage three."""
+    """Upstream's extraction from 2024-05-23 to 2024-07-09, before it had a stage three."""
     return _score(sample, response, tuple(STAGES)[:2])
 
 
