@@ -14,7 +14,7 @@ from evalkit import paired
 from evalkit.comparability import comparability
 from evalkit.errors import StoreError
 from evalkit.store import Cell
-from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcomes
+from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcomes, Overall
 
 if TYPE_CHECKING:
     from evalkit.stats.decision import Decision
@@ -66,14 +66,19 @@ class Measured:
         return self.estimates.get(variant, self.estimates.get("plain"))
 
 
-def compare(
-    name: str,
-    against: str,
-    sides: Mapping[str, tuple[str, Side | None, Side | None]],
-    policy: Policy,
-) -> CandidateVerdict:
-    """The verdict of `name` against `against`; `sides` is task -> (domain, baseline, candidate)."""
-    measured = [measure(task, *side) for task, side in sides.items()]
+@dataclass(frozen=True)
+class Sides:
+    """The two cells of one task; None where there is no such cell, or no scores in it."""
+
+    task: str
+    domain: str
+    baseline: Side | None
+    candidate: Side | None
+
+
+def compare(name: str, against: str, sides: Sequence[Sides], policy: Policy) -> CandidateVerdict:
+    """The verdict of `name` against `against` over all their tasks."""
+    measured = [measure(side) for side in sides]
     plain = _Verdicts(measured, policy, "plain")
     bounds = [
         _Verdicts(measured, policy, variant)
@@ -86,7 +91,7 @@ def compare(
     return CandidateVerdict(
         name=name,
         against=against,
-        verdict=verdict,  # type: ignore[arg-type]
+        verdict=verdict,
         exit_code=exit_code,
         domains=domains,
         cells=cells,
@@ -204,7 +209,7 @@ class _Verdicts:
 
     def decide_domain(self, domain: str) -> Decision:
         """The verdict of a domain, given its cells'."""
-        from evalkit.stats.decision import decide_domain
+        from evalkit.stats.decision import Evidence, decide_domain
         from evalkit.stats.domains import pooled
 
         members = self.members[domain]
@@ -214,8 +219,10 @@ class _Verdicts:
             self.margin(domain, domain),
             self.p_domain_adjusted[domain],
             self.p_domain_improved[domain],
-            cells=[self.cell_decisions[i].verdict for i in members],
-            pooled_lower=pooled(valid).lower if valid else None,
+            Evidence(
+                tuple(self.cell_decisions[i].verdict for i in members),
+                pooled(valid).lower if valid else None,
+            ),
             alpha=ALPHA,
             fail_on_any_decline=self.policy.any_decline,
         )
@@ -286,42 +293,31 @@ class _Verdicts:
             return None
         margin = self.margin(cell.task, cell.domain) or 0.0
         cells = len(self.members[cell.domain])
-        return float(mde_regressed(estimate.se, margin, cells, len(self.domains), ALPHA))
+        return mde_regressed(
+            estimate.se, margin, cells_in_domain=cells, n_domains=len(self.domains), alpha=ALPHA
+        )
 
 
 def _surviving(plain: Decision, bounds: Sequence[Decision]) -> Decision:
-    """The verdict, if it also holds with what is missing filled in against it."""
-    from evalkit.stats.decision import Decision
+    """The verdict, if it also stands with what is missing filled in against it."""
+    from evalkit.stats.decision import within_missing_bounds
 
-    if not bounds or plain.verdict in ("inconclusive", "invalid"):
-        return plain
-    worst, best = bounds
-    passing = ("improved", "no_regression")
-    holds = {
-        "improved": worst.verdict == "improved",
-        "no_regression": worst.verdict in passing,
-        "regressed": best.verdict == "regressed",
-    }[plain.verdict]
-    return plain if holds else Decision("inconclusive", ("missing",))
+    return within_missing_bounds(plain, *bounds) if bounds else plain
 
 
 def _overall(
     domains: Sequence[DomainVerdict], cells: Sequence[CellVerdict], policy: Policy
-) -> tuple[str, int]:
+) -> tuple[Overall, int]:
     from evalkit.stats.decision import overall
 
     units = [unit for unit in (*domains, *cells) if "advisory" not in unit.flags]
-    gating = [_as_gated(unit.verdict, unit.flags, policy) for unit in units if unit.gates]
-    detectors = [unit.verdict for unit in units if not unit.gates]
-    return overall(gating, detectors)
-
-
-def _as_gated(verdict: str, flags: Sequence[str], policy: Policy) -> str:
-    if verdict == "inconclusive" and "suspect" in flags and policy.suspect_fails:
-        return "regressed"
-    if verdict == "inconclusive" and policy.inconclusive_passes:
-        return "no_regression"
-    return verdict
+    suspects = [u for u in units if u.gates and {"suspect", "small_decline"} & {*u.flags}]
+    return overall(
+        [unit.verdict for unit in units if unit.gates],
+        [unit.verdict for unit in units if not unit.gates],
+        suspects_fail=policy.suspect_fails and any(u.verdict == "inconclusive" for u in suspects),
+        warn_on_inconclusive=policy.inconclusive_passes,
+    )
 
 
 def _p(estimate: Estimate | None, name: str) -> float:

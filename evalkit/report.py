@@ -21,9 +21,6 @@ from evalkit.verdict import (
     Report,
 )
 
-PRECEDENCE = (1, 4, 3, 0)
-"""Of several candidates the report's exit code is the first of these that one of them has."""
-
 
 @dataclass(frozen=True)
 class Found:
@@ -110,13 +107,12 @@ def assemble(
 def _worst(
     candidates: Sequence[CandidateVerdict], scores: Sequence[CheckpointScore]
 ) -> tuple[Overall, int]:
+    from evalkit.stats.decision import worst
+
     if not candidates:
         measured = any(score.score is not None for score in scores)
         return ("passed", 0) if measured else ("invalid", 4)
-    worst = min(candidates, key=lambda candidate: PRECEDENCE.index(candidate.exit_code))
-    if worst.exit_code == 0 and any(candidate.verdict == "passed" for candidate in candidates):
-        return "passed", 0
-    return worst.verdict, worst.exit_code
+    return worst([(candidate.verdict, candidate.exit_code) for candidate in candidates])
 
 
 def _found(seat: Seat) -> Found:
@@ -128,7 +124,8 @@ def _found(seat: Seat) -> Found:
 
 
 def _stored(store: Store) -> Iterable[Found]:
-    for cell in store.cells():
+    """Every scored cell; of several with one name and task, the one written last comes last."""
+    for cell in sorted(store.cells(), key=lambda cell: (cell.path / "cell.json").stat().st_mtime):
         meta = cell.meta()
         for preset in meta.get("exams", {}):
             if cell.scores_path(preset).exists():
@@ -186,6 +183,11 @@ def _notes(held: Held) -> list[str]:
         if note.advisory
     ]
     return notes
+
+
+def _stated(identity: str) -> str:
+    """An identity made up because none could be told says nothing to a reader."""
+    return "" if identity.startswith("unstated") else identity
 
 
 def _percent(share: float | None) -> str:

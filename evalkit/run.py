@@ -45,28 +45,38 @@ class Held:
     failures: list[str]  # checkpoints that could not be asked, in words
 
 
-def hold(matrix: Matrix, results: Path, notify: Notify) -> Held:
-    """Trains, asks and grades whatever is missing in `results`.
+def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> Held:
+    """Trains, asks and grades whatever is missing in `results`; without `ask`, only grades.
 
     A checkpoint that cannot be asked does not keep the others waiting: it is reported as a
     failure, and its cells are invalid.
     """
-    matrix = identified(trained(matrix, results, notify))
+    matrix = identified(trained(matrix, results, notify, make=ask))
     seats = seating(matrix, Store(results))
     failures: list[str] = []
-    for row in matrix.rows:
+    for row in matrix.rows if ask else ():
         try:
             _ask(row, [seat for seat in seats if seat.row is row], notify)
         except ModelError as error:
             failures.append(str(error))
             notify(Note(f"error: {error}"))
-    judges = _judge(matrix, seats, results, notify)
+    judges = _judge(matrix, seats, results, notify, ask=ask)
     _grade(matrix, seats)
     return Held(matrix, seats, judges, failures)
 
 
-def trained(matrix: Matrix, results: Path, notify: Notify, only: tuple[str, ...] = ()) -> Matrix:
-    """The matrix with every stage's checkpoint made; `only` some stages and what they build on."""
+def trained(
+    matrix: Matrix,
+    results: Path,
+    notify: Notify,
+    only: tuple[str, ...] = (),
+    *,
+    make: bool = True,
+) -> Matrix:
+    """The matrix with every stage's checkpoint made; `only` some stages and what they build on.
+
+    Without `make`, a stage that has not been trained is a TrainingError.
+    """
     made: dict[str, tuple[Path, str]] = {}
     for stage in _needed(matrix.stages, only):
         parent, parent_identity = "", ""
@@ -76,7 +86,8 @@ def trained(matrix: Matrix, results: Path, notify: Notify, only: tuple[str, ...]
             declared = _identify(matrix.row(stage.parent)).checkpoint
             parent, parent_identity = declared.model, declared.identity
         ready = replace(stage, parent=parent)
-        made[stage.name] = training.train(ready, parent_identity, results / "runs", notify)
+        train = training.train if make else training.found
+        made[stage.name] = train(ready, parent_identity, results / "runs", notify)
     rows = tuple(_with_weights(row, made) for row in matrix.rows)
     return replace(
         matrix, rows=rows, judge=_with_weights(matrix.judge, made) if matrix.judge else None
@@ -197,7 +208,9 @@ def _totals(seat: Seat) -> dict[str, int]:
     }
 
 
-def _judge(matrix: Matrix, seats: list[Seat], results: Path, notify: Notify) -> list[JudgeNote]:
+def _judge(
+    matrix: Matrix, seats: list[Seat], results: Path, notify: Notify, *, ask: bool
+) -> list[JudgeNote]:
     """Has every judged answer judged that has not been, and the judge itself audited."""
     judged = [exam for exam in matrix.exams if exam.task.rubric]
     if not judged or matrix.judge is None:
@@ -210,7 +223,7 @@ def _judge(matrix: Matrix, seats: list[Seat], results: Path, notify: Notify) -> 
     ]
     audits = [(exam, judge.of_audit(exam, who, results)) for exam in judged]
     due = [a for exam, a in audits if a and _kept_note(a, exam) is None]
-    if todo or due:
+    if ask and (todo or due):
         notify(Note(f"judging by {who.checkpoint.name}"))
         judge.judge_all(who, [*todo, *due])
     return [_note(who, exam, audit) for exam, audit in audits if audit]

@@ -36,7 +36,7 @@ from evalkit.lock import hold
 from evalkit.store import safe
 from evalkit.types import Stage, Trainer
 
-FINAL = "final"
+FINAL, DONE = "final", "done.json"
 ERROR_MARK = "evalkit: "
 
 
@@ -46,14 +46,32 @@ def train(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> tup
     Raises TrainingError naming the log where the stage does not end well.
     """
     trainer = plugins.trainer(stage.method)
-    folder = runs / f"{safe(stage.name)}-{key(stage, parent_identity, trainer)}"
-    done = folder / "done.json"
-    if not done.exists():
+    folder = _folder(stage, parent_identity, runs, trainer)
+    if not (folder / DONE).exists():
         notify(Note(f"training {stage.name} ({stage.method})"))
         _run_child(stage, folder, trainer)
         final = fingerprint(folder / FINAL)
-        write_beside(done, json.dumps({"identity": final}).encode())
-    return folder / FINAL, str(json.loads(done.read_text())["identity"])
+        write_beside(folder / DONE, json.dumps({"identity": final}).encode())
+    return _made(folder)
+
+
+def found(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> tuple[Path, str]:
+    """The stage's checkpoint and its identity; raises TrainingError if it was not trained yet."""
+    folder = _folder(stage, parent_identity, runs, plugins.trainer(stage.method))
+    if not (folder / DONE).exists():
+        raise TrainingError(
+            f"stage {stage.name} has not been trained as the config has it now: "
+            "run `evalkit run-matrix` first"
+        )
+    return _made(folder)
+
+
+def _folder(stage: Stage, parent_identity: str, runs: Path, trainer: Trainer) -> Path:
+    return runs / f"{safe(stage.name)}-{key(stage, parent_identity, trainer)}"
+
+
+def _made(folder: Path) -> tuple[Path, str]:
+    return folder / FINAL, str(json.loads((folder / DONE).read_text())["identity"])
 
 
 def key(stage: Stage, parent_identity: str, trainer: Trainer) -> str:
