@@ -23,6 +23,7 @@ from evalkit.errors import DataError
 from evalkit.types import Rows, Source
 
 VARIABLE = "EVALKIT_DATA"
+SHARD = re.compile(r"-\d{5}-of-\d{5}$")  # as the hub numbers them: test-00000-of-00001
 
 
 def locate(source: Source, given: Path | None) -> Path | None:
@@ -56,7 +57,7 @@ def open_rows(source: Source, given: Path | None) -> Rows:
         root = root_folder()
         files = _files(source, root, split)
         if not files:
-            raise DataError(f"{root}: no {split} split of {source.folder}{_wanted(source, split)}")
+            raise DataError(_absent(source, root, split))
         number = 0
         for file in files:
             for place, row in formats.read(file):
@@ -98,25 +99,36 @@ def parse_list(value: object) -> list[Any]:
 
 
 def _files(source: Source, path: Path, split: str) -> list[Path]:
-    """The files of a split: one of the upstream name, or the hub's shards, in order."""
+    """The files of a split: the one of upstream's name, or of the split's, or numbered shards."""
     if path.is_file():
         return [path] if split == "test" else []
     known = sorted(file for file in path.rglob("*") if formats.stem(file.name) and file.is_file())
-    exact = [file for file in known if formats.stem(file.name) == source.splits.get(split, split)]
-    shards = [file for file in known if _is_shard(formats.stem(file.name), split)]
-    if len(exact) > 1 or (not exact and len({file.parent for file in shards}) > 1):
-        names = ", ".join(str(file.relative_to(path)) for file in exact or shards)
-        raise DataError(f"{path}: which is the {split} split: {names}? give one of them as data")
-    return exact or shards
+    for name in _names(source, split):
+        found = [file for file in known if formats.stem(file.name) == name]
+        if len(found) > 1:
+            raise DataError(f"{path}: which is the {split} split: {_listed(found, path)}?")
+        if found:
+            return found
+    shards = [file for file in known if SHARD.sub("", formats.stem(file.name)) == split]
+    if shards and len(shards) != int(shards[0].name.partition("-of-")[2][:5]):
+        raise DataError(f"{path}: not one whole {split} split: {_listed(shards, path)}")
+    return shards
 
 
-def _is_shard(stem: str, split: str) -> bool:
-    return stem == split or re.fullmatch(rf"{re.escape(split)}-\d+-of-\d+", stem) is not None
+def _names(source: Source, split: str) -> list[str]:
+    return list(dict.fromkeys((source.splits.get(split, split), split)))
 
 
-def _wanted(source: Source, split: str) -> str:
-    names = [source.splits[split]] if split in source.splits else []
-    return f" (a file named {' or '.join([*names, split])}.jsonl, .json, .csv or .parquet)"
+def _listed(files: list[Path], folder: Path) -> str:
+    return ", ".join(str(file.relative_to(folder)) for file in files[:5])
+
+
+def _absent(source: Source, path: Path, split: str) -> str:
+    names = " or ".join(_names(source, split))
+    what = "is one file, the test split; give a folder with it and" if path.is_file() else "has no"
+    return (
+        f"{path}: {what} {names}.{{jsonl,json,csv,parquet}}, the {split} split of {source.folder}"
+    )
 
 
 def _checked(row: Any, fields: tuple[str, ...], where: str) -> dict[str, Any]:
@@ -179,5 +191,5 @@ def _snapshot(source: Source) -> Path:
             )
         )
     except (OSError, HfHubHTTPError, HFValidationError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{source.hub}: not to be had from the hub ({reason}); {instead}") from None
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{source.hub}: not read from the hub ({reason}); {instead}") from None
