@@ -42,3 +42,15 @@ def line(cells: list[Text], columns: list[Column], sizes: list[int]) -> Text:
         room = " " * (size - text.cell_len)
         laid.append(Text.assemble(room, text) if column.right else Text.assemble(text, room))
     return Text(GAP).join(laid)
+
+
+def packed(phrases: list[str], width: int) -> list[str]:
+    """The phrases with dots between them, broken into lines only between phrases."""
+    lines: list[str] = []
+    for phrase in phrases:
+        longer = f"{lines[-1]} · {phrase}" if lines else phrase
+        if lines and cell_len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(phrase)
+    return lines

@@ -31,12 +31,11 @@ def prose(text: object, limit: int = 500) -> Escaped:
 
 
 def code(text: str, limit: int = 80) -> Escaped:
-    """A name as a code span, in which nothing is read as Markdown, HTML or a mention.
+    """A name as code: a plain span where that can hold it, else escaped within `<code>`.
 
-    A table splits its cells before it looks for code, so a bar becomes the broken bar.
+    A table splits its cells before it looks for spans, so a bar may not stand in one.
     """
-    shown = clean(text, limit).replace("|", "\N{BROKEN BAR}") or " "
-    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
-    fence = "`" * (longest + 1)
-    pad = " " if longest else ""
-    return Escaped(f"{fence}{pad}{shown}{pad}{fence}")
+    shown = clean(text, limit)
+    if shown and not set(shown) & set("|<>&`"):
+        return Escaped(f"`{shown}`")
+    return Escaped(f"<code>{prose(shown, limit)}</code>")

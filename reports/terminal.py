@@ -16,7 +16,7 @@ from rich.text import Text
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
 from ._details import details
-from ._grid import Column, line, widths
+from ._grid import Column, line, packed, widths
 from ._judges import judge
 from ._needed import needed
 from ._rows import MARKS, Row, in_reading_order, is_shown, p_shown, rows, tally, word
@@ -42,7 +42,7 @@ COLUMNS = (
     Column("interval"),
     Column("n"),
     Column("p"),
-    Column("margin  "),
+    Column("margin"),
 )
 LEGEND = (
     "▲ improved  ▼ regressed  · no regression  ? inconclusive  ✕ invalid  "
@@ -115,17 +115,17 @@ def _tables(report: Report, width: int) -> list[list[RenderableType]]:
     sizes = widths(columns, [cells for grid in grids for cells in grid], width - INDENT)
     heads = [Text(column.heading, style="dim") for column in columns]
     laid = [[line(cells, columns, sizes) for cells in [heads, *grid]] for grid in grids]
-    return [_lines(*pair) for pair in zip(shown, laid, strict=True)]
+    return [_lines(*pair, width) for pair in zip(shown, laid, strict=True)]
 
 
-def _lines(shown: list[Row], laid: list[Text]) -> list[RenderableType]:
+def _lines(shown: list[Row], laid: list[Text], width: int) -> list[RenderableType]:
     if not shown:
         return []
     lines: list[RenderableType] = [Padding(laid[0], (0, 0, 0, INDENT))]
     for row, text in zip(shown, laid[1:], strict=True):
         lines.append(Padding(text, (0, 0, 0, INDENT)))
-        if said := details(row):
-            lines.append(Padding(Text(" · ".join(said), style="dim"), (0, 0, 0, 3 * INDENT)))
+        for said in packed(details(row), width - 2 * INDENT):
+            lines.append(Padding(Text(said, style="dim"), (0, 0, 0, 2 * INDENT)))
     return lines
 
 
@@ -140,7 +140,7 @@ def _cells(row: Row, alpha: float, columns: list[Column]) -> list[Text]:
         "delta": Text("~" if unclear else points(unit.delta), style=style),
         "interval": Text(interval(unit.ci)),
         "p": Text(p_value(p_shown(unit))),
-        "margin  ": Text(percent(unit.margin) + (" *" if unit.gates else "  ")),
+        "margin": Text(percent(unit.margin) + ("*" if unit.gates else " ")),
     }
     if cell is not None and cell.n:
         scores = f"{percent(cell.baseline_score)} → {percent(cell.candidate_score)}"

@@ -206,3 +206,37 @@ def sample_report() -> Report:
         ],
         notes=["mmlu-pro: the answers of base and sft are replayed from recordings"],
     )
+
+
+def hostile_report(text: str) -> Report:
+    """A small report in which every name, reason, flag, note and class is the same text."""
+    unit: dict[str, Any] = {"domain": text, "verdict": "regressed", "reason": text, "flags": [text]}
+    unit |= {"delta": -0.1, "ci": (-0.2, -0.05), "margin": 0.01, "gates": True}
+    inside = CellVerdict(
+        **unit | {"verdict": "inconclusive"},
+        task=text,
+        n=10,
+        baseline_score=0.5,
+        candidate_score=0.4,
+        comparable=False,
+        differences=[text],
+        outcomes=Outcomes(baseline={text: 1}, candidate={text: 2}),
+        lost_to={text: 1},
+    )
+    candidate = CandidateVerdict(
+        name=text,
+        against=text,
+        verdict="regressed",
+        exit_code=1,
+        domains=[DomainVerdict(**unit)],
+        cells=[inside],
+    )
+    return Report(
+        baseline="base",
+        verdict="regressed",
+        exit_code=1,
+        candidates=[candidate, candidate.model_copy(update={"against": "base"})],
+        checkpoints=[CheckpointNote(name=text, identity=text, parent=text, method=text)],
+        judges=[JudgeNote(task=text, judge=text, advisory=True)],
+        notes=[text],
+    )
