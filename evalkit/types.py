@@ -174,9 +174,14 @@ class Model(Protocol):
     """A checkpoint that has been loaded, or a server that has one."""
 
     concurrency: int  # requests worth having in flight at once
+    format: Literal["chat", "completion"]  # the checkpoint's own, or what its template asks for
 
     async def generate(self, request: Request) -> Response:
-        """Answers one request; an infrastructure failure comes back as `Response.error`."""
+        """Answers one request; an infrastructure failure comes back as `Response.error`.
+
+        A backend that answers without reading the prompt is asked here for log-likelihoods too,
+        and returns one for each of the sample's choices.
+        """
         ...
 
     async def loglikelihood(

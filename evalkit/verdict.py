@@ -117,6 +117,19 @@ class CheckpointNote(_Model):
     backend: str = Field(default="", description="how it was asked")
 
 
+class CheckpointScore(_Model):
+    """How one checkpoint did in one task, by itself."""
+
+    checkpoint: str = Field(description="as in the configuration")
+    task: str = Field(description="the benchmark, by name")
+    domain: str = Field(description="the skill that the task measures")
+    n: int = Field(description="items answered")
+    epochs: int = Field(default=1, description="answers asked per item")
+    score: float | None = Field(default=None, description="mean over items, oriented to [0, 1]")
+    ci: Interval | None = Field(default=None, description="90 %; for display, never for comparing")
+    outcomes: dict[str, int] = Field(default={}, description="outcome class -> count of samples")
+
+
 class JudgeNote(_Model):
     """How far the judge of a task may be trusted."""
 
@@ -150,6 +163,9 @@ class Report(_Model):
     )
     checkpoints: list[CheckpointNote] = Field(
         default=[], description="lineage of every checkpoint in the matrix"
+    )
+    scores: list[CheckpointScore] = Field(
+        default=[], description="how each checkpoint did by itself, in every task"
     )
     judges: list[JudgeNote] = Field(default=[], description="how far each judge may be trusted")
     notes: list[str] = Field(
