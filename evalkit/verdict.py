@@ -2,11 +2,13 @@
 
 These classes are the file's schema: `verdict.schema.json` is generated from them, every renderer
 reads them, and nothing else is ever rendered.  Scores, deltas, intervals and margins are
-fractions of the oriented scale: 0.01 is one point.
+fractions of the oriented scale: 0.01 is one point.  `python -m evalkit.verdict` prints the schema.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -19,54 +21,69 @@ Interval = tuple[float, float]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Unit(_Model):
     """What a cell and a domain have in common: an estimate and what may be said of it."""
 
-    domain: str
-    verdict: Outcome
-    reason: str = Field("", description="why it is invalid or inconclusive, in words")
-    delta: float | None = Field(None, description="candidate - against, oriented; null if invalid")
-    ci: Interval | None = Field(None, description="90 % two-sided: each limit a 5 % bound")
-    margin: float | None = Field(None, description="the loss tolerated; null: none was configured")
-    gates: bool = Field(False, description="whether it can hold a candidate up")
-    p_regressed: float | None = None
-    p_regressed_adjusted: float | None = Field(None, description="over the whole family")
-    p_improved: float | None = None
-    p_improved_adjusted: float | None = None
-    flags: list[str] = []
+    domain: str = Field(description="the skill that the task measures")
+    verdict: Outcome = Field(description="the first row of the decision table that holds")
+    reason: str = Field(default="", description="why it is invalid or inconclusive, in words")
+    delta: float | None = Field(
+        default=None, description="candidate - against, oriented; null if invalid"
+    )
+    ci: Interval | None = Field(default=None, description="90 % two-sided: each limit a 5 % bound")
+    margin: float | None = Field(
+        default=None, description="the loss tolerated; null: none was configured"
+    )
+    gates: bool = Field(default=False, description="whether it can hold a candidate up")
+    p_regressed: float | None = Field(default=None, description="one-sided, of this unit alone")
+    p_regressed_adjusted: float | None = Field(default=None, description="over the whole family")
+    p_improved: float | None = Field(default=None, description="one-sided, of this unit alone")
+    p_improved_adjusted: float | None = Field(default=None, description="over the whole family")
+    flags: list[str] = Field(default=[], description="beyond_margin, small_decline, suspect, ...")
 
 
 class Outcomes(_Model):
     """How the samples of both sides ended: outcome class -> count of samples."""
 
-    baseline: dict[str, int] = {}
-    candidate: dict[str, int] = {}
+    baseline: dict[str, int] = Field(default={}, description="of the checkpoint compared against")
+    candidate: dict[str, int] = Field(default={}, description="of the candidate")
 
 
 class CellVerdict(Unit):
     """One task: the candidate against another checkpoint, on the same items."""
 
-    task: str
-    n: int = Field(0, description="items that both sides answered")
-    epochs: tuple[int, int] = Field((1, 1), description="answers asked per item, of each side")
-    baseline_score: float | None = Field(None, description="of the checkpoint compared against")
-    candidate_score: float | None = None
-    lost: float = Field(0, description="sum of the falls in item score; a count where k = 1")
-    gained: float = 0
-    mde80: float | None = Field(None, description="smallest decline called regressed 80 % of times")
-    method: str = Field("", description="the interval: tango | quasi_tango | cluster | ...")
-    comparable: bool = True
-    differences: list[str] = Field([], description="what differs besides the weights")
-    outcomes: Outcomes = Outcomes()
-    lost_to: dict[str, int] = Field({}, description="lost samples by what became of them")
+    task: str = Field(description="the benchmark, by name")
+    n: int = Field(default=0, description="items that both sides answered")
+    epochs: tuple[int, int] = Field(
+        default=(1, 1), description="answers asked per item, of each side"
+    )
+    baseline_score: float | None = Field(
+        default=None, description="of the checkpoint compared against"
+    )
+    candidate_score: float | None = Field(
+        default=None, description="of the candidate, on the same items"
+    )
+    lost: float = Field(
+        default=0, description="sum of the falls in item score; a count where k = 1"
+    )
+    gained: float = Field(default=0, description="sum of the rises in item score")
+    mde80: float | None = Field(
+        default=None, description="smallest decline called regressed 80 % of times"
+    )
+    method: str = Field(default="", description="the interval: tango | quasi_tango | cluster | ...")
+    comparable: bool = Field(default=True, description="false: two different exams, hence invalid")
+    differences: list[str] = Field(default=[], description="what differs besides the weights")
+    outcomes: Outcomes = Field(default=Outcomes(), description="how the samples of both ended")
+    lost_to: dict[str, int] = Field(default={}, description="lost samples by what became of them")
     completed: tuple[float, float] | None = Field(
-        None, description="scores of both sides on samples whose answers are complete"
+        default=None, description="scores of both sides on samples whose answers are complete"
     )
     native: tuple[float, float] | None = Field(
-        None, description="both scores in the task's own unit, where that is not the fraction"
+        default=None,
+        description="both scores in the task's own unit, where that is not the fraction",
     )
 
 
@@ -77,48 +94,83 @@ class DomainVerdict(Unit):
 class CandidateVerdict(_Model):
     """One checkpoint against another."""
 
-    name: str
-    against: str
-    verdict: Overall
-    exit_code: int
-    domains: list[DomainVerdict] = []
-    cells: list[CellVerdict] = []
+    name: str = Field(description="the checkpoint that is judged")
+    against: str = Field(description="the checkpoint it is compared with")
+    verdict: Overall = Field(description="the worst that holds of its units")
+    # A candidate that nobody gave a code could not be measured; it must never count as passed.
+    exit_code: int = Field(
+        default=4, description="0 passed, 1 regressed, 3 inconclusive, 4 invalid"
+    )
+    domains: list[DomainVerdict] = Field(default=[], description="one entry a domain")
+    cells: list[CellVerdict] = Field(default=[], description="one entry a task")
 
 
 class CheckpointNote(_Model):
     """One checkpoint of the matrix: where it comes from and what it is."""
 
-    name: str
-    identity: str = ""
-    parent: str = ""
-    method: str = ""
-    backend: str = ""
+    name: str = Field(description="as in the configuration")
+    identity: str = Field(
+        default="", description="hash of what answers: weights, tokenizer, template"
+    )
+    parent: str = Field(default="", description="the checkpoint it was trained from")
+    method: str = Field(default="", description="how it was trained")
+    backend: str = Field(default="", description="how it was asked")
+
+
+class CheckpointScore(_Model):
+    """How one checkpoint did in one task, by itself."""
+
+    checkpoint: str = Field(description="as in the configuration")
+    task: str = Field(description="the benchmark, by name")
+    domain: str = Field(description="the skill that the task measures")
+    n: int = Field(description="items answered")
+    epochs: int = Field(default=1, description="answers asked per item")
+    score: float | None = Field(default=None, description="mean over items, oriented to [0, 1]")
+    ci: Interval | None = Field(default=None, description="90 %; for display, never for comparing")
+    outcomes: dict[str, int] = Field(default={}, description="outcome class -> count of samples")
 
 
 class JudgeNote(_Model):
     """How far the judge of a task may be trusted."""
 
-    task: str
-    judge: str
-    accuracy: float | None = Field(None, description="on held-out labelled pairs, both orders")
-    flip_rate: float | None = Field(None, description="audit pairs whose verdict turns with order")
-    pairs: int = 0
-    advisory: bool = Field(False, description="too weak to decide anything: its cells never gate")
+    task: str = Field(description="whose answers it judges")
+    judge: str = Field(description="the checkpoint that judges")
+    accuracy: float | None = Field(
+        default=None, description="on held-out labelled pairs, both orders"
+    )
+    flip_rate: float | None = Field(
+        default=None, description="audit pairs whose verdict turns with order"
+    )
+    pairs: int = Field(default=0, description="labelled pairs it was audited on")
+    advisory: bool = Field(
+        default=False, description="too weak to decide anything: its cells never gate"
+    )
 
 
 class Report(_Model):
     """Everything that one run of the matrix has to say."""
 
-    schema_version: Literal[1] = 1
-    baseline: str
-    alpha: float = 0.05
-    ci_level: float = 0.90
-    verdict: Overall
-    exit_code: int
-    candidates: list[CandidateVerdict] = []
-    checkpoints: list[CheckpointNote] = []
-    judges: list[JudgeNote] = []
-    notes: list[str] = Field([], description="what a reader must know: replayed answers, ...")
+    schema_version: Literal[1] = Field(
+        default=1, description="raised when a field changes its meaning"
+    )
+    baseline: str = Field(description="the checkpoint that all others are held against")
+    alpha: float = Field(default=0.05, description="one-sided error rate of each family")
+    ci_level: float = Field(default=0.90, description="two-sided level of every interval")
+    verdict: Overall = Field(description="the worst of its candidates")
+    exit_code: int = Field(description="0 passed, 1 regressed, 3 inconclusive, 4 invalid")
+    candidates: list[CandidateVerdict] = Field(
+        default=[], description="against the baseline, then against the parent"
+    )
+    checkpoints: list[CheckpointNote] = Field(
+        default=[], description="lineage of every checkpoint in the matrix"
+    )
+    scores: list[CheckpointScore] = Field(
+        default=[], description="how each checkpoint did by itself, in every task"
+    )
+    judges: list[JudgeNote] = Field(default=[], description="how far each judge may be trusted")
+    notes: list[str] = Field(
+        default=[], description="what a reader must know: replayed answers, ..."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +180,12 @@ class Renderer:
     name: str
     filename: str  # what it is called in the report folder
     render: Callable[[Report], str]
+
+
+def schema() -> str:
+    """The JSON schema of `verdict.json`, as `evalkit/verdict.schema.json` holds it."""
+    return json.dumps(Report.model_json_schema(), indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())

@@ -1,0 +1,67 @@
+"""Whether two cells sat the same exam, and what else differs between them.
+
+A difference in the exam makes the pair invalid; one in the treatment is what is being compared;
+one in the environment is flagged, since engines and number formats move scores a little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TREATMENT = ("format", "system_prompt")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparability:
+    """What differs between two cells besides the weights."""
+
+    exam: list[str]
+    treatment: list[str]
+    environment: list[str]
+
+    @property
+    def same_exam(self) -> bool:
+        """Whether the two may be compared at all."""
+        return not self.exam
+
+    @property
+    def all(self) -> list[str]:
+        """Every difference, the gravest first."""
+        return [*self.exam, *self.treatment, *self.environment]
+
+
+def comparability(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Comparability:
+    """What differs between two cells, told from what their `cell.json` say."""
+    before, after = baseline["checkpoint"], candidate["checkpoint"]
+    treatment = [
+        _difference(name, before.get(name, ""), after.get(name, ""))
+        for name in TREATMENT
+        if before.get(name, "") != after.get(name, "")
+    ]
+    return Comparability(
+        _differences("", baseline["exam"], candidate["exam"]),
+        treatment,
+        _differences("", baseline.get("environment", {}), candidate.get("environment", {})),
+    )
+
+
+def _differences(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _differences(f"{prefix}{name}.", old, new)
+        elif old != new:
+            found.append(_difference(prefix + name, old, new))
+    return found
+
+
+def _difference(name: str, old: object, new: object) -> str:
+    return f"{name.replace('_', ' ')}: {_short(old)} → {_short(new)}"
+
+
+def _short(value: object) -> str:
+    text = "none" if value in (None, "") else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"

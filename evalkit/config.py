@@ -1,0 +1,255 @@
+"""The user's file: YAML that names things, read into typed values.
+
+Every error says `file:line: key: message`.  There is no interpolation, no class path and no code
+in the file; relative paths in it start from the file's own folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from evalkit.errors import ConfigError, did_you_mean
+
+Location = tuple[str | int, ...]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@=-]*$", max_length=100)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=False)
+
+
+def _by_name(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _weighted(value: object) -> object:
+    return {value: 1.0} if isinstance(value, str) else value
+
+
+class BackendSection(_Section):
+    """`backend:` how checkpoints are asked; other keys are the backend's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys besides the name."""
+        return dict(self.model_extra or {})
+
+
+BackendChoice = Annotated[BackendSection, BeforeValidator(_by_name)]
+
+
+class CheckpointSection(_Section):
+    """One entry of `checkpoints:`."""
+
+    name: Name
+    model: str = ""
+    backend: BackendChoice | None = None
+    format: Literal["chat", "completion", ""] = ""
+    system_prompt: str = ""
+    identity: str = ""
+    parent: str = ""
+
+
+class StageSection(_Section):
+    """One entry of `pipeline:`."""
+
+    name: Name
+    method: str
+    parent: str = ""
+    data: Annotated[dict[str, float], BeforeValidator(_weighted)] = {}
+    reward: str = ""
+    args: dict[str, Any] = {}
+    seed: int | None = None
+
+
+class JudgeSection(_Section):
+    """`judge:` a checkpoint of the pipeline, or a model behind a backend of its own."""
+
+    checkpoint: str = ""
+    name: Name = "judge"
+    model: str = ""
+    base_url: str = ""
+    backend: BackendChoice | None = None
+    identity: str = ""
+
+
+class SamplingSection(_Section):
+    """What a task's entry may say about sampling; what is left out is the task's own."""
+
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, gt=0)
+
+
+class TaskSection(_Section):
+    """One entry of `tasks:`."""
+
+    name: str
+    preset: str = ""
+    epochs: int | None = Field(default=None, gt=0)
+    sampling: SamplingSection = SamplingSection()
+    gate: bool = False
+    weight: float = Field(default=1.0, ge=0)
+
+    @property
+    def label(self) -> str:
+        """How the entry is called in reports."""
+        return f"{self.name}@{self.preset}" if self.preset else self.name
+
+
+class GateSection(_Section):
+    """`gate:` the losses tolerated, in points, fixed before the run, and what fails it."""
+
+    margins: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}
+    on_inconclusive: Literal["fail", "warn"] = "fail"
+    suspect: Literal["fail", "warn"] = "warn"
+    fail_on: Literal["regressed", "any-decline"] = "regressed"
+
+
+class Config(_Section):
+    """The whole file."""
+
+    baseline: str
+    checkpoints: list[CheckpointSection] = []
+    pipeline: list[StageSection] = []
+    backend: BackendChoice = BackendSection(name="transformers_local")
+    judge: JudgeSection | None = None
+    tasks: Annotated[list[Annotated[TaskSection, BeforeValidator(_by_name)]], Field(min_length=1)]
+    data: dict[str, str] = {}
+    gate: GateSection = GateSection()
+    reports: list[str] = ["markdown"]
+    results: str = ""
+    limit: int | None = Field(default=None, gt=0)
+    seed: int = 0
+
+
+class Loaded:
+    """A config with the file it came from, so that errors can point into it."""
+
+    def __init__(self, path: Path, config: Config, lines: dict[Location, int]) -> None:
+        self.path = path
+        self.config = config
+        self._lines = lines
+
+    def error(self, where: Location, message: str) -> ConfigError:
+        """An error that points at a place of the file."""
+        return _error(self.path, self._lines, where, message)
+
+    def resolve(self, path: str) -> Path:
+        """A path of the file, from the file's folder if relative."""
+        return (self.path.parent / Path(path).expanduser()).resolve()
+
+
+def load(path: Path) -> Loaded:
+    """Reads and checks a file; raises ConfigError on the first thing wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    lines: dict[Location, int] = {}
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            raise ConfigError(f"{path}: the file is empty; see examples/quickstart.yaml")
+        _note_lines(path, node, (), lines)
+        value = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ConfigError(f"{path}:{line}: not YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}:1: expected keys such as `baseline:` and `tasks:`")
+    try:
+        config = Config.model_validate(value)
+    except ValidationError as error:
+        raise _first_error(path, lines, value, error) from None
+    return Loaded(path.absolute(), config, lines)
+
+
+def _note_lines(path: Path, node: yaml.Node, at: Location, lines: dict[Location, int]) -> None:
+    lines[at] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        seen: set[Hashable] = set()
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"{path}:{line}: a key must be a plain name")
+            if key.value in seen:
+                raise ConfigError(f"{path}:{line}: {key.value}: given twice; keep one")
+            seen.add(key.value)
+            here = (*at, key.value)
+            _note_lines(path, value, here, lines)
+            lines[here] = line
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _note_lines(path, value, (*at, index), lines)
+
+
+def _error(path: Path, lines: dict[Location, int], where: Location, message: str) -> ConfigError:
+    known = where
+    while known and known not in lines:
+        known = known[:-1]
+    key = _dotted(where)
+    return ConfigError(f"{path}:{lines.get(known, 1)}: {key + ': ' if key else ''}{message}")
+
+
+def _dotted(where: Location) -> str:
+    out = ""
+    for part in where:
+        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
+    return out
+
+
+def _first_error(
+    path: Path, lines: dict[Location, int], value: Any, error: ValidationError
+) -> ConfigError:
+    problem = error.errors(include_url=False)[0]
+    where = tuple(part for part in problem["loc"] if part != "[key]")
+    return _error(path, lines, where, _message(problem, where))
+
+
+def _message(problem: ErrorDetails, where: Location) -> str:
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key{did_you_mean(str(where[-1]), _keys_at(where[:-1]))}"
+    if problem["type"] == "missing":
+        return "is required and is not there"
+    if problem["type"] == "string_pattern_mismatch":
+        return f"{problem['input']!r} cannot be a name: letters, digits and ._+@=- only"
+    given = problem["input"]
+    shown = f" (given {given!r})" if isinstance(given, str | int | float | None) else ""
+    return problem["msg"][0].lower() + problem["msg"][1:] + shown
+
+
+def _keys_at(where: Location) -> Sequence[str]:
+    model: Any = Config
+    for part in where:
+        if isinstance(part, int):
+            continue
+        model = _SECTIONS.get(part, model)
+    return list(model.model_fields)
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "checkpoints": CheckpointSection,
+    "pipeline": StageSection,
+    "backend": BackendSection,
+    "judge": JudgeSection,
+    "tasks": TaskSection,
+    "sampling": SamplingSection,
+    "gate": GateSection,
+}

@@ -1,0 +1,231 @@
+"""Asking: every missing sample of a checkpoint's cells through one pool of requests.
+
+All tasks of a checkpoint share the pool, so that no task's slow tail leaves the device idle.
+Each answer is in its cell's journal before its worker takes the next question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+from evalkit import identity
+from evalkit.errors import EvalkitError, ModelError
+from evalkit.events import Asked, Notify
+from evalkit.exam import Exam
+from evalkit.journal import Journal
+from evalkit.store import Answer, Cell, line
+from evalkit.types import Backend, Checkpoint, Model, Prompt, Request, Response
+
+REPORT_SECONDS = 0.5
+HOPELESS = 50
+"""So many failures before the first answer mean a dead server, not bad luck."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class Sitting:
+    """One cell being asked, and how far that has come."""
+
+    exam: Exam
+    cell: Cell
+    done: int = 0
+    errors: int = 0
+    seconds: float = 0.0  # summed over requests, which overlap
+
+    @property
+    def total(self) -> int:
+        """Answers that the cell has when it is complete."""
+        return len(self.exam.items) * self.exam.task.epochs
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    sitting: Sitting
+    journal: Journal
+    item: bytes
+    request_id: bytes
+    request: Request
+
+
+def ask(backend: Backend, checkpoint: Checkpoint, sittings: list[Sitting], notify: Notify) -> None:
+    """Asks what is missing in the cells of one checkpoint, and seals them.
+
+    The checkpoint is loaded once.  Raises ModelError when it cannot be loaded or answers nothing
+    but errors, StoreError when answers can no longer be kept; both leave every answer in place.
+    """
+    with ExitStack() as stack:
+        for sitting in sittings:
+            stack.enter_context(sitting.cell.lock())
+        run(_ask(backend, checkpoint, sittings, notify))
+        for sitting in sittings:
+            sitting.cell.seal()
+
+
+async def _ask(
+    backend: Backend, checkpoint: Checkpoint, sittings: list[Sitting], notify: Notify
+) -> None:
+    model = await asyncio.to_thread(backend.open, checkpoint)
+    meter = _Meter(checkpoint, notify, may_be_dead=backend.reads_prompt)
+
+    async def answer(question: _Question) -> None:
+        started = time.monotonic()
+        response = await respond(model, question.request, reads_prompt=backend.reads_prompt)
+        stored = _stored(question, response)
+        question.journal.append(line(stored))
+        meter.count(question.sitting, response, time.monotonic() - started)
+
+    try:
+        with ExitStack() as stack:
+            await pool(
+                (
+                    question
+                    for sitting in sittings
+                    for question in _missing(sitting, stack, checkpoint, model, backend)
+                ),
+                answer,
+                model.concurrency,
+            )
+    finally:
+        await model.close()
+    for sitting in sittings:
+        meter.report(sitting)
+
+
+def _missing(
+    sitting: Sitting, stack: ExitStack, checkpoint: Checkpoint, model: Model, backend: Backend
+) -> Iterator[_Question]:
+    """The questions of a cell that have no answer yet, rendered as they are needed."""
+    known = {
+        key: stored.request
+        for key, stored in sitting.cell.answers().items()
+        if not stored.response.error
+    }
+    journal = stack.enter_context(Journal(sitting.cell.journal_path))
+    task = sitting.exam.task
+    for epoch in range(task.epochs):
+        for item, sample in sitting.exam.items.items():
+            prompt = prepare(sample.rendered(), checkpoint, model) if backend.reads_prompt else ""
+            seed = identity.sampling_seed(item, epoch)
+            request = Request(prompt, task.sampling, task, sample, epoch, seed)
+            request_id = identity.request(request)
+            if known.get((item, epoch)) == request_id:
+                sitting.done += 1
+            else:
+                yield _Question(sitting, journal, item, request_id, request)
+
+
+def prepare(prompt: Prompt, checkpoint: Checkpoint, model: Model) -> Prompt:
+    """The prompt in the form the checkpoint is asked in: a conversation, or plain text."""
+    shape = identity.as_messages if model.format == "chat" else identity.as_text
+    return shape(prompt, checkpoint.system_prompt)
+
+
+async def respond(model: Model, request: Request, *, reads_prompt: bool = True) -> Response:
+    """Puts one request in the way its task asks: for text, or for likelihoods of its choices."""
+    if request.task.ask == "generate" or not reads_prompt:
+        return await model.generate(request)
+    try:
+        found = await model.loglikelihood(request.prompt, request.sample.choices)
+    except ModelError as error:
+        return Response(finish_reason="error", error=str(error))
+    totals = tuple(choice.total for choice in found)
+    best = max(range(len(totals)), key=totals.__getitem__)
+    return Response(text=request.sample.choices[best], loglikelihoods=totals)
+
+
+def _stored(question: _Question, response: Response) -> Answer:
+    sample = question.request.sample
+    text = sample.question or _last_turn(question.request)
+    return Answer(
+        question.item, sample.id, question.request.epoch, question.request_id, text, response
+    )
+
+
+def _last_turn(request: Request) -> str:
+    prompt = request.prompt or request.sample.rendered()
+    return prompt if isinstance(prompt, str) else prompt[-1]["content"]
+
+
+class _Meter:
+    """Counts answers, tells the watcher, and gives up on a server that only fails."""
+
+    def __init__(self, checkpoint: Checkpoint, notify: Notify, *, may_be_dead: bool) -> None:
+        self.checkpoint = checkpoint
+        self.notify = notify
+        self.may_be_dead = may_be_dead
+        self.failures = 0
+        self.told = 0.0
+
+    def count(self, sitting: Sitting, response: Response, seconds: float) -> None:
+        sitting.done += 1
+        sitting.seconds += seconds
+        if response.error:
+            sitting.errors += 1
+            self.failures += 1
+            if self.may_be_dead and self.failures >= HOPELESS:
+                raise ModelError(
+                    f"{self.checkpoint.name}: the first {self.failures} requests all failed, "
+                    f"the last with: {response.error}; mend it and run again"
+                )
+        else:
+            self.may_be_dead = False
+        if time.monotonic() - self.told >= REPORT_SECONDS:
+            self.report(sitting)
+
+    def report(self, sitting: Sitting) -> None:
+        self.told = time.monotonic()
+        self.notify(
+            Asked(
+                self.checkpoint.name,
+                sitting.exam.label,
+                sitting.done,
+                sitting.total,
+                sitting.errors,
+            )
+        )
+
+
+async def pool(jobs: Iterable[T], work: Callable[[T], Awaitable[None]], workers: int) -> None:
+    """Does every job, `workers` at a time; the first failure stops them all.
+
+    The workers share one iterator, so memory does not grow with the number of jobs.
+    """
+    shared = iter(jobs)
+
+    async def worker() -> None:
+        for job in shared:
+            await work(job)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(max(1, workers)):
+            group.create_task(worker())
+
+
+def run(main: Awaitable[T]) -> T:
+    """Runs a coroutine to its end; of several failures at once, the one a user can mend."""
+
+    async def whole() -> T:
+        return await main
+
+    try:
+        return asyncio.run(whole())
+    except BaseExceptionGroup as group:
+        raise _telling(group) from None
+
+
+def _telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    leaves: list[BaseException] = []
+    queue: list[BaseException] = [group]
+    while queue:
+        error = queue.pop()
+        if isinstance(error, BaseExceptionGroup):
+            queue.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    return next((error for error in leaves if isinstance(error, EvalkitError)), leaves[0])

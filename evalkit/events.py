@@ -1,0 +1,33 @@
+"""What the core tells whoever watches: it prints nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Some more answers of one cell are in."""
+
+    checkpoint: str
+    task: str
+    done: int
+    total: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a line: a stage begins, a cell is complete, a server slows down."""
+
+    text: str
+
+
+Event: TypeAlias = Asked | Note
+Notify: TypeAlias = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """Tells nobody."""

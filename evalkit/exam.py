@@ -1,0 +1,108 @@
+"""One task as it is sat in this run: its questions, their identities, and what they hash to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evalkit import identity, plugins
+from evalkit.config import TaskSection
+from evalkit.errors import DataError
+from evalkit.types import Rows, Sample, Task
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A task with this run's settings: preset, sampling, epochs, data and limit."""
+
+    task: Task
+    section: TaskSection
+    data: Path | None = None  # the file or folder given for its rows
+    limit: int | None = None
+
+    @property
+    def label(self) -> str:
+        """How it is called in reports."""
+        return self.section.label
+
+    @cached_property
+    def source(self) -> str:
+        """Hash of all that its questions and grades are made from; told without reading rows."""
+        files = plugins.source_files(_module(self.task))
+        whole = hashlib.sha256("\n".join(map(_content_hash, files)).encode())
+        if self.task.source:
+            from evalkit.data import digest
+
+            whole.update(digest(self.task.source, self.data).encode())
+        return whole.hexdigest()[:16]
+
+    @cached_property
+    def items(self) -> dict[bytes, Sample]:
+        """The questions by identity, in the order of identities; the first `limit` of them.
+
+        That order is a fixed shuffle, so a limit takes the same sample of every checkpoint, and
+        raising it keeps what was asked.  Raises DataError when two questions are the same.
+        """
+        found = self._everything
+        chosen = sorted(found)[: self.limit]
+        return {item: found[item] for item in chosen}
+
+    @cached_property
+    def data_digest(self) -> str:
+        """The revision of its data by content, whatever the limit."""
+        return identity.data_digest({item: s.target for item, s in self._everything.items()})
+
+    @cached_property
+    def _everything(self) -> dict[bytes, Sample]:
+        found: dict[bytes, Sample] = {}
+        for sample in self.task.samples(self._rows):
+            item = identity.item(self.task, sample)
+            if item in found:
+                raise DataError(
+                    f"{self.task.name}: the question {sample.id!r} is there twice: "
+                    "remove one of the rows, or give them ids of their own"
+                )
+            found[item] = sample
+        if not found:
+            raise DataError(f"{self.task.name}: its data hold no questions; check `data:`")
+        return found
+
+    @property
+    def _rows(self) -> Rows:
+        if self.task.source is None:
+            return _no_rows
+        from evalkit.data import open_rows
+
+        return open_rows(self.task.source, self.data)
+
+
+def sit(section: TaskSection, data: Path | None, limit: int | None) -> Exam:
+    """The task a section of the config names, with what the section says put into force."""
+    task = plugins.task(section.name, section.preset)
+    changes: dict[str, Any] = section.sampling.model_dump(exclude_none=True)
+    return Exam(
+        replace(
+            task,
+            sampling=replace(task.sampling, **changes),
+            epochs=section.epochs or task.epochs,
+        ),
+        section,
+        data,
+        limit,
+    )
+
+
+def _module(task: Task) -> str:
+    return task.samples.__module__
+
+
+def _content_hash(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _no_rows(split: str) -> Iterator[dict[str, Any]]:
+    raise DataError(f"this task has no data files, yet asked for its split {split!r}")

@@ -1,0 +1,107 @@
+"""Rows out of one file: JSON lines, a JSON list, CSV or parquet, each plain or gzipped.
+
+Whatever is wrong with a file is a DataError that names the file and, where there is one, the line.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, Any, TypeAlias, cast
+
+import orjson
+
+from evalkit.errors import DataError
+
+Placed: TypeAlias = tuple[str, Any]
+"""A row and the place it was found at: `("line 3", {…})`."""
+
+CSV_FIELD_LIMIT = 2**31 - 1  # the csv module's own limit, 128 KiB, is below a long model answer
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read(path: Path) -> Iterator[Placed]:
+    """Every row of a file with its place, in file order."""
+    reader = READERS.get(Path(path.name.removesuffix(".gz")).suffix)
+    if reader is None:
+        raise DataError(f"{path}: name it .{{jsonl,json,csv,parquet}} or the same with .gz")
+    try:
+        with path.open("rb") as raw:
+            file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
+            yield from reader(file)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: damaged gzip file: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def stem(name: str) -> str:
+    """A file's name without the suffixes that say its format; "" if it has none of those."""
+    plain = name.removesuffix(".gz")
+    return next((plain.removesuffix(kind) for kind in READERS if plain.endswith(kind)), "")
+
+
+def _json_lines(lines: Iterable[bytes]) -> Iterator[Placed]:
+    # Lines end at \n alone: str.splitlines would also break at characters that JSON allows.
+    for number, line in enumerate(lines, 1):
+        text = line.removeprefix(BYTE_ORDER_MARK).strip()
+        if text:
+            try:
+                row = orjson.loads(text)
+            except orjson.JSONDecodeError as error:
+                raise ValueError(f"line {number}: not JSON: {error}") from None
+            yield f"line {number}", row
+
+
+def _json(file: IO[bytes]) -> Iterator[Placed]:
+    content = file.read().removeprefix(BYTE_ORDER_MARK)
+    if not content.lstrip().startswith(b"["):  # JSON lines are also published as .json
+        yield from _json_lines(content.split(b"\n"))
+        return
+    try:
+        rows = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}: not JSON: {error.msg}") from None
+    for number, row in enumerate(rows, 1):
+        yield f"row {number}", row
+
+
+def _csv(file: IO[bytes]) -> Iterator[Placed]:
+    csv.field_size_limit(CSV_FIELD_LIMIT)
+    with TextIOWrapper(file, "utf-8-sig", newline="") as text:
+        table = csv.DictReader(text, strict=True)
+        try:
+            for row in table:
+                if None in row:
+                    raise csv.Error("more fields than the header has names")
+                yield f"line {table.line_num}", row
+        except csv.Error as error:
+            raise ValueError(f"line {table.reader.line_num}: {error}") from None
+
+
+def _parquet(file: IO[bytes]) -> Iterator[Placed]:
+    import pyarrow
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        for batch in pyarrow.parquet.ParquetFile(file).iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield f"row {number}", row
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"damaged parquet file: {error}") from None
+
+
+READERS: dict[str, Callable[[IO[bytes]], Iterator[Placed]]] = {
+    ".jsonl": _json_lines,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

@@ -1,0 +1,119 @@
+"""Grading: stored answers to scores, each with the class of what became of it.
+
+Answers are never asked for here, so a new scorer re-grades a cell at no cost.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from evalkit.errors import EvalkitError
+from evalkit.exam import Exam
+from evalkit.journal import dumps
+from evalkit.store import Answer, Cell
+from evalkit.tables import SCORE_COLUMNS, write_table
+from evalkit.types import Response, Sample, Score, Task
+
+REFUSAL = re.compile(
+    r"\s*(I'm sorry|I am sorry|Sorry,|I apologi[sz]e|I can(?:'|no)t (?:help|assist|answer|provide)"
+    r"|I'm (?:unable|not able) to|I am (?:unable|not able) to|As an AI\b)",
+    re.IGNORECASE,
+)
+THINK_END = "</think>"
+THINK_START = "<think>"
+
+Grade = tuple[Score | None, str]
+"""A score with its outcome class; no score where the sample is missing."""
+
+Grader = Callable[[Sample, Answer], Grade]
+
+
+def grade(exam: Exam, cell: Cell, grader: Grader) -> dict[str, int]:
+    """Writes the scores of a cell, one row for each sample due; returns the outcome counts."""
+    answers = cell.answers()
+    rows: list[dict[str, Any]] = []
+    for item, sample in exam.items.items():
+        for epoch in range(exam.task.epochs):
+            answer = answers.get((item, epoch))
+            score, outcome = (None, "errored") if answer is None else grader(sample, answer)
+            rows.append(_row(item, sample, epoch, score, outcome))
+    write_table(cell.scores_path(exam.task.preset), rows, SCORE_COLUMNS)
+    return dict(sorted(Counter(row["outcome"] for row in rows).items()))
+
+
+def by_scorer(task: Task) -> Grader:
+    """The grader of a task that scores answers itself."""
+    score = task.score
+    if score is None:
+        raise EvalkitError(f"{task.name} has no scorer of its own: name a judge in `judge:`")
+    best = task.bounds[1] if task.higher_is_better else task.bounds[0]
+
+    def grader(sample: Sample, answer: Answer) -> Grade:
+        if answer.response.error:
+            return None, "errored"
+        response = without_thoughts(answer.response)
+        try:
+            graded = score(sample, response)
+        except Exception as error:  # a scorer is a plugin: one bad sample never stops a run
+            return None, f"scorer failed: {type(error).__name__}: {error}"[:200]
+        if math.isnan(graded.value):
+            return None, "scorer failed: the score is not a number"
+        return graded, outcome(response, graded, best)
+
+    return grader
+
+
+def without_thoughts(response: Response) -> Response:
+    """The response with what a reasoning model wrote before its answer taken off."""
+    _, closed, after = response.text.rpartition(THINK_END)
+    if closed:
+        return replace(response, text=after.lstrip("\n"))
+    if response.text.lstrip().startswith(THINK_START):
+        return replace(response, text="", reasoning=response.text)
+    return response
+
+
+def outcome(response: Response, score: Score, best: float) -> str:
+    """The class of a graded sample: what became of it, told from the most certain sign down."""
+    if score.value == best:
+        return "correct"
+    signs = {
+        "truncated": response.finish_reason == "length",
+        "unclosed_think": response.reasoning.lstrip().startswith(THINK_START),
+        "empty": not (response.text.strip() or response.tool_calls or response.loglikelihoods),
+        "refused": response.finish_reason == "content_filter"
+        or (score.answer is None and REFUSAL.match(response.text) is not None),
+        "unparsed": score.answer is None,
+    }
+    return next((name for name, seen in signs.items() if seen), "wrong")
+
+
+def _row(
+    item: bytes, sample: Sample, epoch: int, score: Score | None, outcome: str
+) -> dict[str, Any]:
+    target = sample.target if isinstance(sample.target, str) else _json(sample.target)
+    return {
+        "item": item,
+        "id": sample.id,
+        "epoch": epoch,
+        "value": math.nan if score is None else score.value,
+        "answer": score.answer if score else None,
+        "target": target,
+        "outcome": outcome,
+        "stratum": sample.stratum,
+        "cluster": sample.cluster,
+        "details": _json(dict(score.details)) if score and score.details else "",
+    }
+
+
+def _json(value: Any) -> str:
+    try:
+        return dumps(value).decode()
+    except TypeError:
+        return json.dumps(value, default=str)

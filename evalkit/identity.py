@@ -1,0 +1,116 @@
+"""The hashes by which things are told apart: items, requests, exams and cells.
+
+`item` pairs two cells, `request` decides whether an answer is reused, `exam` says whether two
+cells may be compared at all, and the `key` names a cell's folder.  Each is a sha256 over
+canonical JSON, so the same thing has the same hash on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from evalkit.types import Checkpoint, Message, Prompt, Request, Sample, Task
+
+ITEM_BYTES = 16
+
+
+def digest(value: Any) -> bytes:
+    """sha256 of canonical JSON."""
+    return hashlib.sha256(orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _plain(value: Any) -> Any:
+    """Text with broken surrogates, which JSON cannot carry, hashes like its repaired form."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return repr(value)
+    return value
+
+
+def item(task: Task, sample: Sample) -> bytes:
+    """What two cells are paired by: task, upstream id, question and options, in any order."""
+    question = sample.question or _text(sample.rendered())
+    return digest([task.name, sample.id, question, sorted(sample.choices)])[:ITEM_BYTES]
+
+
+def _text(prompt: Prompt) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    return "\n\n".join(message["content"] for message in prompt)
+
+
+def request(asked: Request) -> bytes:
+    """What an answer is the answer to; equal for the same checkpoint means: reuse it."""
+    sampling = asdict(asked.sampling)
+    who = [asked.task.name, asked.sample.id] if asked.prompt == "" else []
+    options = list(asked.sample.choices) if asked.task.ask == "loglikelihood" else []
+    tools = [dict(tool) for tool in asked.sample.tools]
+    prompt = asked.prompt if isinstance(asked.prompt, str) else list(asked.prompt)
+    return digest([who, prompt, tools, sampling, asked.epoch, options])[:ITEM_BYTES]
+
+
+def sampling_seed(item_id: bytes, epoch: int) -> int:
+    """A seed that depends on the item and the epoch alone."""
+    return int.from_bytes(hashlib.sha256(item_id + epoch.to_bytes(4, "big")).digest()[:4], "big")
+
+
+def treatment(checkpoint: Checkpoint) -> dict[str, str]:
+    """What is being compared: the weights and how they are addressed."""
+    return {
+        "identity": checkpoint.identity,
+        "format": checkpoint.format,
+        "system_prompt": checkpoint.system_prompt,
+    }
+
+
+def exam(task: Task, judge: str = "") -> dict[str, Any]:
+    """What must be equal for two cells to be comparable, but for the data, which the cell knows."""
+    scorer = f"{task.name}@{task.preset}" if task.preset else task.name
+    return {
+        "task": task.name,
+        "version": task.version,
+        "preset": task.preset,
+        "fewshot": task.fewshot,
+        "ask": task.ask,
+        "sampling": asdict(task.sampling),
+        "scorer": scorer,
+        "judge": judge,
+    }
+
+
+def key(task: Task, checkpoint: Checkpoint) -> str:
+    """The head of sha256 over all that can change an answer: 8 hexadecimal digits."""
+    asked = exam(task)
+    for graded_only in ("scorer", "judge"):
+        del asked[graded_only]
+    if "samples" not in task.presets.get(task.preset, {}):
+        del asked["preset"]
+    return digest([treatment(checkpoint), asked]).hex()[:8]
+
+
+def data_digest(targets: Mapping[bytes, Any]) -> str:
+    """The revision of a task's data by content: every item with its target."""
+    whole = hashlib.sha256()
+    for item_id in sorted(targets):
+        whole.update(item_id + digest(targets[item_id]))
+    return whole.hexdigest()[:16]
+
+
+def as_messages(prompt: Prompt, system_prompt: str = "") -> list[Message]:
+    """The prompt as a conversation, the system prompt first."""
+    turns: list[Message] = (
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    )
+    return [{"role": "system", "content": system_prompt}, *turns] if system_prompt else turns
+
+
+def as_text(prompt: Prompt, system_prompt: str = "") -> str:
+    """The prompt as plain text, for a model without a chat template."""
+    text = _text(prompt)
+    return f"{system_prompt}\n\n{text}" if system_prompt else text

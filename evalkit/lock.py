@@ -1,0 +1,83 @@
+"""One writer per folder: a lock file that names its owner, and is broken when the owner died."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import StoreError
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Holds the lock file for as long as the context lasts.
+
+    Raises StoreError naming the process or host that holds it already.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _take(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path.parent}: {error.strerror}; mend the folder") from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _take(path: Path) -> None:
+    mine = path.with_name(f"{path.name}.{os.getpid()}")
+    mine.write_text(
+        json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": _started()})
+    )
+    try:
+        for _ in range(2):
+            try:
+                os.link(mine, path)  # appears whole or not at all
+                return
+            except FileExistsError:
+                _break_if_stale(path)
+        raise StoreError(f"{path.parent} is being written by another run: wait for it")
+    finally:
+        mine.unlink(missing_ok=True)
+
+
+def _break_if_stale(path: Path) -> None:
+    owner: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        owner = json.loads(path.read_text())
+    here = owner.get("host") == socket.gethostname()
+    if here and owner.get("started") == _started(owner.get("pid", 0)) != "":
+        raise StoreError(
+            f"{path.parent} is being written by process {owner['pid']}: wait for it, or stop it"
+        )
+    if owner and not here:
+        raise StoreError(
+            f"{path.parent} is being written on host {owner.get('host')}: wait for that run, "
+            f"or remove {path} if it has died"
+        )
+    path.unlink(missing_ok=True)
+
+
+def _started(pid: int | None = None) -> str:
+    """When a process began, so that a reused number is not taken for its former owner."""
+    try:
+        stat = Path(f"/proc/{pid or os.getpid()}/stat").read_text()
+    except OSError:
+        return _alive(pid) if pid else "?"
+    return stat.rpartition(")")[2].split()[19]
+
+
+def _alive(pid: int) -> str:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except OSError:
+        return "?"
+    return "?" if not Path("/proc/self/stat").exists() else ""

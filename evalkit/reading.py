@@ -1,0 +1,94 @@
+"""What a person reads of the store and of what there is: verdict files, cells, samples, names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from evalkit import plugins
+from evalkit.errors import StoreError
+from evalkit.store import Answer, Cell
+from evalkit.tables import read_table
+from evalkit.types import Backend, Task, Trainer
+from evalkit.verdict import Renderer, Report
+
+
+def read_verdict(path: Path) -> Report:
+    """A verdict.json; raises StoreError where it is not one."""
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise StoreError(
+            f"{path}: {error.strerror}; a run writes it to its report folder"
+        ) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise StoreError(f"{path}: not a verdict of schema 1: {where} {first['msg']}") from None
+
+
+def describe_cell(folder: Path) -> str:
+    """A cell's `cell.json`, and how its samples ended."""
+    meta = _cell(folder).meta()
+    return json.dumps(meta, indent=2, ensure_ascii=False)
+
+
+def describe_sample(folder: Path, sample: str) -> str:
+    """One sample of a cell: what was asked, what was answered, and how it was graded."""
+    cell = _cell(folder)
+    answers = [answer for answer in cell.answers().values() if answer.id == sample]
+    if not answers:
+        raise StoreError(f"no sample {sample!r} in {folder}; ids are the benchmark's own")
+    grades: dict[int, dict[str, object]] = {}
+    if cell.scores_path().exists():
+        rows = read_table(cell.scores_path()).to_pylist()
+        grades = {row["epoch"]: row for row in rows if row["id"] == sample}
+    return "\n\n".join(_transcript(answer, grades.get(answer.epoch, {})) for answer in answers)
+
+
+def _transcript(answer: Answer, grade: dict[str, object]) -> str:
+    response = answer.response
+    parts = {
+        "question": answer.question,
+        "reasoning": response.reasoning,
+        "answer": response.text,
+        "tool calls": "\n".join(f"{call.name}({call.arguments})" for call in response.tool_calls),
+        "error": response.error,
+        "read as": grade.get("answer"),
+        "target": grade.get("target"),
+        "outcome": grade.get("outcome"),
+        "details": grade.get("details"),
+    }
+    head = f"── {answer.id} · epoch {answer.epoch} · {response.finish_reason}"
+    return "\n".join([head, *(f"{name}: {_printable(str(v))}" for name, v in parts.items() if v)])
+
+
+def _printable(text: str) -> str:
+    """Text without the control characters by which an answer could drive a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
+def _cell(folder: Path) -> Cell:
+    if not (folder / "cell.json").exists():
+        raise StoreError(f"no cell at {folder}: give a folder like RESULTS/TASK/CHECKPOINT-KEY")
+    return Cell(folder)
+
+
+def listing(kind: str) -> str:
+    """A line per plugin of a kind, with what tells it from the others."""
+    found = plugins.all_plugins(kind).items()
+    width = max((len(name) for name, _ in found), default=0)
+    return "\n".join(f"{name:<{width}}  {_told(plugin)}".rstrip() for name, plugin in found)
+
+
+def _told(plugin: object) -> str:
+    if isinstance(plugin, Task):
+        presets = f"; presets: {', '.join(plugin.presets)}" if plugin.presets else ""
+        return f"{plugin.domain}{presets}"
+    if isinstance(plugin, Trainer):
+        return f"methods: {', '.join(plugin.methods)}"
+    if isinstance(plugin, Backend):
+        return f"options: {', '.join(plugin.options) or 'none'}"
+    return plugin.filename if isinstance(plugin, Renderer) else ""

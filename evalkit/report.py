@@ -1,0 +1,206 @@
+"""From cells to a report: every candidate against the baseline, then against its parent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evalkit import paired, plugins
+from evalkit.compare import Policy, Side, Sides, compare
+from evalkit.errors import StoreError
+from evalkit.files import write_beside
+from evalkit.run import Held, Seat
+from evalkit.store import Store
+from evalkit.verdict import (
+    CandidateVerdict,
+    CheckpointNote,
+    CheckpointScore,
+    Overall,
+    Renderer,
+    Report,
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One checkpoint's cell of one task."""
+
+    checkpoint: str
+    task: str  # as it is called in reports: with its preset, if any
+    domain: str
+    side: Side | None  # None: nothing was measured
+
+
+def of_run(held: Held) -> Report:
+    """The report of a run."""
+    matrix = held.matrix
+    advisory = frozenset(note.task for note in held.judges if note.advisory)
+    report = assemble(
+        matrix.baseline,
+        matrix.pairs,
+        [_found(seat) for seat in held.seats],
+        replace(matrix.policy, advisory=advisory),
+    )
+    notes = [
+        CheckpointNote(
+            name=row.checkpoint.name,
+            identity=""
+            if row.checkpoint.identity.startswith("unstated")
+            else row.checkpoint.identity,
+            parent=row.checkpoint.parent,
+            method=row.checkpoint.method,
+            backend=row.checkpoint.backend,
+        )
+        for row in matrix.rows
+    ]
+    return report.model_copy(
+        update={"checkpoints": notes, "judges": held.judges, "notes": _notes(held)}
+    )
+
+
+def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
+    """The report on checkpoints that a results folder holds already, the first the baseline.
+
+    Raises StoreError naming what is there when one is not.
+    """
+    found = list(_stored(store))
+    there = {cell.checkpoint for cell in found}
+    for name in names:
+        if name not in there:
+            known = ", ".join(sorted(there)) or "nothing"
+            raise StoreError(f"no cells of {name!r} in {store.root}; there are: {known}")
+    tasks = {cell.task for cell in found if cell.checkpoint == names[0]}
+    chosen = [cell for cell in found if cell.checkpoint in names and cell.task in tasks]
+    return assemble(names[0], [(name, names[0]) for name in names[1:]], chosen, policy)
+
+
+def assemble(
+    baseline: str, pairs: Iterable[tuple[str, str]], found: Sequence[Found], policy: Policy
+) -> Report:
+    """Compares every pair over every task and puts the verdicts together."""
+    by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
+    domains = {cell.task: cell.domain for cell in found}
+    candidates = [
+        compare(
+            name,
+            against,
+            [
+                Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
+                for task, domain in domains.items()
+            ],
+            policy,
+        )
+        for name, against in pairs
+    ]
+    scores = [_score(cell) for cell in found]
+    verdict, exit_code = _worst(candidates, scores)
+    return Report(
+        baseline=baseline,
+        verdict=verdict,
+        exit_code=exit_code,
+        candidates=candidates,
+        scores=scores,
+    )
+
+
+def _worst(
+    candidates: Sequence[CandidateVerdict], scores: Sequence[CheckpointScore]
+) -> tuple[Overall, int]:
+    from evalkit.stats.decision import worst
+
+    if not candidates:
+        measured = any(score.score is not None for score in scores)
+        return ("passed", 0) if measured else ("invalid", 4)
+    return worst([(candidate.verdict, candidate.exit_code) for candidate in candidates])
+
+
+def _found(seat: Seat) -> Found:
+    preset = seat.exam.task.preset
+    meta = seat.cell.meta()
+    measured = preset in meta.get("exams", {}) and seat.cell.scores_path(preset).exists()
+    side = Side(seat.cell, _side_meta(meta, preset), preset) if measured else None
+    return Found(seat.row.checkpoint.name, seat.exam.label, seat.exam.task.domain, side)
+
+
+def _stored(store: Store) -> Iterable[Found]:
+    """Every scored cell; of several with one name and task, the one written last comes last."""
+    for cell in sorted(store.cells(), key=lambda cell: (cell.path / "cell.json").stat().st_mtime):
+        meta = cell.meta()
+        for preset in meta.get("exams", {}):
+            if cell.scores_path(preset).exists():
+                task = f"{meta['task']}@{preset}" if preset else meta["task"]
+                side = Side(cell, _side_meta(meta, preset), preset)
+                yield Found(meta["checkpoint"]["name"], task, meta["domain"], side)
+
+
+def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
+    exams = meta["exams"]
+    assert isinstance(exams, dict)
+    return {**meta, "exam": exams[preset]}
+
+
+def _score(found: Found) -> CheckpointScore:
+    from evalkit.stats.intervals import wilson_ci
+
+    if found.side is None:
+        return CheckpointScore(
+            checkpoint=found.checkpoint, task=found.task, domain=found.domain, n=0
+        )
+    arm = paired.load(found.side.cell, found.side.meta, found.side.preset)
+    score = paired.score(arm)
+    n = len(arm.items)
+    binary = arm.epochs == 1 and score is not None and paired.zero_one(arm.values)
+    low, high = wilson_ci(round(score * n), n) if binary and score is not None else (None, None)
+    return CheckpointScore(
+        checkpoint=found.checkpoint,
+        task=found.task,
+        domain=found.domain,
+        n=n,
+        epochs=arm.epochs,
+        score=score,
+        ci=None if low is None or high is None else (float(low), float(high)),
+        outcomes=paired.counts(arm),
+    )
+
+
+def _notes(held: Held) -> list[str]:
+    notes = list(held.failures)
+    for backend in sorted({row.backend.name for row in held.matrix.rows}):
+        names = [
+            row.checkpoint.name
+            for row in held.matrix.rows
+            if row.backend.name == backend and not row.backend.reads_prompt
+        ]
+        if names:
+            notes.append(f"answered by {backend}, not by a model: {', '.join(names)}")
+    limits = {seat.exam.limit for seat in held.seats if seat.exam.limit}
+    notes += [f"limited to {limit} items of each task" for limit in sorted(limits)]
+    notes += [
+        f"{note.task} is advisory: its judge agrees with labels {_percent(note.accuracy)} of "
+        f"times and turns with the order {_percent(note.flip_rate)} of times"
+        for note in held.judges
+        if note.advisory
+    ]
+    return notes
+
+
+def _stated(identity: str) -> str:
+    """An identity made up because none could be told says nothing to a reader."""
+    return "" if identity.startswith("unstated") else identity
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.0%}"
+
+
+def write(report: Report, folder: Path, formats: Iterable[str]) -> list[Path]:
+    """Writes `verdict.json`, `report.md` and the formats asked for; returns the files."""
+    written: list[Path] = []
+    for name in dict.fromkeys(("json", "markdown", *formats)):
+        renderer = plugins.find("reports", name)
+        assert isinstance(renderer, Renderer)
+        path = folder / renderer.filename
+        write_beside(path, renderer.render(report).encode("utf-8", "replace"))
+        written.append(path)
+    return written

@@ -1,0 +1,134 @@
+"""What every table shows, in which order: the report without its looks.
+
+The rule here: the worst comes first, and a domain of one task is one row, unless the two differ
+in something that decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcome, Report, Unit
+
+# Colour is never the only sign: each verdict has a mark of its own and a word.
+MARKS = {
+    "improved": "▲",
+    "regressed": "▼",
+    "no_regression": "·",
+    "passed": "·",
+    "inconclusive": "?",
+    "invalid": "✕",
+}
+WORST_FIRST: tuple[Outcome, ...] = (
+    "regressed",
+    "invalid",
+    "inconclusive",
+    "no_regression",
+    "improved",
+)
+Kind = Literal["domain", "cell", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a candidate's table: a domain, a cell of it, or a domain that is one cell."""
+
+    kind: Kind
+    unit: Unit
+    cell: CellVerdict | None = None  # None: the mean of several cells
+
+    @property
+    def name(self) -> str:
+        """What the line is about."""
+        return self.cell.task if self.kind == "cell" and self.cell else self.unit.domain
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags of the unit and of the cell it stands for, each once."""
+        return list(dict.fromkeys([*self.unit.flags, *(self.cell.flags if self.cell else [])]))
+
+
+def word(verdict: str) -> str:
+    """A verdict as people say it."""
+    return verdict.replace("_", " ")
+
+
+def rows(candidate: CandidateVerdict) -> list[Row]:
+    """The lines of a candidate's table: domains worst first, each with its cells worst first."""
+    cells: dict[str, list[CellVerdict]] = {}
+    for cell in candidate.cells:
+        cells.setdefault(cell.domain, []).append(cell)
+    groups = [_group(domain, cells.pop(domain.domain, [])) for domain in candidate.domains]
+    groups += [[Row("cell", cell, cell) for cell in _sorted(rest)] for rest in cells.values()]
+    return [row for group in sorted(groups, key=_group_order) for row in group]
+
+
+def _group(domain: DomainVerdict, cells: list[CellVerdict]) -> list[Row]:
+    if len(cells) == 1 and _says_the_same(domain, cells[0]):
+        return [Row("both", domain, cells[0])]
+    return [Row("domain", domain), *(Row("cell", cell, cell) for cell in _sorted(cells))]
+
+
+def _says_the_same(domain: DomainVerdict, cell: CellVerdict) -> bool:
+    # A lone cell that only detects may be inconclusive where its domain, with a margin, passes:
+    # that says nothing more.  A regression or a gate of its own does.
+    decides = cell.gates or cell.verdict in ("regressed", "invalid")
+    return cell.verdict == domain.verdict or not decides
+
+
+def severity(unit: Unit) -> tuple[int, bool, float]:
+    """What to sort units by: verdict, then gating before detecting, then the largest fall."""
+    return (WORST_FIRST.index(unit.verdict), not unit.gates, unit.delta or 0.0)
+
+
+def _sorted(cells: list[CellVerdict]) -> list[CellVerdict]:
+    return sorted(cells, key=lambda cell: (*severity(cell), cell.task))
+
+
+def _group_order(group: list[Row]) -> tuple[tuple[int, bool, float], str]:
+    return (min(severity(row.unit) for row in group), group[0].unit.domain)
+
+
+def in_reading_order(report: Report) -> list[CandidateVerdict]:
+    """All candidates against the baseline, then those against another parent."""
+    return sorted(report.candidates, key=lambda candidate: candidate.against != report.baseline)
+
+
+def is_shown(unit: Unit, alpha: float) -> bool:
+    """Whether a change is shown in either direction; where it is not, tables print `~`."""
+    if unit.verdict in ("improved", "regressed"):
+        return True
+    ps = (unit.p_regressed_adjusted, unit.p_improved_adjusted)
+    return any(p is not None and p <= alpha for p in ps)
+
+
+def p_shown(unit: Unit) -> float | None:
+    """The adjusted p-value of the direction in which the estimate points."""
+    if unit.delta is None:
+        return None
+    return unit.p_improved_adjusted if unit.delta > 0 else unit.p_regressed_adjusted
+
+
+def tally(candidate: CandidateVerdict) -> str:
+    """`1 regressed, 2 improved of 5 domains`, and what the domains alone would hide."""
+    units: list[DomainVerdict] | list[CellVerdict] = candidate.domains or candidate.cells
+    noun = "domain" if candidate.domains else "task"
+    found = Counter(unit.verdict for unit in units)
+    told = [f"{found[verdict]} {word(verdict)}" for verdict in WORST_FIRST if found[verdict]]
+    if not told:
+        return "nothing was measured"
+    line = f"{', '.join(told)} of {len(units)} {noun}{'' if len(units) == 1 else 's'}"
+    return "; ".join([line, *_hidden(candidate)])
+
+
+def _hidden(candidate: CandidateVerdict) -> Iterator[str]:
+    fallen = {domain.domain for domain in candidate.domains if domain.verdict == "regressed"}
+    alone = [c for c in candidate.cells if c.verdict == "regressed" and c.domain not in fallen]
+    if candidate.domains and alone:
+        yield f"{len(alone)} regressed task{'' if len(alone) == 1 else 's'} inside other domains"
+    small = sum("small_decline" in domain.flags for domain in candidate.domains)
+    if small:
+        yield f"{small} small decline{'' if small == 1 else 's'} within the margin"

@@ -1,0 +1,33 @@
+"""`report.svg`: the terminal's table as a picture, in colour, for a README or a slide."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+
+from evalkit.verdict import Renderer, Report
+
+from .terminal import WIDTH, show
+
+# Fonts are the reader's own: a picture fetches nothing from anywhere.
+FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+
+
+def picture(report: Report) -> str:
+    """The table as an SVG, the same bytes for the same report."""
+    console = Console(
+        file=StringIO(),
+        width=WIDTH,
+        record=True,
+        force_terminal=True,
+        color_system="truecolor",
+        _environ={},
+    )
+    show(report, console)
+    return console.export_svg(title="evalkit", code_format=FORMAT, unique_id="evalkit")
+
+
+RENDERERS = (Renderer("svg", "report.svg", picture),)

@@ -1,0 +1,161 @@
+"""The table on the terminal: benchstat's habits for checkpoints.
+
+One row per domain or task, worst first, numbers aligned, `~` where no change is shown.  Every
+verdict has a mark of its own, so nothing is lost without colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from evalkit.verdict import CandidateVerdict, Renderer, Report
+
+from ._details import details
+from ._grid import Column, line, packed, widths
+from ._judges import judge
+from ._needed import needed
+from ._rows import MARKS, Row, in_reading_order, is_shown, p_shown, rows, tally, word
+from ._text import clean, count, interval, p_value, percent, points
+
+WIDTH = 100
+INDENT = 2
+WIDE = 96  # below it, a verdict is its mark alone
+STYLES = {
+    "improved": "green",
+    "regressed": "bold red",
+    "inconclusive": "yellow",
+    "invalid": "bold magenta",
+    "no_regression": "",
+    "passed": "green",
+}
+MARK = Column("", right=False)
+VERDICT = Column("verdict", right=False)
+COLUMNS = (
+    Column("domain", right=False, elastic=True),
+    Column("score %"),
+    Column("delta"),
+    Column("interval"),
+    Column("n"),
+    Column("p"),
+    Column("margin"),
+)
+LEGEND = (
+    "▲ improved  ▼ regressed  · no regression  ? inconclusive  ✕ invalid  "
+    "~ no change shown  * gates\n"
+    "delta: points, with its {level:.0f} % interval; "
+    "p: one-sided, in the direction of the delta, adjusted"
+)
+
+
+def render(report: Report) -> str:
+    """The table as plain text, 100 columns wide."""
+    return plain(report, WIDTH)
+
+
+def plain(report: Report, width: int) -> str:
+    """The table as plain text of some other width."""
+    # An empty environment: NO_COLOR, COLUMNS and their like must not change the bytes.
+    file = StringIO()
+    show(report, Console(file=file, width=width, color_system=None, _environ={}))
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+
+
+def show(report: Report, console: Console) -> None:
+    """Prints the table, in the console's colours and width."""
+    for part in _parts(report, console.width):
+        console.print(part, highlight=False)
+
+
+def _parts(report: Report, width: int) -> Iterator[RenderableType]:
+    yield _banner(report)
+    tables = _tables(report, width)
+    for candidate, table in zip(in_reading_order(report), tables, strict=True):
+        yield from (
+            "",
+            _title(candidate),
+            Padding(Text(tally(candidate)), (0, 0, 0, INDENT)),
+            *table,
+        )
+    sections = (
+        ("What the inconclusive ones would need", _needs(report)),
+        ("Judges", [judge(note) for note in report.judges]),
+        ("Notes", [clean(note, 500) for note in report.notes]),
+    )
+    for heading, lines in sections:
+        if lines:
+            yield from ("", Text(heading, style="bold"))
+            yield from (Padding(Text(line), (0, 0, 0, INDENT)) for line in lines)
+    yield from ("", Text(LEGEND.format(level=100 * report.ci_level), style="dim"))
+
+
+def _banner(report: Report) -> Text:
+    banner = Text(f"{MARKS[report.verdict]} {word(report.verdict).upper()}")
+    banner.stylize(STYLES[report.verdict])
+    banner.append(f"   exit code {report.exit_code}   baseline ")
+    return banner.append(clean(report.baseline, 60), style="bold")
+
+
+def _title(candidate: CandidateVerdict) -> Text:
+    title = Text.assemble((clean(candidate.name, 60), "bold"), " against ")
+    title.append(clean(candidate.against, 60)).append("   ")
+    mark = f"{MARKS[candidate.verdict]} {word(candidate.verdict)}"
+    return title.append(mark, style=STYLES[candidate.verdict])
+
+
+def _tables(report: Report, width: int) -> list[list[RenderableType]]:
+    """One table a candidate, all with the same columns, so that the eye can go down them."""
+    columns = [MARK if width < WIDE else VERDICT, *COLUMNS]
+    shown = [rows(candidate) for candidate in in_reading_order(report)]
+    grids = [[_cells(row, report.alpha, columns) for row in table] for table in shown]
+    sizes = widths(columns, [cells for grid in grids for cells in grid], width - INDENT)
+    heads = [Text(column.heading, style="dim") for column in columns]
+    laid = [[line(cells, columns, sizes) for cells in [heads, *grid]] for grid in grids]
+    return [_lines(*pair, width) for pair in zip(shown, laid, strict=True)]
+
+
+def _lines(shown: list[Row], laid: list[Text], width: int) -> list[RenderableType]:
+    if not shown:
+        return []
+    lines: list[RenderableType] = [Padding(laid[0], (0, 0, 0, INDENT))]
+    for row, text in zip(shown, laid[1:], strict=True):
+        lines.append(Padding(text, (0, 0, 0, INDENT)))
+        for said in packed(details(row), width - 2 * INDENT):
+            lines.append(Padding(Text(said, style="dim"), (0, 0, 0, 2 * INDENT)))
+    return lines
+
+
+def _cells(row: Row, alpha: float, columns: list[Column]) -> list[Text]:
+    unit, cell = row.unit, row.cell
+    style = STYLES[unit.verdict]
+    unclear = unit.delta is not None and not is_shown(unit, alpha)
+    found = {
+        "": Text(MARKS[unit.verdict], style=style),
+        "verdict": Text(f"{MARKS[unit.verdict]} {word(unit.verdict)}", style=style),
+        "domain": Text("  " * (row.kind == "cell") + clean(row.name)),
+        "delta": Text("~" if unclear else points(unit.delta), style=style),
+        "interval": Text(interval(unit.ci)),
+        "p": Text(p_value(p_shown(unit))),
+        "margin": Text(percent(unit.margin) + ("*" if unit.gates else " ")),
+    }
+    if cell is not None and cell.n:
+        scores = f"{percent(cell.baseline_score)} → {percent(cell.candidate_score)}"
+        found |= {"score %": Text(scores), "n": Text(count(cell.n))}
+    return [found.get(column.heading, Text()) for column in columns]
+
+
+def _needs(report: Report) -> list[str]:
+    return [
+        f"{clean(candidate.name, 60)} against {clean(candidate.against, 60)}, "
+        f"{clean(row.name, 60)}: {needed(row)}"
+        for candidate in in_reading_order(report)
+        for row in rows(candidate)
+        if row.unit.verdict == "inconclusive"
+    ]
+
+
+RENDERERS = (Renderer("terminal", "report.txt", render),)

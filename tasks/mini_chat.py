@@ -1,0 +1,98 @@
+"""Small talk, judged pairwise against a stored reference answer.
+
+Generated.  A person says who they are and what became of what; the reference answers with one
+small flaw.  The judge is audited on held-out pairs of answers whose flaws are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from evalkit import LabelledPair, Message, Response, Rubric, Sample, Sampling, Task
+
+from ._mini import digest, evaluation, held_out, rng, shuffled, text_of, training, user
+from ._mini_chat import Talk, answer, flawed, reference, talks
+
+Verdict = Literal["first", "second", "tie"]
+VERDICTS: dict[str, Verdict] = {"first": "first", "second": "second", "tie": "tie"}
+ONE_IN = 7
+PAIRS_PER_TALK = 2
+QUESTION = "Said: {said} First: {first} Second: {second} Which answer is better, first or second?"
+
+
+def problems() -> Iterator[Sample]:
+    """Everything that is said, in each wording."""
+    for talk in talks():
+        for number, said in enumerate(shuffled(talk.key, talk.said())):
+            yield _sample(talk, number, said)
+
+
+def _sample(talk: Talk, number: int, said: str) -> Sample:
+    return Sample(
+        f"{talk.key} / {number}",
+        user(said),
+        reference(talk),
+        stratum=talk.occasion,
+        cluster=talk.key,
+        metadata={"good": answer(talk)},
+    )
+
+
+def solution(sample: Sample) -> str:
+    """The answer without a flaw."""
+    return str(sample.metadata["good"])
+
+
+def ask(sample: Sample, first: str, second: str) -> list[Message]:
+    """What the judge is asked about two answers."""
+    return user(QUESTION.format(said=text_of(sample), first=first, second=second))
+
+
+def read(response: Response) -> Verdict | None:
+    """The judge's verdict: the first of its words that is one."""
+    words = response.text.lower().replace(".", " ").split()
+    return next((VERDICTS[word] for word in words if word in VERDICTS), None)
+
+
+def labelled_pairs(held: bool) -> Iterator[LabelledPair]:
+    """Pairs of answers of unequal flaws, to the held-out talks or to the others."""
+    for talk in talks():
+        if held_out(talk.key, ONE_IN) is held:
+            for number in range(PAIRS_PER_TALK):
+                chance = rng(f"pair {talk.key} {number}")
+                pair = _pair(talk, chance.choice(talk.said()), chance.getrandbits(32))
+                if pair is not None:
+                    yield pair
+
+
+def _pair(talk: Talk, said: str, seed: int) -> LabelledPair | None:
+    chance = rng(str(seed))
+    sample = _sample(talk, digest(said), said)
+    (one, first), (other, second) = flawed(talk, chance), flawed(talk, chance)
+    if chance.random() < 0.5:  # what the judge meets when it grades
+        one, first = 1, reference(talk)
+    if one == other or first == second:
+        return None
+    if chance.random() < 0.5:
+        one, first, other, second = other, second, one, first
+    return LabelledPair(sample, first, second, "first" if one < other else "second")
+
+
+def audit() -> Iterator[LabelledPair]:
+    """The held-out labelled pairs."""
+    return labelled_pairs(held=True)
+
+
+TASKS = (
+    Task(
+        "mini-chat",
+        domain="chat",
+        version=1,
+        samples=evaluation(problems, ONE_IN),
+        train=training(problems, ONE_IN),
+        rubric=Rubric(1, ask, read, Sampling(max_tokens=4), audit),
+        solution=solution,
+        sampling=Sampling(max_tokens=28),
+    ),
+)
