@@ -41,7 +41,7 @@ bench: setup
 
 docs: setup
 	$(RUN) evalkit.verdict > evalkit/verdict.schema.json
-	$(RUN) docs.generate
+	$(RUN) evalkit.reports._reference > docs/verdict-json.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
