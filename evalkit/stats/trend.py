@@ -6,7 +6,7 @@ change point annotates a figure; it decides nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -54,20 +54,23 @@ def change_point(items: ArrayLike, *, resamples: int = RESAMPLES, seed: int = SE
 def change_points(items: ArrayLike, alpha: float = 0.05, *, seed: int = SEED) -> list[ChangePoint]:
     """All changes by binary segmentation, each side searched at half its parent's α.
 
-    Vostrikova 1981, Soviet Mathematics Doklady 24:55.  Indices count from the first checkpoint.
+    Vostrikova 1981, Soviet Mathematics Doklady 24:55.  Segmentation can split between two equal
+    steps, so each split must still stand between its final neighbours.  Indices count from the
+    first checkpoint.
     """
     y = np.asarray(items, dtype=float)
-    if y.shape[0] < 2:
-        return []
-    found = change_point(y, seed=seed)
-    if found.p > alpha:
-        return []
-    at = found.index
-    after = [
-        ChangePoint(each.index + at, each.delta, each.z, each.p)
-        for each in change_points(y[at:], alpha / 2, seed=seed)
-    ]
-    return [*change_points(y[:at], alpha / 2, seed=seed), found, *after]
+    splits = _segment(y, 0, alpha, seed)
+    while splits:
+        edges = [0, *splits, len(y)]
+        found = [
+            _shifted(change_point(y[before:after], seed=seed), before)
+            for before, after in zip(edges[:-2], edges[2:], strict=True)
+        ]
+        weakest = int(np.argmax([each.p for each in found]))
+        if found[weakest].p <= alpha:
+            return sorted({each.index: each for each in found}.values(), key=lambda c: c.index)
+        del splits[weakest]
+    return []
 
 
 def first_decline(items: ArrayLike, *, binary: bool, alpha: float = 0.05) -> int | None:
@@ -80,6 +83,21 @@ def first_decline(items: ArrayLike, *, binary: bool, alpha: float = 0.05) -> int
     ]
     confirmed = np.flatnonzero(holm(p) <= alpha)
     return int(confirmed[0]) + 1 if confirmed.size else None
+
+
+def _segment(y: FloatArray, start: int, alpha: float, seed: int) -> list[int]:
+    if len(y) < 2:
+        return []
+    found = change_point(y, seed=seed)
+    if found.p > alpha:
+        return []
+    at = found.index
+    before = _segment(y[:at], start, alpha / 2, seed)
+    return [*before, start + at, *_segment(y[at:], start + at, alpha / 2, seed)]
+
+
+def _shifted(found: ChangePoint, start: int) -> ChangePoint:
+    return replace(found, index=found.index + start)
 
 
 def _contrasts(y: FloatArray) -> FloatArray:
