@@ -69,7 +69,7 @@ def _sign_flip_exact(steps: NDArray[np.int64]) -> float:
 
 
 def _sign_flip_random(d: FloatArray) -> float:
-    sizes = np.abs(d[d != 0])
+    sizes = np.sort(np.abs(d[d != 0]))  # sorted: the order of the items must not matter
     observed = d.sum() + 1e-12 * (1.0 + sizes.sum())  # sums that tie but for rounding count
     random = np.random.default_rng(SEED)
     rows = max(1, 4_000_000 // max(1, sizes.size))
