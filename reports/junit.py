@@ -7,6 +7,7 @@
 | invalid, detecting        | skipped | it was not measured, and holds nothing up              |
 | inconclusive, gating      | failure | passes where the exit code was set to tolerate it      |
 | anything else             | passes  | the numbers are in system-out                          |
+| the whole                 | error   | only where no unit accounts for the exit code          |
 
 There are no times: equal reports give equal bytes.
 """
@@ -30,6 +31,8 @@ def render(report: Report) -> str:
     root = Element("testsuites", name="evalkit")
     for candidate in in_reading_order(report):
         _suite(root, candidate, report.ci_level)
+    if not report.candidates:
+        _verdict(SubElement(root, "testsuite", name=clean(report.baseline)), report)
     _total(root)
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
@@ -43,8 +46,24 @@ def _suite(root: Element, candidate: CandidateVerdict, level: float) -> None:
     for row in units:
         case = SubElement(suite, "testcase", classname=name, name=_name(row))
         _judge(case, row, candidate.exit_code, level)
+    if not _is_red(suite):
+        _verdict(suite, candidate)
     _total(suite)
     SubElement(suite, "system-out").text = f"{word(candidate.verdict)}: {tally(candidate)}"
+
+
+def _is_red(suite: Element) -> bool:
+    return any(True for tag in ("failure", "error") for _ in suite.iter(tag))
+
+
+def _verdict(suite: Element, judged: CandidateVerdict | Report) -> None:
+    """A case for the whole, where no unit accounts for its exit code."""
+    if judged.exit_code:
+        case = SubElement(suite, "testcase", classname=suite.get("name", ""), name="verdict")
+        tag = "error" if judged.exit_code == 4 else "failure"
+        message = f"{word(judged.verdict)}, exit code {judged.exit_code}"
+        SubElement(case, tag, type=judged.verdict, message=message)
+    _total(suite)
 
 
 def _name(row: Row) -> str:

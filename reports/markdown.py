@@ -21,6 +21,7 @@ from ._markdown import Escaped, code, prose
 from ._needed import needed
 from ._outcomes import classes
 from ._rows import MARKS, Kind, Row, in_reading_order, is_shown, p_shown, rows, tally, word
+from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, points
 
 
@@ -34,6 +35,7 @@ def render(report: Report) -> str:
         undecided=[pair for candidate in candidates for pair in _undecided(candidate)],
         ended=[(*pair, name) for pair in cells for name in classes(pair[1])],
         differing=[pair for pair in cells if pair[1].differences or not pair[1].comparable],
+        alone=scores(report),
         advisory=sum(note.advisory for note in report.judges),
         level=f"{100 * report.ci_level:.0f}",
         alpha=f"{100 * report.alpha:g}",
@@ -65,6 +67,7 @@ def _template() -> Template:
     environment.globals |= {
         "mark": lambda verdict: Escaped(MARKS[verdict]),
         **{made.__name__: made for made in (judge, needed, p_shown, rows, tally, word)},
+        "score_with_interval": lambda score: Escaped(score_with_interval(score)),
         "details": _details,
         "scores": _scores,
     }

@@ -20,6 +20,7 @@ from ._grid import Column, line, packed, widths
 from ._judges import judge
 from ._needed import needed
 from ._rows import MARKS, Row, in_reading_order, is_shown, p_shown, rows, tally, word
+from ._scores import in_words, scores
 from ._text import clean, count, interval, p_value, percent, points
 
 WIDTH = 100
@@ -82,6 +83,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
             *table,
         )
     sections = (
+        ("Scores", [] if report.candidates else [in_words(score) for score in scores(report)]),
         ("What the inconclusive ones would need", _needs(report)),
         ("Judges", [judge(note) for note in report.judges]),
         ("Notes", [clean(note, 500) for note in report.notes]),
