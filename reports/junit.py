@@ -6,6 +6,7 @@
 | invalid, gating           | error   | so is everything where nothing could be measured       |
 | invalid, detecting        | skipped | it was not measured, and holds nothing up              |
 | inconclusive, gating      | failure | passes where the exit code was set to tolerate it      |
+| advisory                  | passes  | its judge is too weak to decide anything               |
 | anything else             | passes  | the numbers are in system-out                          |
 | the whole                 | error   | only where no unit accounts for the exit code          |
 
@@ -20,7 +21,7 @@ from evalkit.verdict import CandidateVerdict, Renderer, Report, Unit
 
 from ._details import details
 from ._needed import needed
-from ._rows import Row, in_reading_order, tally, word
+from ._rows import Row, in_reading_order, is_advisory, tally, word
 from ._text import clean, count, interval, p_value, percent, points
 
 COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
@@ -83,6 +84,8 @@ def _judge(case: Element, row: Row, exit_code: int, level: float) -> None:
 
 
 def _tag(unit: Unit, exit_code: int) -> str:
+    if is_advisory(unit):
+        return "skipped" if unit.verdict == "invalid" else ""
     if unit.verdict == "regressed":
         return "failure"
     if unit.verdict == "invalid":

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Unit
 
-from ._details import details
+from ._details import details, throughout
 from ._judges import judge
 from ._markdown import Escaped, code, prose
 from ._needed import needed
@@ -44,6 +44,9 @@ def render(report: Report) -> str:
     return _squeezed(text)
 
 
+GLOBALS = (judge, needed, p_shown, rows, tally, throughout, word)
+
+
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -66,7 +69,7 @@ def _template() -> Template:
     }
     environment.globals |= {
         "mark": lambda verdict: Escaped(MARKS[verdict]),
-        **{made.__name__: made for made in (judge, needed, p_shown, rows, tally, word)},
+        **{made.__name__: made for made in GLOBALS},
         "score_with_interval": lambda score: Escaped(score_with_interval(score)),
         "details": _details,
         "scores": _scores,
@@ -94,10 +97,11 @@ def _scores(cell: CellVerdict | None) -> Escaped:
     return Escaped(f"{percent(cell.baseline_score)} → {percent(cell.candidate_score)}")
 
 
-def _details(row: Row) -> Escaped:
+def _details(row: Row, known: list[str]) -> Escaped:
     # The table has a column of its own for the task.
     kind: Kind = "cell" if row.kind == "both" else row.kind
-    return Escaped(" · ").join(prose(phrase) for phrase in details(replace(row, kind=kind)))
+    said = details(replace(row, kind=kind), known)
+    return Escaped(" · ").join(prose(phrase) for phrase in said)
 
 
 def _squeezed(text: str) -> str:

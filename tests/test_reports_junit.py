@@ -78,6 +78,21 @@ def test_a_detector_that_is_undecided_passes_with_a_note() -> None:
     assert "inconclusive" in (found[0].text or "")
 
 
+def test_an_advisory_unit_is_never_red() -> None:
+    unit = pair("chat", "regressed", 90, 10, gates=False, flags=["advisory"])
+    candidate = CandidateVerdict(
+        name="sft",
+        against="base",
+        verdict="passed",
+        exit_code=0,
+        domains=[DomainVerdict(**unit)],
+        cells=[CellVerdict(**unit, task="mini-chat")],
+    )
+    report = Report(baseline="base", verdict="passed", exit_code=0, candidates=[candidate])
+    assert parsed(report).get("failures") == "0"
+    assert "advisory" in (case(report, "chat")[0].text or "")
+
+
 def test_a_detector_that_was_not_measured_is_skipped() -> None:
     found = case(report_on("improved", "invalid"), "chat / mini-chat")
     assert [child.tag for child in found] == ["skipped"]

@@ -151,6 +151,36 @@ def test_shown_on_a_colour_terminal_it_is_coloured_and_otherwise_the_same() -> N
     assert "\x1b" not in render(sample_report())
 
 
+def test_what_differs_in_all_tasks_is_said_once() -> None:
+    report = report_on(("chat", "improved", 1, 60), ("arithmetic", "no_regression", 2, 2))
+    candidate = report.candidates[0]
+    both = ["format: completion → chat", "dtype: float32 → bfloat16"]
+    cells = [
+        candidate.cells[0].model_copy(update={"differences": both}),
+        candidate.cells[1].model_copy(update={"differences": both[:1]}),
+    ]
+    changed = candidate.model_copy(update={"cells": cells})
+    text = render(report.model_copy(update={"candidates": [changed]}))
+    assert "differs throughout in format: completion → chat" in text
+    assert "differs in dtype: float32 → bfloat16" in text
+    assert text.count("completion → chat") == 1
+
+
+def test_an_advisory_task_comes_last_and_is_not_counted() -> None:
+    report = report_on(("arithmetic", "improved", 2, 80), ("chat", "improved", 2, 80))
+    weak = pair("multiple-choice", "regressed", 80, 2, gates=False, flags=["advisory"])
+    candidate = report.candidates[0]
+    candidate = candidate.model_copy(
+        update={
+            "domains": [DomainVerdict(**weak), *candidate.domains],
+            "cells": [cell(weak, 0.5), *candidate.cells],
+        }
+    )
+    text = render(report.model_copy(update={"candidates": [candidate]}))
+    assert "2 improved of 2 domains; 1 advisory" in text
+    assert text.index("multiple-choice") > text.index("arithmetic")
+
+
 def test_numbers_of_all_tables_stand_in_the_same_columns() -> None:
     heads = [row for row in render(sample_report()).splitlines() if "score %" in row]
     assert len(heads) == 5
