@@ -20,7 +20,7 @@ MARKS = {
     "improved": "▲",
     "regressed": "▼",
     "no_regression": "·",
-    "passed": "·",
+    "passed": "✓",
     "inconclusive": "?",
     "invalid": "✕",
 }

@@ -76,12 +76,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     yield _banner(report)
     tables = _tables(report, width)
     for candidate, table in zip(in_reading_order(report), tables, strict=True):
-        yield from (
-            "",
-            _title(candidate),
-            Padding(Text(tally(candidate)), (0, 0, 0, INDENT)),
-            *table,
-        )
+        yield from ("", _title(candidate), *_remarks(candidate), *table)
     sections = (
         ("Scores", [] if report.candidates else [in_words(score) for score in scores(report)]),
         ("What the inconclusive ones would need", _needs(report)),
