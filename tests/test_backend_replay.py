@@ -31,7 +31,8 @@ def written(folder: Path, *rows: Any) -> Checkpoint:
 
 
 def asked(of: Checkpoint, id: str = "7", epoch: int = 0, task: Task = TASK) -> Response:
-    request = Request("", Sampling(stop=("\n",)), task, Sample(id, "?"), epoch)
+    sample = Sample(id, "?", choices=("a", "b"))
+    request = Request("", Sampling(stop=("\n",)), task, sample, epoch)
     return asyncio.run(open_(of).generate(request))
 
 
@@ -65,7 +66,8 @@ def test_a_recorded_text_is_not_cut_at_stop_strings(tmp_path: Path) -> None:
 def test_recorded_log_likelihoods_come_back_where_the_task_asks_for_them(tmp_path: Path) -> None:
     choice = Task("sums", "arithmetic", 1, lambda rows: [], ask="loglikelihood")
     row = {"task": "sums", "id": "7", "loglikelihoods": [-1, -2.5]}
-    assert asked(written(tmp_path, row), task=choice).loglikelihoods == (-1.0, -2.5)
+    expected = Response("a", loglikelihoods=(-1.0, -2.5))
+    assert asked(written(tmp_path, row), task=choice) == expected
     assert "no recorded log-likelihoods" in asked(written(tmp_path, ROW), task=choice).error
 
 

@@ -68,12 +68,12 @@ class Echo:
 
 def preference(task: Task, sample: Sample, knows: bool) -> Response:
     """Log-likelihoods under which the task's scorer gives its best grade, or its worst."""
+    places = range(len(sample.choices))
     if task.score is None or not sample.choices:
         return Response(error=f"item {sample.id!r} of {task.name!r} offers no choices to prefer")
-    size = len(sample.choices)
     offers = [
-        Response(loglikelihoods=tuple(LIKELY if i == liked else UNLIKELY for i in range(size)))
-        for liked in range(size)
+        Response(text, loglikelihoods=tuple(LIKELY if i == at else UNLIKELY for i in places))
+        for at, text in enumerate(sample.choices)
     ]
     sign = 1 if knows == task.higher_is_better else -1
     grades = [sign * task.score(sample, offer).value for offer in offers]

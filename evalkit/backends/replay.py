@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -42,6 +42,9 @@ class Replay:
             return Response(error=f"no recorded answer for {_words(key)} in {self.path}")
         if request.task.ask == "loglikelihood" and not found.loglikelihoods:
             return Response(error=f"no recorded log-likelihoods for {_words(key)} in {self.path}")
+        if request.task.ask == "loglikelihood" and not found.text:
+            ranked = sorted(zip(found.loglikelihoods, request.sample.choices, strict=False))
+            return replace(found, text=ranked[-1][1] if ranked else "")
         return found
 
     async def loglikelihood(

@@ -1,0 +1,75 @@
+"""What a server's JSON says, read into the nouns; Failure where it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.backends._http import Failure
+from evalkit.backends._wire import cut, tool_calls, usage
+from evalkit.types import LogLikelihood, Response
+
+FINISH = {"length": "length", "max_tokens": "length", "tool_calls": "tool_calls",
+          "function_call": "tool_calls", "content_filter": "content_filter"}  # fmt: skip
+BROKEN_OFF = ("abort", "error")  # the server gave up on the answer
+UNREADABLE = (AttributeError, KeyError, IndexError, TypeError, ValueError)
+
+
+def response(answer: Mapping[str, Any], stop: tuple[str, ...]) -> Response:
+    """The first choice, by chat or by completion, cut at the first stop string."""
+    try:
+        choice = answer["choices"][0]
+        finish = choice.get("finish_reason")
+        if finish in BROKEN_OFF:
+            raise Failure("broke the answer off")
+        message = choice["message"] if "message" in choice else {"content": choice["text"]}
+        text, stopped = cut(_plain(message.get("content")), stop)
+        reasoning = message.get("reasoning_content") or message.get("reasoning")
+        prompt_tokens, completion_tokens = usage(answer.get("usage"))
+        return Response(
+            text=text,
+            reasoning=reasoning if isinstance(reasoning, str) else "",
+            tool_calls=tool_calls(message.get("tool_calls")),
+            finish_reason="stop" if stopped else FINISH.get(finish, "stop"),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+        )
+    except UNREADABLE:
+        raise Failure("answered without a choice that can be read") from None
+
+
+def prompt_tokens(answer: Mapping[str, Any]) -> int:
+    """How many tokens the server made of a prompt."""
+    try:
+        return int(answer["usage"]["prompt_tokens"])
+    except UNREADABLE:
+        raise Failure("counts no tokens (`usage`)", again=False) from None
+
+
+def likelihood(answer: Mapping[str, Any], start: int) -> LogLikelihood:
+    """The echoed prompt's log-likelihood from token `start` on."""
+    end = prompt_tokens(answer)
+    try:
+        found = answer["choices"][0]["logprobs"]
+        rows = list(zip(found["token_logprobs"], found["top_logprobs"], strict=True))
+        # The first token of all has no log-likelihood: nothing comes before it.
+        scored = [(own, max(top.values())) for own, top in rows[start:end] if own is not None]
+        if not scored:
+            raise ValueError
+    except UNREADABLE:
+        raise Failure(
+            "gives no log-likelihoods of a prompt (`echo` with `logprobs` on /completions): "
+            "use a server that does, as vLLM, or transformers_local",
+            again=False,
+        ) from None
+    total = sum(own for own, _ in scored)
+    return LogLikelihood(total, len(scored), all(own >= best for own, best in scored))
+
+
+def _plain(content: Any) -> str:
+    """A message's text, which some servers send in parts."""
+    if isinstance(content, list):
+        return "".join(part.get("text", "") for part in content)
+    if content is not None and not isinstance(content, str):
+        raise TypeError("a message's content is a text")
+    return content or ""

@@ -1,0 +1,133 @@
+"""Weights and tokenizer from a folder or the hub: safetensors only, never code that comes along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from evalkit.errors import ConfigError, ModelError
+from evalkit.types import Checkpoint
+
+FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A causal language model ready to be asked."""
+
+    model: Any
+    tokenizer: Any
+    format: Literal["chat", "completion"]
+    ends: frozenset[int]  # tokens that end an answer
+    window: int | None  # tokens that prompt and answer may have together; None is no limit
+
+
+def folder(checkpoint: Checkpoint, revision: str = "") -> Path:
+    """Where the checkpoint lies on this machine, fetched from the hub where it is a hub id."""
+    name = checkpoint.model
+    if not name:
+        raise ConfigError(f"checkpoint {checkpoint.name!r}: needs `model`, a folder or a hub id")
+    path = Path(name)
+    if path.is_dir():
+        return path
+    if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise ModelError(f"checkpoint {checkpoint.name!r}: there is no folder {name}")
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=FILES))
+    except ImportError:
+        raise ModelError(MISSING) from None
+    except Exception as error:  # the hub's errors have no common ancestor
+        raise ModelError(
+            f"checkpoint {checkpoint.name!r}: {name!r} is neither a folder here nor to be had "
+            f"from the hub: {one_line(error)}"
+        ) from None
+
+
+def load(checkpoint: Checkpoint, chosen: Mapping[str, Any]) -> Loaded:
+    """The model on its device; raises ModelError naming the checkpoint and its folder."""
+    where = folder(checkpoint, chosen["revision"])
+    try:
+        import transformers
+    except ImportError:
+        raise ModelError(MISSING) from None
+    hf: Any = transformers  # its own types leave half of this out
+    hf.utils.logging.set_verbosity_error()
+    hf.utils.logging.disable_progress_bar()
+    try:
+        tokenizer = hf.AutoTokenizer.from_pretrained(
+            where, trust_remote_code=False, local_files_only=True
+        )
+        model, info = hf.AutoModelForCausalLM.from_pretrained(
+            where,
+            dtype=chosen["dtype"],
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        model = model.to(device(chosen["device"])).eval()
+    except Exception as error:  # a damaged folder can fail in any way inside the library
+        raise ModelError(
+            f"checkpoint {checkpoint.name!r}: cannot load {where}: {one_line(error)}"
+        ) from None
+    if info["missing_keys"]:
+        names = ", ".join(sorted(info["missing_keys"])[:3])
+        raise ModelError(f"checkpoint {checkpoint.name!r}: {where} lacks the weights {names}, …")
+    form = _format(checkpoint, tokenizer)
+    return Loaded(model, tokenizer, form, _ends(model, tokenizer), _window(model, chosen))
+
+
+def device(name: str) -> str:
+    """The device meant: `auto` is the accelerator where there is one."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def dtype(name: str, checkpoint: Checkpoint) -> str:
+    """The dtype meant: `auto` is the one that the weights are stored in."""
+    if name != "auto":
+        return name
+    try:
+        config = json.loads((Path(checkpoint.model) / "config.json").read_text())
+    except (OSError, ValueError):
+        return "auto"
+    return str(config.get("dtype") or config.get("torch_dtype") or "auto")
+
+
+def one_line(error: Exception) -> str:
+    """An error's first words: libraries write pages."""
+    words = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {words}"
+
+
+def _format(checkpoint: Checkpoint, tokenizer: Any) -> Literal["chat", "completion"]:
+    if checkpoint.format == "chat" and not tokenizer.chat_template:
+        raise ModelError(
+            f"checkpoint {checkpoint.name!r}: `format: chat`, but its tokenizer has no chat "
+            "template: leave format out or set it to completion"
+        )
+    return checkpoint.format or ("chat" if tokenizer.chat_template else "completion")
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every token that either the model's or the tokenizer's files call an end."""
+    stated = model.generation_config.eos_token_id
+    ends = set(stated) if isinstance(stated, list) else {stated}
+    return frozenset(end for end in ends | {tokenizer.eos_token_id} if end is not None)
+
+
+def _window(model: Any, chosen: Mapping[str, Any]) -> int | None:
+    stated = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return chosen["max_length"] or stated
+
+
+MISSING = "this backend needs torch and transformers: pip install 'posttrain-evalkit[hf]'"

@@ -1,0 +1,140 @@
+"""Any server that speaks the OpenAI protocol, by chat or by completion.
+
+The key is read from the environment variable that `api_key_env` names and appears nowhere else.
+`extra_body` adds fields to every request; a field given there as null is left out, for servers
+that refuse it (`{max_tokens: null, max_completion_tokens: 4096}`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from evalkit.backends._choice import likelihood, prompt_tokens, response
+from evalkit.backends._http import Failure, Http, reach
+from evalkit.backends._options import options
+from evalkit.errors import ConfigError, ModelError
+from evalkit.types import Backend, Checkpoint, LogLikelihood, Prompt, Request, Response
+
+T = TypeVar("T")
+OPTIONS: Mapping[str, Any] = {
+    "base_url": "",
+    "model": "",  # the checkpoint's model unless the server knows it by another name
+    "api_key_env": "",
+    "concurrency": 64,
+    "timeout": 600.0,  # seconds for one try
+    "retries": 8,
+    "backoff": 0.5,  # seconds before the second try, then doubled
+    "extra_body": {},
+}
+
+
+@dataclass(slots=True)
+class Server:
+    """A model behind an URL."""
+
+    http: Http
+    model: str
+    format: Literal["chat", "completion"] = "chat"
+    concurrency: int = 64
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    async def generate(self, request: Request) -> Response:
+        """The answer; what went wrong after all tries is its error."""
+        path = "chat/completions" if self.format == "chat" else "completions"
+        try:
+            return await self.http.post(
+                path, self.body(request), lambda answer: response(answer, request.sampling.stop)
+            )
+        except Failure as failure:
+            return Response(finish_reason="error", error=str(failure))
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The fields of one request."""
+        sampling = request.sampling
+        body: dict[str, Any] = {"model": self.model, "n": 1, "temperature": sampling.temperature}
+        body["messages" if self.format == "chat" else "prompt"] = request.prompt
+        body["max_tokens"] = sampling.max_tokens
+        if sampling.top_p != 1.0:
+            body["top_p"] = sampling.top_p
+        if sampling.stop:  # an empty list makes some servers fail
+            body["stop"] = list(sampling.stop)
+        if request.seed is not None:
+            body["seed"] = request.seed
+        if request.sample.tools and self.format == "chat":
+            body["tools"] = list(request.sample.tools)
+        return self.filled(body)
+
+    def filled(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The body under the user's own fields, without those set to null."""
+        return {k: v for k, v in {**body, **self.extra}.items() if v is not None}
+
+    async def loglikelihood(
+        self, context: Prompt, continuations: Sequence[str]
+    ) -> list[LogLikelihood]:
+        """Read from the echoed prompt of `/completions`; raises ModelError where it has none.
+
+        As in lm-eval, spaces that end the context count as the continuation's, and the
+        continuation's tokens are those that the whole text has beyond the context's own.
+        """
+        if not isinstance(context, str):
+            raise ModelError(
+                f"{self.http.host}: log-likelihoods need the text itself, and only the server "
+                "knows its chat template: set `format: completion` on the checkpoint"
+            )
+        try:
+            start = await self._scored(context.rstrip(), prompt_tokens) if context.strip() else 0
+            return [
+                await self._scored(context + words, lambda answer: likelihood(answer, start))
+                for words in continuations
+            ]
+        except Failure as failure:
+            raise ModelError(str(failure)) from None
+
+    async def _scored(self, text: str, read: Callable[[dict[str, Any]], T]) -> T:
+        body = {"model": self.model, "prompt": text, "max_tokens": 1, "temperature": 0.0,
+                "echo": True, "logprobs": 1}  # fmt: skip
+        return await self.http.post("completions", self.filled(body), read)
+
+    async def close(self) -> None:
+        """Lets the connections go."""
+        await self.http.close()
+
+
+def open_(checkpoint: Checkpoint) -> Server:
+    """Connects once, so that a server that is down is found before anything is asked."""
+    chosen = options(checkpoint, OPTIONS)
+    where = f"checkpoint {checkpoint.name!r}"
+    model = chosen["model"] or checkpoint.model
+    if not chosen["base_url"] or not model:
+        missing = "model" if chosen["base_url"] else "base_url"
+        raise ConfigError(f"{where}: openai_api needs `{missing}`")
+    variable = chosen["api_key_env"]
+    if variable and not os.environ.get(variable):
+        raise ConfigError(f"{where}: the environment variable {variable} (api_key_env) is not set")
+    reach(chosen["base_url"])
+    http = Http(
+        chosen["base_url"],
+        os.environ[variable].strip() if variable else "",
+        chosen["timeout"],
+        chosen["retries"],
+        chosen["backoff"],
+    )
+    extra = chosen["extra_body"]
+    return Server(http, model, checkpoint.format or "chat", chosen["concurrency"], extra)
+
+
+def identify(checkpoint: Checkpoint) -> str:
+    """What the user says it is: an URL does not tell."""
+    return checkpoint.identity
+
+
+def environment(checkpoint: Checkpoint) -> Mapping[str, str]:
+    """The protocol and the server's address."""
+    base_url = options(checkpoint, OPTIONS)["base_url"]
+    return {"engine": "openai_api", "server": Http(base_url).host}
+
+
+BACKENDS = (Backend("openai_api", open_, identify, environment, OPTIONS),)
