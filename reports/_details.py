@@ -46,7 +46,18 @@ def _of_cell(cell: CellVerdict) -> Iterator[str]:
         yield f"lost {count(cell.lost)}, gained {count(cell.gained)}"
     for name, before, after in troubles(cell):
         yield f"{name} {count(before)} → {count(after)}"
-    if cell.completed is not None:
-        yield f"complete answers only {percent(cell.completed[0])} → {percent(cell.completed[1])}"
+    if (shown := _completed(cell)) != _scores(cell):
+        yield f"complete answers only {shown}"
     if cell.native is not None:
         yield f"in its own unit {cell.native[0]:.4g} → {cell.native[1]:.4g}"
+
+
+def _scores(cell: CellVerdict) -> str:
+    return f"{percent(cell.baseline_score)} → {percent(cell.candidate_score)}"
+
+
+def _completed(cell: CellVerdict) -> str:
+    """The scores on complete answers; all of them are, where nothing else is known."""
+    if cell.completed is None:
+        return _scores(cell)
+    return f"{percent(cell.completed[0])} → {percent(cell.completed[1])}"

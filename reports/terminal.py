@@ -93,8 +93,8 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
 def _banner(report: Report) -> Text:
     banner = Text(f"{MARKS[report.verdict]} {word(report.verdict).upper()}")
     banner.stylize(STYLES[report.verdict])
-    banner.append(f"   exit code {report.exit_code}   baseline ")
-    return banner.append(clean(report.baseline, 60), style="bold")
+    banner.append("   baseline ").append(clean(report.baseline, 60), style="bold")
+    return banner.append(f"   a gate exits {report.exit_code}")
 
 
 def _title(candidate: CandidateVerdict) -> Text:
