@@ -250,7 +250,7 @@ def test_identity_is_what_the_user_states_and_the_environment_names_the_server()
     of = Checkpoint("a", options={"base_url": "http://h:80/v1"}, backend="openai_api")
     assert identify(of) == ""
     assert identify(replace(of, identity="weights of May")) == "weights of May"
-    assert environment(of) == {"engine": "openai_api", "server": "h:80"}
+    assert environment(of) == {"engine": "openai_api", "server": "h"}
 
 
 def likelihoods(model: Server, context: Any, *continuations: str) -> Any:

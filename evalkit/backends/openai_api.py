@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from evalkit.backends._choice import likelihood, prompt_tokens, response
 from evalkit.backends._http import Failure, Http, reach
@@ -132,9 +133,9 @@ def identify(checkpoint: Checkpoint) -> str:
 
 
 def environment(checkpoint: Checkpoint) -> Mapping[str, str]:
-    """The protocol and the server's address."""
+    """The protocol and the server's host; not its port, which says nothing of the engine."""
     base_url = options(checkpoint, OPTIONS)["base_url"]
-    return {"engine": "openai_api", "server": Http(base_url).host}
+    return {"engine": "openai_api", "server": urlsplit(base_url).hostname or ""}
 
 
 BACKENDS = (Backend("openai_api", open_, identify, environment, OPTIONS),)
