@@ -228,6 +228,8 @@ def test_what_does_not_fit_the_model_is_an_error_of_that_sample(folders: dict[st
     assert short.error == "the prompt has 13 tokens, the model reads 10"
     with pytest.raises(ModelError, match="prompt and choice have 205 tokens, the model reads 160"):
         likelihoods(of, [("a" * 200, ["b" * 5])])
+    with pytest.raises(ModelError, match="an empty choice"):
+        likelihoods(of, [("a", ["b", ""])])
 
 
 def test_a_sample_that_breaks_its_batch_fails_alone(folders: dict[str, Path]) -> None:
@@ -294,6 +296,12 @@ def test_a_folder_that_cannot_be_loaded_says_which_and_why(
         open_(Checkpoint("tiny"))
     with pytest.raises(ConfigError, match="dtype is one of"):
         open_(checkpoint(folders["llama"], dtype="int3"))
+
+
+def test_a_hub_id_that_is_not_to_be_had_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"'nobody/nothing' is neither a folder here nor to be"):
+        open_(Checkpoint("tiny", "nobody/nothing"))
 
 
 def test_its_identity_is_its_fingerprint_and_its_environment_is_named(chat: Path) -> None:
