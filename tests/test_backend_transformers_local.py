@@ -140,6 +140,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     uniform = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
     free = Counter(draw(logits, torch.ones(4000), uniform))
     assert [free[at] / 4000 for at in range(4)] == pytest.approx(chances.tolist(), abs=0.001)
+    assert set(draw(logits, torch.zeros(4000), uniform)) == {1}
     inner = Counter(draw(logits, torch.full((4000,), 0.8), uniform))
     assert [inner[at] / 4000 for at in range(4)] == pytest.approx(
         [0, 0.5 / 0.85, 0, 0.35 / 0.85], abs=0.001
