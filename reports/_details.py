@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from evalkit.verdict import CellVerdict
+from evalkit.verdict import CandidateVerdict, CellVerdict
 
 from ._outcomes import troubles
 from ._rows import Row
 from ._text import clean, count, percent
 
-
-def details(row: Row) -> list[str]:
-    """Short phrases about one row, the most telling first."""
-    return [clean(phrase, 400) for phrase in _phrases(row)]
+# Both only say that there are differences, which are spelt out.
+SPELT_OUT = {"treatment", "environment"}
 
 
-def _phrases(row: Row) -> Iterator[str]:
+def details(row: Row, known: Collection[str] = ()) -> list[str]:
+    """Short phrases about one row, the most telling first, less the differences known already."""
+    return [clean(phrase, 400) for phrase in _phrases(row, known)]
+
+
+def throughout(candidate: CandidateVerdict) -> list[str]:
+    """The differences that all of a candidate's tasks have: worth saying once."""
+    if len(candidate.cells) < 2:
+        return []
+    first, *others = candidate.cells
+    return [said for said in first.differences if all(said in cell.differences for cell in others)]
+
+
+def _phrases(row: Row, known: Collection[str]) -> Iterator[str]:
     unit, cell = row.unit, row.cell
     if row.kind == "both" and cell is not None and cell.task != unit.domain:
         yield clean(cell.task, 60)
     if reason := unit.reason or (cell.reason if cell is not None else ""):
         yield reason
-    yield from row.flags
-    if cell is not None:
-        yield from _of_cell(cell)
+    yield from (flag for flag in row.flags if flag not in SPELT_OUT)
+    if cell is None:
+        return
+    yield from _of_cell(cell)
+    if differences := [said for said in cell.differences if said not in known]:
+        yield f"differs in {', '.join(differences)}"
 
 
 def _of_cell(cell: CellVerdict) -> Iterator[str]:
@@ -32,9 +46,18 @@ def _of_cell(cell: CellVerdict) -> Iterator[str]:
         yield f"lost {count(cell.lost)}, gained {count(cell.gained)}"
     for name, before, after in troubles(cell):
         yield f"{name} {count(before)} → {count(after)}"
-    if cell.completed is not None:
-        yield f"complete answers only {percent(cell.completed[0])} → {percent(cell.completed[1])}"
+    if (shown := _completed(cell)) != _scores(cell):
+        yield f"complete answers only {shown}"
     if cell.native is not None:
         yield f"in its own unit {cell.native[0]:.4g} → {cell.native[1]:.4g}"
-    if cell.differences or not cell.comparable:
-        yield "differs: " + (", ".join(cell.differences) or "the exam")
+
+
+def _scores(cell: CellVerdict) -> str:
+    return f"{percent(cell.baseline_score)} → {percent(cell.candidate_score)}"
+
+
+def _completed(cell: CellVerdict) -> str:
+    """The scores on complete answers; all of them are, where nothing else is known."""
+    if cell.completed is None:
+        return _scores(cell)
+    return f"{percent(cell.completed[0])} → {percent(cell.completed[1])}"

@@ -13,12 +13,14 @@ from typing import Literal
 
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcome, Report, Unit
 
+from ._text import plural
+
 # Colour is never the only sign: each verdict has a mark of its own and a word.
 MARKS = {
     "improved": "▲",
     "regressed": "▼",
     "no_regression": "·",
-    "passed": "·",
+    "passed": "✓",
     "inconclusive": "?",
     "invalid": "✕",
 }
@@ -79,16 +81,22 @@ def _says_the_same(domain: DomainVerdict, cell: CellVerdict) -> bool:
     return cell.verdict == domain.verdict or not decides
 
 
-def severity(unit: Unit) -> tuple[int, bool, float]:
-    """What to sort units by: verdict, then gating before detecting, then the largest fall."""
-    return (WORST_FIRST.index(unit.verdict), not unit.gates, unit.delta or 0.0)
+def is_advisory(unit: Unit) -> bool:
+    """Whether the unit counts for nothing, because its judge is too weak."""
+    return "advisory" in unit.flags
+
+
+def severity(unit: Unit) -> tuple[bool, int, bool, float]:
+    """What to sort by: counts at all, verdict, gating before detecting, the largest fall."""
+    place = WORST_FIRST.index(unit.verdict)
+    return (is_advisory(unit), place, not unit.gates, unit.delta or 0.0)
 
 
 def _sorted(cells: list[CellVerdict]) -> list[CellVerdict]:
     return sorted(cells, key=lambda cell: (*severity(cell), cell.task))
 
 
-def _group_order(group: list[Row]) -> tuple[tuple[int, bool, float], str]:
+def _group_order(group: list[Row]) -> tuple[tuple[bool, int, bool, float], str]:
     return (min(severity(row.unit) for row in group), group[0].unit.domain)
 
 
@@ -114,21 +122,24 @@ def p_shown(unit: Unit) -> float | None:
 
 def tally(candidate: CandidateVerdict) -> str:
     """`1 regressed, 2 improved of 5 domains`, and what the domains alone would hide."""
-    units: list[DomainVerdict] | list[CellVerdict] = candidate.domains or candidate.cells
+    all_units: list[DomainVerdict] | list[CellVerdict] = candidate.domains or candidate.cells
+    units = [unit for unit in all_units if not is_advisory(unit)]
     noun = "domain" if candidate.domains else "task"
     found = Counter(unit.verdict for unit in units)
     told = [f"{found[verdict]} {word(verdict)}" for verdict in WORST_FIRST if found[verdict]]
-    if not told:
-        return "nothing was measured"
-    line = f"{', '.join(told)} of {len(units)} {noun}{'' if len(units) == 1 else 's'}"
-    return "; ".join([line, *_hidden(candidate)])
+    line = f"{', '.join(told)} of {plural(len(units), noun)}" if told else "nothing that counts"
+    advisory = len(all_units) - len(units)
+    return "; ".join([line, *_hidden(candidate), *([f"{advisory} advisory"] if advisory else [])])
 
 
 def _hidden(candidate: CandidateVerdict) -> Iterator[str]:
     fallen = {domain.domain for domain in candidate.domains if domain.verdict == "regressed"}
-    alone = [c for c in candidate.cells if c.verdict == "regressed" and c.domain not in fallen]
+    alone = sum(
+        cell.verdict == "regressed" and cell.domain not in fallen and not is_advisory(cell)
+        for cell in candidate.cells
+    )
     if candidate.domains and alone:
-        yield f"{len(alone)} regressed task{'' if len(alone) == 1 else 's'} inside other domains"
+        yield f"{plural(alone, 'regressed task')} inside other domains"
     small = sum("small_decline" in domain.flags for domain in candidate.domains)
     if small:
-        yield f"{small} small decline{'' if small == 1 else 's'} within the margin"
+        yield f"{plural(small, 'small decline')} shown"

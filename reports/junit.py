@@ -6,7 +6,9 @@
 | invalid, gating           | error   | so is everything where nothing could be measured       |
 | invalid, detecting        | skipped | it was not measured, and holds nothing up              |
 | inconclusive, gating      | failure | passes where the exit code was set to tolerate it      |
+| advisory                  | passes  | its judge is too weak to decide anything               |
 | anything else             | passes  | the numbers are in system-out                          |
+| the whole                 | error   | only where no unit accounts for the exit code          |
 
 There are no times: equal reports give equal bytes.
 """
@@ -19,7 +21,7 @@ from evalkit.verdict import CandidateVerdict, Renderer, Report, Unit
 
 from ._details import details
 from ._needed import needed
-from ._rows import Row, in_reading_order, tally, word
+from ._rows import Row, in_reading_order, is_advisory, tally, word
 from ._text import clean, count, interval, p_value, percent, points
 
 COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
@@ -30,6 +32,8 @@ def render(report: Report) -> str:
     root = Element("testsuites", name="evalkit")
     for candidate in in_reading_order(report):
         _suite(root, candidate, report.ci_level)
+    if not report.candidates:
+        _verdict(SubElement(root, "testsuite", name=clean(report.baseline)), report)
     _total(root)
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
@@ -43,8 +47,24 @@ def _suite(root: Element, candidate: CandidateVerdict, level: float) -> None:
     for row in units:
         case = SubElement(suite, "testcase", classname=name, name=_name(row))
         _judge(case, row, candidate.exit_code, level)
+    if not _is_red(suite):
+        _verdict(suite, candidate)
     _total(suite)
     SubElement(suite, "system-out").text = f"{word(candidate.verdict)}: {tally(candidate)}"
+
+
+def _is_red(suite: Element) -> bool:
+    return any(True for tag in ("failure", "error") for _ in suite.iter(tag))
+
+
+def _verdict(suite: Element, judged: CandidateVerdict | Report) -> None:
+    """A case for the whole, where no unit accounts for its exit code."""
+    if judged.exit_code:
+        case = SubElement(suite, "testcase", classname=suite.get("name", ""), name="verdict")
+        tag = "error" if judged.exit_code == 4 else "failure"
+        message = f"{word(judged.verdict)}, exit code {judged.exit_code}"
+        SubElement(case, tag, type=judged.verdict, message=message)
+    _total(suite)
 
 
 def _name(row: Row) -> str:
@@ -64,6 +84,8 @@ def _judge(case: Element, row: Row, exit_code: int, level: float) -> None:
 
 
 def _tag(unit: Unit, exit_code: int) -> str:
+    if is_advisory(unit):
+        return "skipped" if unit.verdict == "invalid" else ""
     if unit.verdict == "regressed":
         return "failure"
     if unit.verdict == "invalid":

@@ -15,12 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Unit
 
-from ._details import details
+from ._details import details, throughout
 from ._judges import judge
 from ._markdown import Escaped, code, prose
 from ._needed import needed
 from ._outcomes import classes
 from ._rows import MARKS, Kind, Row, in_reading_order, is_shown, p_shown, rows, tally, word
+from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, points
 
 
@@ -34,12 +35,16 @@ def render(report: Report) -> str:
         undecided=[pair for candidate in candidates for pair in _undecided(candidate)],
         ended=[(*pair, name) for pair in cells for name in classes(pair[1])],
         differing=[pair for pair in cells if pair[1].differences or not pair[1].comparable],
+        alone=scores(report),
         advisory=sum(note.advisory for note in report.judges),
         level=f"{100 * report.ci_level:.0f}",
         alpha=f"{100 * report.alpha:g}",
         delta=lambda unit: _delta(unit, report.alpha),
     )
     return _squeezed(text)
+
+
+GLOBALS = (judge, needed, p_shown, rows, tally, throughout, word)
 
 
 @cache
@@ -64,7 +69,8 @@ def _template() -> Template:
     }
     environment.globals |= {
         "mark": lambda verdict: Escaped(MARKS[verdict]),
-        **{made.__name__: made for made in (judge, needed, p_shown, rows, tally, word)},
+        **{made.__name__: made for made in GLOBALS},
+        "score_with_interval": lambda score: Escaped(score_with_interval(score)),
         "details": _details,
         "scores": _scores,
     }
@@ -91,10 +97,11 @@ def _scores(cell: CellVerdict | None) -> Escaped:
     return Escaped(f"{percent(cell.baseline_score)} → {percent(cell.candidate_score)}")
 
 
-def _details(row: Row) -> Escaped:
+def _details(row: Row, known: list[str]) -> Escaped:
     # The table has a column of its own for the task.
     kind: Kind = "cell" if row.kind == "both" else row.kind
-    return Escaped(" · ").join(prose(phrase) for phrase in details(replace(row, kind=kind)))
+    said = details(replace(row, kind=kind), known)
+    return Escaped(" · ").join(prose(phrase) for phrase in said)
 
 
 def _squeezed(text: str) -> str:

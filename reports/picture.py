@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from io import StringIO
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from evalkit.verdict import Renderer, Report
@@ -13,7 +12,7 @@ from evalkit.verdict import Renderer, Report
 from .terminal import WIDTH, show
 
 # Fonts are the reader's own: a picture fetches nothing from anywhere.
-FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
 def picture(report: Report) -> str:
@@ -27,7 +26,7 @@ def picture(report: Report) -> str:
         _environ={},
     )
     show(report, console)
-    return console.export_svg(title="evalkit", code_format=FORMAT, unique_id="evalkit")
+    return FONT_FACE.sub("", console.export_svg(title="evalkit", unique_id="evalkit"))
 
 
 RENDERERS = (Renderer("svg", "report.svg", picture),)

@@ -15,11 +15,12 @@ from rich.text import Text
 
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
-from ._details import details
+from ._details import details, throughout
 from ._grid import Column, line, packed, widths
 from ._judges import judge
 from ._needed import needed
 from ._rows import MARKS, Row, in_reading_order, is_shown, p_shown, rows, tally, word
+from ._scores import in_words, scores
 from ._text import clean, count, interval, p_value, percent, points
 
 WIDTH = 100
@@ -75,13 +76,9 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     yield _banner(report)
     tables = _tables(report, width)
     for candidate, table in zip(in_reading_order(report), tables, strict=True):
-        yield from (
-            "",
-            _title(candidate),
-            Padding(Text(tally(candidate)), (0, 0, 0, INDENT)),
-            *table,
-        )
+        yield from ("", _title(candidate), *_remarks(candidate), *table)
     sections = (
+        ("Scores", [] if report.candidates else [in_words(score) for score in scores(report)]),
         ("What the inconclusive ones would need", _needs(report)),
         ("Judges", [judge(note) for note in report.judges]),
         ("Notes", [clean(note, 500) for note in report.notes]),
@@ -96,8 +93,8 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
 def _banner(report: Report) -> Text:
     banner = Text(f"{MARKS[report.verdict]} {word(report.verdict).upper()}")
     banner.stylize(STYLES[report.verdict])
-    banner.append(f"   exit code {report.exit_code}   baseline ")
-    return banner.append(clean(report.baseline, 60), style="bold")
+    banner.append("   baseline ").append(clean(report.baseline, 60), style="bold")
+    return banner.append(f"   a gate exits {report.exit_code}")
 
 
 def _title(candidate: CandidateVerdict) -> Text:
@@ -107,25 +104,38 @@ def _title(candidate: CandidateVerdict) -> Text:
     return title.append(mark, style=STYLES[candidate.verdict])
 
 
+def _remarks(candidate: CandidateVerdict) -> Iterator[RenderableType]:
+    remarks = [tally(candidate)]
+    if known := throughout(candidate):
+        remarks.append(f"differs throughout in {', '.join(clean(said, 400) for said in known)}")
+    return (Padding(Text(remark), (0, 0, 0, INDENT)) for remark in remarks)
+
+
 def _tables(report: Report, width: int) -> list[list[RenderableType]]:
     """One table a candidate, all with the same columns, so that the eye can go down them."""
     columns = [MARK if width < WIDE else VERDICT, *COLUMNS]
-    shown = [rows(candidate) for candidate in in_reading_order(report)]
-    grids = [[_cells(row, report.alpha, columns) for row in table] for table in shown]
+    candidates = in_reading_order(report)
+    grids = [[_cells(row, report.alpha, columns) for row in rows(c)] for c in candidates]
     sizes = widths(columns, [cells for grid in grids for cells in grid], width - INDENT)
     heads = [Text(column.heading, style="dim") for column in columns]
     laid = [[line(cells, columns, sizes) for cells in [heads, *grid]] for grid in grids]
-    return [_lines(*pair, width) for pair in zip(shown, laid, strict=True)]
+    said = [[packed(details, width - 2 * INDENT) for details in _said(c)] for c in candidates]
+    return [_lines(*pair) for pair in zip(laid, said, strict=True)]
 
 
-def _lines(shown: list[Row], laid: list[Text], width: int) -> list[RenderableType]:
-    if not shown:
+def _said(candidate: CandidateVerdict) -> list[list[str]]:
+    known = throughout(candidate)
+    return [details(row, known) for row in rows(candidate)]
+
+
+def _lines(laid: list[Text], said: list[list[str]]) -> list[RenderableType]:
+    """A table's lines: the heading, then each row with what is said under it."""
+    if not said:
         return []
     lines: list[RenderableType] = [Padding(laid[0], (0, 0, 0, INDENT))]
-    for row, text in zip(shown, laid[1:], strict=True):
+    for text, under in zip(laid[1:], said, strict=True):
         lines.append(Padding(text, (0, 0, 0, INDENT)))
-        for said in packed(details(row), width - 2 * INDENT):
-            lines.append(Padding(Text(said, style="dim"), (0, 0, 0, 2 * INDENT)))
+        lines += [Padding(Text(words, style="dim"), (0, 0, 0, 2 * INDENT)) for words in under]
     return lines
 
 

@@ -20,27 +20,27 @@ MATTERS = KINDS["animal"] + KINDS["tool"] + KINDS["job"] + KINDS["clothing"]
 OCCASIONS: dict[str, tuple[tuple[str, str], tuple[str, str, str]]] = {
     "lost": (
         ("I am {name}. I lost my {matter}.", "My {matter} is lost. I am {name}."),
-        ("Sorry", "that your {matter} is lost", "I hope you find it soon."),
+        ("Sorry", "poor {matter}", "Keep looking."),
     ),
     "new": (
         ("I am {name}. I have a new {matter}.", "I have a new {matter}. I am {name}."),
-        ("Congratulations", "on your new {matter}", "I wish you much joy with it."),
+        ("Congratulations", "a fine {matter}", "Enjoy it."),
     ),
     "help": (
         ("I am {name}. Can you help with my {matter}?", "Help me with my {matter}. I am {name}."),
-        ("Sure", "let us look at your {matter}", "Tell me what is wrong."),
+        ("Sure", "show me the {matter}", "No trouble."),
     ),
     "thanks": (
         ("I am {name}. Thanks for the {matter}.", "Thanks for the {matter}. I am {name}."),
-        ("Welcome", "I am glad you like the {matter}", "Have a nice day."),
+        ("Welcome", "keep the {matter}", "Good day."),
     ),
     "afraid": (
         ("I am {name}. I am afraid of the {matter}.", "The {matter} scares me. I am {name}."),
-        ("Courage", "the {matter} will not hurt you", "You are not alone."),
+        ("Courage", "only a {matter}", "Stay calm."),
     ),
     "goodbye": (
         ("I am {name}. I must leave with the {matter}.", "I go with the {matter}. I am {name}."),
-        ("Goodbye", "take good care of the {matter}", "See you again."),
+        ("Goodbye", "take the {matter}", "Travel well."),
     ),
 }
 

@@ -18,7 +18,7 @@ Verdict = Literal["first", "second", "tie"]
 VERDICTS: dict[str, Verdict] = {"first": "first", "second": "second", "tie": "tie"}
 ONE_IN = 7
 PAIRS_PER_TALK = 2
-QUESTION = "Said: {said} First: {first} Second: {second} Which answer is better, first or second?"
+QUESTION = "Said: {said} First: {first} Second: {second} Better, first or second?"
 
 
 def problems() -> Iterator[Sample]:

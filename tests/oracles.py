@@ -122,3 +122,7 @@ def known_se_change(scores: Sequence[float], se: Sequence[float]) -> dict[str, f
 def pocock_spending(t: float, alpha: float) -> float:
     """Lan–DeMets spending that resembles Pocock's boundaries."""
     return alpha * math.log(1 + (math.e - 1) * t)
+
+
+def choose(n: int, k: int) -> int:
+    return math.comb(n, k)

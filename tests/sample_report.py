@@ -8,6 +8,7 @@ from evalkit.verdict import (
     CandidateVerdict,
     CellVerdict,
     CheckpointNote,
+    CheckpointScore,
     DomainVerdict,
     JudgeNote,
     Outcome,
@@ -193,6 +194,19 @@ def sample_report() -> Report:
             CheckpointNote(name="dpo", identity="c0de" * 16, parent="sft", method="dpo"),
             CheckpointNote(name="grpo", identity="9a9a" * 16, parent="dpo", method="grpo"),
         ],
+        scores=[
+            CheckpointScore(
+                checkpoint="sft", task="mmlu-pro", domain="knowledge", n=12032, score=0.2415
+            ),
+            CheckpointScore(
+                checkpoint="base",
+                task="mmlu-pro",
+                domain="knowledge",
+                n=12032,
+                score=0.2977,
+                ci=(0.2909, 0.3046),
+            ),
+        ],
         judges=[
             JudgeNote(task="mini-chat", judge="judge", accuracy=0.87, flip_rate=0.11, pairs=400),
             JudgeNote(
@@ -237,6 +251,7 @@ def hostile_report(text: str) -> Report:
         exit_code=1,
         candidates=[candidate, candidate.model_copy(update={"against": "base"})],
         checkpoints=[CheckpointNote(name=text, identity=text, parent=text, method=text)],
+        scores=[CheckpointScore(checkpoint=text, task=text, domain=text, n=1, score=0.5)],
         judges=[JudgeNote(task=text, judge=text, advisory=True)],
         notes=[text],
     )

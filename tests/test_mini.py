@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -33,13 +34,23 @@ def no_rows(split: str) -> Iterator[dict[str, Any]]:
     raise AssertionError(f"a generated task asked for rows of {split}")
 
 
+def generated(task: Task, split: str) -> list[Sample]:
+    generate = task.samples if split == "evaluation" else task.train
+    assert generate is not None
+    return list(generate(no_rows))
+
+
+@cache
+def by_name(name: str, split: str) -> list[Sample]:
+    return generated(next(task for task in ALL if task.name == name), split)
+
+
 def exam(task: Task) -> list[Sample]:
-    return list(task.samples(no_rows))
+    return by_name(task.name, "evaluation")
 
 
 def lessons(task: Task) -> list[Sample]:
-    assert task.train is not None
-    return list(task.train(no_rows))
+    return by_name(task.name, "training")
 
 
 def canonical(sample: Sample) -> str:
@@ -73,8 +84,7 @@ def test_nothing_that_is_asked_was_trained_on_by_way_of_another_task() -> None:
 
 @named(ALL)
 def test_the_same_questions_come_every_time(task: Task) -> None:
-    assert exam(task) == exam(task)
-    assert lessons(task)[:50] == lessons(task)[:50]
+    assert generated(task, "evaluation") == exam(task)
 
 
 @named(SCORED)

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.stats import designs, intervals, power, pvalues, samples, scales
+from evalkit.stats import designs, intervals, power, pvalues, rankings, samples, scales, sequential
 from evalkit.stats.decision import Evidence, decide_cell, decide_domain, overall, saturated
 from evalkit.stats.distributions import t_quantile
 from evalkit.stats.domains import domain_mean, pooled
 from evalkit.stats.estimate import Estimate, cluster_se, estimate
 from evalkit.stats.families import benjamini_hochberg, holm, regression_family
 from evalkit.stats.missing import missing_bounds
+from evalkit.stats.trend import change_point
 from tests import oracles
 
 CASES = json.loads(
@@ -271,6 +272,42 @@ def eprocess(diffs: list[float], null: float, direction: str, lam: float) -> dic
     return {"wealth": found, "p_anytime": min(1.0, 1 / found)}
 
 
+def gs_bounds(info: list[float], alpha: float, spending: str) -> dict[str, list[float]]:
+    if spending == "lan_demets_pocock":
+        return {"z": sequential.boundaries(info, alpha, oracles.pocock_spending)}
+    return {"z": sequential.boundaries(info, alpha)}
+
+
+def post_stratified(
+    strata: list[dict[str, float]], flip_prior: float, margin: float, n_max: int
+) -> dict[str, float]:
+    columns = ([s[name] for s in strata] for name in ("N", "n", "sum_d", "sum_d2"))
+    look = sequential.post_stratified(sequential.strata_of(*columns), n_max, flip_prior)
+    return {
+        "delta": look.delta,
+        "var": look.variance,
+        "var_final": look.final_variance,
+        "t": look.information,
+        "T_margin": look.statistic(-margin),
+        "T_zero": look.statistic(0.0),
+    }
+
+
+def bradley_terry(battles: list[tuple[str, str, float, float]], anchor: str) -> dict[str, float]:
+    beta = rankings.bradley_terry(battles, anchor)
+    return {
+        "beta_A": beta["A"],
+        "beta_B": beta["B"],
+        "winrate_A_vs_C": rankings.win_rate(beta["A"], beta["C"]),
+        "elo_A": rankings.elo(beta["A"]),
+    }
+
+
+def change(items: list[list[int]]) -> dict[str, Any]:
+    found = change_point(items)
+    return {"z": list(found.z), "index": found.index, "delta": found.delta}
+
+
 ROUTES: dict[str, Callable[..., dict[str, Any]]] = {
     "mcnemar": mcnemar,
     "mcnemar_chi2": oracles.mcnemar_chi2,
@@ -321,6 +358,10 @@ ROUTES: dict[str, Callable[..., dict[str, Any]]] = {
     },
     "mde_regressed": mde_regressed,
     "seeds": seeds,
+    "gs_bounds": gs_bounds,
+    "poststratified": post_stratified,
+    "bradley_terry": bradley_terry,
+    "change_point": change,
 }
 
 
@@ -328,9 +369,7 @@ def wilson_keys(limits: tuple[Any, Any]) -> dict[str, float]:
     return {"lower": float(limits[0]), "upper": float(limits[1])}
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if c["function"] in ROUTES], ids=lambda case: case["id"]
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_the_answer_is_that_of_the_independent_routine(case: dict[str, Any]) -> None:
     given = dict(case["input"])
     if "power" in given and case["function"] != "n_required_miller":
@@ -349,3 +388,8 @@ def assert_close(found: Any, expected: Any, case: dict[str, Any]) -> None:
         assert found == expected
     else:
         assert found == pytest.approx(expected, rel=case["rtol"], abs=case.get("atol", 1e-9))
+
+
+def test_no_reference_case_is_left_out() -> None:
+    assert len(CASES) == 92
+    assert {case["function"] for case in CASES} == set(ROUTES)

@@ -50,8 +50,8 @@ def fixed_exam(baseline: ArrayLike, candidate: ArrayLike, conf: float = 0.90) ->
     """
     arms = [np.asarray(arm, dtype=float) for arm in (baseline, candidate)]
     n = len(arms[0])
-    delta = float(np.mean(np.nanmean(arms[1], axis=1) - np.nanmean(arms[0], axis=1)))
     variance = sum(_within_variance(arm) for arm in arms)
+    delta = float(np.mean(np.nanmean(arms[1], axis=1) - np.nanmean(arms[0], axis=1)))
     if not variance > 0:  # every item answered alike each time: shrink the shares off 0 and 1
         variance = sum(_smoothed_variance(arm) for arm in arms)
     return _normal(delta, float(np.sqrt(variance)) / n, n, "fixed", conf)

@@ -1,0 +1,47 @@
+# Words for everyday work; CI calls the same ones.
+#   make PYTHON=python3.12 quickstart     another interpreter
+#   make setup TORCH_INDEX=URL            a smaller torch for Linux without a GPU
+
+PYTHON ?= python3.11
+TORCH_INDEX ?=
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+PIP := $(RUN) pip --disable-pip-version-check install --quiet -c constraints.txt
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+
+.PHONY: setup quickstart test test-integration check bench docs clean
+
+setup: $(VENV)/installed
+
+# torch comes first and exactly: a range would pull the newest build and gigabytes of CUDA.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(PIP) -e '.[all,dev]'
+	touch $@
+
+quickstart: setup
+	$(VENV)/bin/evalkit run-matrix examples/quickstart.yaml --results results/quickstart
+
+test: setup
+	$(RUN) pytest -q -m "not integration"
+
+test-integration: setup
+	$(RUN) pytest -q -m integration
+
+check: setup
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) pytest -q tests/test_imports.py
+
+bench: setup
+	$(RUN) benchmarks.simulate_errors
+
+docs: setup
+	$(RUN) evalkit.verdict > evalkit/verdict.schema.json
+	$(RUN) evalkit.reports._reference > docs/verdict-json.md
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
