@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from evalkit.backends._choice import likelihood, prompt_tokens, response
-from evalkit.backends._http import Failure, Http, reach
+from evalkit.backends._http import Http, reach
 from evalkit.backends._options import options
+from evalkit.backends._retry import Failure
 from evalkit.errors import ConfigError, ModelError
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Prompt, Request, Response
 
