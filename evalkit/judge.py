@@ -18,6 +18,7 @@ from evalkit.errors import EvalkitError
 from evalkit.exam import Exam
 from evalkit.grade import Grade, Grader, without_thoughts
 from evalkit.journal import Journal
+from evalkit.lock import hold
 from evalkit.store import Answer, Cell
 from evalkit.types import Backend, Checkpoint, Request, Response, Rubric, Sample, Score
 from evalkit.verdict import JudgeNote
@@ -88,13 +89,14 @@ async def _judge_all(judge: Judge, judgings: list[Judging]) -> None:
     todo = [(j.folder, *missing) for j in judgings for missing in _missing(judge, j)]
     if not todo:
         return
-    model = await asyncio.to_thread(judge.backend.open, judge.checkpoint)
     with ExitStack() as stack:
         kept: dict[Path, Journal] = {}
         for folder, _, _ in todo:
             if folder not in kept:
-                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(hold(folder / "lock"))
                 kept[folder] = stack.enter_context(Journal(_file(folder)))
+
+        model = await asyncio.to_thread(judge.backend.open, judge.checkpoint)
 
         async def one(job: tuple[Path, str, Request]) -> None:
             folder, key, asked = job
@@ -144,9 +146,14 @@ def grader(judge: Judge, exam: Exam, cell: Cell) -> Grader:
 
 
 def audit(judge: Judge, exam: Exam, judging: Judging) -> JudgeNote:
-    """How often the judge agrees with held-out labels, and how often order turns it."""
+    """How often the judge agrees with held-out labels, and how often order turns it.
+
+    A judge that has not been heard on every pair has no accuracy yet, and decides nothing.
+    """
     rubric = rubric_of(exam)
     known = _judgments(judging.folder)
+    if any(True for _ in _missing(judge, judging)):
+        return JudgeNote(task=exam.label, judge=judge.checkpoint.name, advisory=True)
     right: list[float] = []
     flips = 0
     labelled = list(rubric.audit() if rubric.audit else ())
