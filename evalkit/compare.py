@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from evalkit import paired
 from evalkit.comparability import comparability
-from evalkit.errors import StoreError
 from evalkit.store import Cell
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcomes, Overall
 
@@ -46,6 +46,11 @@ class Side:
     cell: Cell
     meta: Mapping[str, Any]  # what `cell.json` says
     preset: str = ""
+
+    @cached_property
+    def arm(self) -> paired.Arm:
+        """Its scores, read once; raises StoreError where they cannot be read."""
+        return paired.load(self.cell, self.meta, self.preset)
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,7 @@ def measure(sides: Sides) -> Measured:
         which = "baseline" if baseline is None else "candidate"
         return Measured(task, domain, None, {}, invalid=f"the {which} has no scores here")
     found = comparability(baseline.meta, candidate.meta)
-    try:
-        pair = paired.pair(_arm(baseline), _arm(candidate))
-    except StoreError as error:
-        return Measured(task, domain, None, {}, invalid=str(error))
+    pair = paired.pair(baseline.arm, candidate.arm)
     reason = pair.invalid
     if not found.same_exam:
         reason = f"two different exams ({'; '.join(found.exam)}): evaluate both alike"
@@ -126,10 +128,6 @@ def measure(sides: Sides) -> Measured:
         tuple(found.all),
         found.same_exam,
     )
-
-
-def _arm(side: Side) -> paired.Arm:
-    return paired.load(side.cell, side.meta, side.preset)
 
 
 def _estimates(pair: paired.Pair) -> dict[str, Estimate | None]:

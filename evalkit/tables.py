@@ -107,7 +107,8 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, columns=columns, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as file:  # read_table would import pandas
+            return file.read(columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(
             f"{path}: not readable as Parquet ({str(error).splitlines()[0]}): "

@@ -37,6 +37,8 @@ def _phrases(row: Row, known: Collection[str]) -> Iterator[str]:
     if cell is None:
         return
     yield from _of_cell(cell)
+    if unit.verdict == "inconclusive" and not unit.margin and cell.mde80 is not None:
+        yield f"a fall of {percent(cell.mde80)} would show"
     if differences := [said for said in cell.differences if said not in known]:
         yield f"differs in {', '.join(differences)}"
 
@@ -46,7 +48,18 @@ def _of_cell(cell: CellVerdict) -> Iterator[str]:
         yield f"lost {count(cell.lost)}, gained {count(cell.gained)}"
     for name, before, after in troubles(cell):
         yield f"{name} {count(before)} → {count(after)}"
-    if cell.completed is not None:
-        yield f"complete answers only {percent(cell.completed[0])} → {percent(cell.completed[1])}"
+    if (shown := _completed(cell)) != _scores(cell):
+        yield f"complete answers only {shown}"
     if cell.native is not None:
         yield f"in its own unit {cell.native[0]:.4g} → {cell.native[1]:.4g}"
+
+
+def _scores(cell: CellVerdict) -> str:
+    return f"{percent(cell.baseline_score)} → {percent(cell.candidate_score)}"
+
+
+def _completed(cell: CellVerdict) -> str:
+    """The scores on complete answers; all of them are, where nothing else is known."""
+    if cell.completed is None:
+        return _scores(cell)
+    return f"{percent(cell.completed[0])} → {percent(cell.completed[1])}"

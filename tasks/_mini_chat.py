@@ -1,7 +1,8 @@
 """The miniature conversations: what is said, what answers it well, and how answers go wrong.
 
 A good answer opens as the occasion asks, names the person, speaks of their matter and closes
-kindly.  Each flaw undoes one of these, so an answer with fewer flaws is the better one.
+kindly.  Each flaw undoes one of these, so an answer with lighter flaws is the better one.  All
+flaws are of form: whether the name is the right one is more than so small a judge can tell.
 """
 
 from __future__ import annotations
@@ -77,9 +78,6 @@ def talks() -> Iterator[Talk]:
 def answer(talk: Talk, flaws: tuple[str, ...] = (), chance: Random | None = None) -> str:
     """An answer that has these flaws and no others."""
     chance = chance or Random(0)
-    for flaw in flaws:
-        if flaw in MISTAKEN:
-            talk = MISTAKEN[flaw](talk, chance)
     opening, body, closing = OCCASIONS[talk.occasion][1]
     name = "" if "no name" in flaws else f" {talk.name}"
     head = "" if "no opening" in flaws else f"{opening}{name}, "
@@ -91,45 +89,25 @@ def answer(talk: Talk, flaws: tuple[str, ...] = (), chance: Random | None = None
     return text
 
 
-def _other(options: tuple[str, ...], than: str, chance: Random) -> str:
-    return chance.choice([option for option in options if option != than])
-
-
-MISTAKEN: dict[str, Callable[[Talk, Random], Talk]] = {
-    "wrong name": lambda talk, chance: Talk(
-        talk.occasion, _other(NAMES, talk.name, chance), talk.matter
-    ),
-    "wrong matter": lambda talk, chance: Talk(
-        talk.occasion, talk.name, _other(MATTERS, talk.matter, chance)
-    ),
-    "wrong occasion": lambda talk, chance: Talk(
-        _other(tuple(OCCASIONS), talk.occasion, chance), talk.name, talk.matter
-    ),
-}
 GARBLED: dict[str, Callable[[list[str], Random], list[str]]] = {
+    "stuttered": lambda words, chance: [w for w in words for _ in range(chance.randint(1, 3))],
     "shuffled": lambda words, chance: chance.sample(words, len(words)),
     "cut": lambda words, chance: words[: chance.randint(0, len(words) // 2)],
-    "stuttered": lambda words, chance: [w for w in words for _ in range(chance.randint(1, 3))],
 }
-# how much an answer loses by each flaw; the first two are small ones
+# flaw: what an answer loses by it
 COSTS = {
     "no closing": 1,
-    "no name": 1,
-    "no opening": 2,
-    "wrong name": 2,
-    "wrong matter": 2,
-    "stuttered": 4,
-    "wrong occasion": 4,
-    "shuffled": 5,
-    "cut": 6,
+    "no name": 2,
+    "no opening": 3,
+    "stuttered": 5,
+    "shuffled": 6,
+    "cut": 7,
 }
 
 
 def flawed(talk: Talk, chance: Random) -> tuple[int, str]:
     """An answer with none to two flaws drawn by chance, and what they cost."""
     flaws = tuple(chance.sample(list(COSTS), chance.choice((0, 1, 1, 2))))
-    if "no opening" in flaws:  # there the name would have been
-        flaws = tuple(flaw for flaw in flaws if not flaw.endswith(" name"))
     return sum(COSTS[flaw] for flaw in flaws), answer(talk, flaws, chance)
 
 

@@ -17,7 +17,7 @@ from ._mini_chat import Talk, answer, flawed, reference, talks
 Verdict = Literal["first", "second", "tie"]
 VERDICTS: dict[str, Verdict] = {"first": "first", "second": "second", "tie": "tie"}
 ONE_IN = 7
-PAIRS_PER_TALK = 2
+PAIRS_PER_TALK = 4
 QUESTION = "Said: {said} First: {first} Second: {second} Better, first or second?"
 
 
@@ -93,6 +93,6 @@ TASKS = (
         train=training(problems, ONE_IN),
         rubric=Rubric(1, ask, read, Sampling(max_tokens=4), audit),
         solution=solution,
-        sampling=Sampling(max_tokens=28),
+        sampling=Sampling(max_tokens=20),
     ),
 )

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -43,7 +43,7 @@ class ChatServer:
     base_url: str = ""
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
-    bodies: list[dict[str, Any]] = field(default_factory=list)
+    bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=100))
     in_flight: int = 0
     peak: int = 0
 

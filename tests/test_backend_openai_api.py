@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from evalkit.backends._http import LONGEST_BACKOFF, retry_after, wait
+from evalkit.backends._retry import LONGEST_BACKOFF, retry_after, wait
 from evalkit.backends.openai_api import Server, environment, identify, open_
 from evalkit.errors import ConfigError, ModelError
 from evalkit.types import Checkpoint, Request, Response, Sample, Sampling, Task, ToolCall
@@ -127,6 +127,20 @@ def test_a_server_that_hangs_is_asked_again_after_the_timeout() -> None:
     with serving(ChatServer(fault="hang", first=1)) as server:
         (found,) = answers(checkpoint(server, timeout=0.2), [request("a")])
         assert (found.text, server.asked.total()) == ("a", 2)
+
+
+def test_a_try_that_timed_out_counts_for_three() -> None:
+    with serving(ChatServer(fault="hang", first=99)) as server:
+        (found,) = answers(checkpoint(server, timeout=0.1, retries=5), [request("a")])
+        assert found.error.endswith("no answer within 0.1 s (2 tries)")
+        assert server.asked.total() == 2
+
+
+def test_a_prompt_that_cannot_be_sent_fails_alone() -> None:
+    with serving(ChatServer()) as server:
+        bad, good = answers(checkpoint(server), [request("\ud800"), request("a")])
+        assert "cannot be sent as JSON: str is not valid UTF-8" in bad.error
+        assert good.text == "a"
 
 
 @pytest.mark.parametrize(
@@ -250,7 +264,7 @@ def test_identity_is_what_the_user_states_and_the_environment_names_the_server()
     of = Checkpoint("a", options={"base_url": "http://h:80/v1"}, backend="openai_api")
     assert identify(of) == ""
     assert identify(replace(of, identity="weights of May")) == "weights of May"
-    assert environment(of) == {"engine": "openai_api", "server": "h:80"}
+    assert environment(of) == {"engine": "openai_api", "server": "h"}
 
 
 def likelihoods(model: Server, context: Any, *continuations: str) -> Any:

@@ -140,6 +140,7 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     uniform = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
     free = Counter(draw(logits, torch.ones(4000), uniform))
     assert [free[at] / 4000 for at in range(4)] == pytest.approx(chances.tolist(), abs=0.001)
+    assert set(draw(logits, torch.zeros(4000), uniform)) == {1}
     inner = Counter(draw(logits, torch.full((4000,), 0.8), uniform))
     assert [inner[at] / 4000 for at in range(4)] == pytest.approx(
         [0, 0.5 / 0.85, 0, 0.35 / 0.85], abs=0.001
@@ -228,6 +229,8 @@ def test_what_does_not_fit_the_model_is_an_error_of_that_sample(folders: dict[st
     assert short.error == "the prompt has 13 tokens, the model reads 10"
     with pytest.raises(ModelError, match="prompt and choice have 205 tokens, the model reads 160"):
         likelihoods(of, [("a" * 200, ["b" * 5])])
+    with pytest.raises(ModelError, match="an empty choice"):
+        likelihoods(of, [("a", ["b", ""])])
 
 
 def test_a_sample_that_breaks_its_batch_fails_alone(folders: dict[str, Path]) -> None:
@@ -294,6 +297,12 @@ def test_a_folder_that_cannot_be_loaded_says_which_and_why(
         open_(Checkpoint("tiny"))
     with pytest.raises(ConfigError, match="dtype is one of"):
         open_(checkpoint(folders["llama"], dtype="int3"))
+
+
+def test_a_hub_id_that_is_not_to_be_had_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"'nobody/nothing' is neither a folder here nor to be"):
+        open_(Checkpoint("tiny", "nobody/nothing"))
 
 
 def test_its_identity_is_its_fingerprint_and_its_environment_is_named(chat: Path) -> None:

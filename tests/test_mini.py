@@ -15,6 +15,7 @@ from tasks import (
     mini_chat,
     mini_choice,
     mini_copy,
+    mini_forum,
     mini_instruct,
     mini_judge,
     mini_tools,
@@ -26,7 +27,7 @@ EXAMS = tuple(
     for module in (mini_arithmetic, mini_choice, mini_instruct, mini_tools, mini_chat)
     for task in module.TASKS
 )
-ALL = (*EXAMS, *mini_copy.TASKS, *mini_judge.TASKS)
+ALL = (*EXAMS, *mini_copy.TASKS, *mini_forum.TASKS, *mini_judge.TASKS)
 SCORED = tuple(task for task in ALL if task.score is not None)
 
 

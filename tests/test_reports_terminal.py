@@ -117,6 +117,21 @@ def test_answers_that_could_not_be_graded_stand_under_the_row() -> None:
     assert "correct" not in text
 
 
+@pytest.mark.parametrize(
+    ("completed", "told"),
+    [((0.5, 0.567), False), ((0.5, 0.61), True), (None, False)],
+)
+def test_scores_on_complete_answers_are_told_where_they_differ(
+    completed: tuple[float, float] | None, told: bool
+) -> None:
+    report = report_on(("chat", "improved", 10, 30))
+    candidate = report.candidates[0]
+    done = candidate.cells[0].model_copy(update={"completed": completed})
+    changed = candidate.model_copy(update={"cells": [done]})
+    text = render(report.model_copy(update={"candidates": [changed]}))
+    assert ("complete answers only" in text) == told
+
+
 def test_an_inconclusive_row_says_what_would_decide() -> None:
     text = " ".join(render(report_on(("chat", "inconclusive", 40, 30))).split())
     assert "a fall of 6.1 points or more is called regressed in 80 % of runs" in text
@@ -124,9 +139,11 @@ def test_an_inconclusive_row_says_what_would_decide() -> None:
     assert "1,603 items instead of 300 would decide at 3.0 points" in text
 
 
-def test_without_a_margin_it_says_that_nothing_can_pass() -> None:
-    text = render(report_on(("chat", "inconclusive", 40, 30), margin=None))
-    assert "no margin is set" in " ".join(text.split())
+def test_without_a_margin_nothing_is_called_passed() -> None:
+    text = render(report_on(("chat", "inconclusive", 40, 30), margin=None, gates=False))
+    assert "no regression shown" in text
+    assert "passed" not in text.lower()
+    assert "would show" in text
 
 
 def test_an_advisory_judge_is_called_one() -> None:

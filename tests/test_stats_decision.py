@@ -14,6 +14,8 @@ from evalkit.stats.decision import (
     within_missing_bounds,
     worst,
 )
+from evalkit.stats.designs import unpaired
+from evalkit.stats.domains import domain_mean
 from evalkit.stats.estimate import Estimate
 
 
@@ -58,6 +60,14 @@ def test_a_cell_is_judged_by_the_first_row_that_holds(
 
 def test_a_cell_that_was_not_measured_is_invalid() -> None:
     assert decide_cell(None, 0.02, 1.0, 1.0).verdict == "invalid"
+
+
+def test_aggregates_alone_never_show_that_nothing_was_lost() -> None:
+    alike = unpaired(0.800, 0.801, 100_000, 100_000)
+    assert decide_cell(alike, 0.02, alike.p_regressed, 1.0).verdict == "inconclusive"
+    mean = domain_mean([alike, found(-0.01, 0.01)])
+    quiet = Evidence(("inconclusive", "no_regression"), -0.001)
+    assert decide_domain(mean, 0.02, 1.0, 1.0, quiet).verdict == "inconclusive"
 
 
 def test_failing_on_any_decline_takes_the_margin_away() -> None:

@@ -59,8 +59,12 @@ class Batcher(Generic[P, R]):
             await self._fill()
             jobs, self._waiting = self._waiting, []
             jobs.sort(key=lambda job: job.length, reverse=True)  # what lacks memory fails first
-            for start in range(0, len(jobs), self.size):
-                await self._answer(jobs[start : start + self.size])
+            try:
+                for start in range(0, len(jobs), self.size):
+                    await self._answer(jobs[start : start + self.size])
+            finally:  # none is left to wait for ever when this task is cancelled
+                for job in jobs:
+                    job.result.cancel()
 
     async def _fill(self) -> None:
         """Waits while requests keep coming, a few milliseconds at most."""
@@ -76,20 +80,23 @@ class Batcher(Generic[P, R]):
         if not jobs:
             return
         loop = asyncio.get_running_loop()
+        payloads = [job.payload for job in jobs]
         try:
-            payloads = [job.payload for job in jobs]
             results = await loop.run_in_executor(self.thread, self.run, payloads)
         except Exception as error:
             if len(jobs) == 1:
                 _settle(jobs[0].result, error)
                 return
+            results = None
+        # Outside the handler, where the error no longer holds on to the batch's memory.
+        if results is None:
             half = len(jobs) // 2
             await self._answer(jobs[:half])
             await self._answer(jobs[half:])
-        else:
-            for job, result in zip(jobs, results, strict=True):
-                if not job.result.done():
-                    job.result.set_result(result)
+            return
+        for job, result in zip(jobs, results, strict=True):
+            if not job.result.done():
+                job.result.set_result(result)
 
 
 def _settle(result: asyncio.Future[R], error: Exception) -> None:

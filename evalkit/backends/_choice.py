@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.backends._http import Failure
+from evalkit.backends._retry import Failure
 from evalkit.backends._wire import cut, tool_calls, usage
 from evalkit.types import LogLikelihood, Response
 

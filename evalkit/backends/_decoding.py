@@ -92,7 +92,9 @@ def draw(logits: Tensor, top_p: Tensor, uniform: Tensor) -> list[int]:
     if bool((top_p < 1).any()):
         chances, order = chances.sort(-1, descending=True)
         before = chances.cumsum(-1) - chances
-        chances = chances.masked_fill(before >= top_p[:, None].double(), 0.0)
+        beyond = before >= top_p[:, None].double()
+        beyond[:, 0] = False  # the likeliest is always there
+        chances = chances.masked_fill(beyond, 0.0)
     reached = chances.cumsum(-1)
     target = uniform.to(reached)[:, None] * reached[:, -1:]
     index = (reached <= target).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)

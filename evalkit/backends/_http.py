@@ -7,42 +7,32 @@ Not tried again: every other status, since asking twice would not change it.
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from evalkit.backends._retry import (
+    LONGEST_RETRY_AFTER,
+    TIMEOUT_COST,
+    WORTH_ANOTHER_TRY,
+    Failure,
+    retry_after,
+    wait,
+)
 from evalkit.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     import aiohttp
 
 T = TypeVar("T")
-WORTH_ANOTHER_TRY = frozenset({408, 409, 425, 429})
 HINTS = {
     401: ": is api_key_env the variable that holds this server's key?",
     403: ": is api_key_env the variable that holds this server's key?",
     404: ": are base_url and model what the server knows?",
 }
-LONGEST_BACKOFF = 30.0  # seconds between two tries
-LONGEST_RETRY_AFTER = 600.0  # a server that asks for more is treated as down
 CONNECT = 10.0  # seconds to reach a server that is there
-
-
-class Failure(Exception):
-    """One line on why there is no answer."""
-
-    def __init__(
-        self, words: str, *, again: bool = True, after: float = 0.0, silent: bool = False
-    ) -> None:
-        super().__init__(words)
-        self.again = again  # whether another try may help
-        self.after = after  # seconds the server asks to be left alone
-        self.silent = silent  # the server did not answer at all
 
 
 @dataclass(slots=True)
@@ -68,13 +58,17 @@ class Http:
         """What `read` makes of the server's answer; raises Failure when the tries are used up."""
         import orjson
 
-        data = orjson.dumps(body)
-        tried = 1
+        try:
+            data = orjson.dumps(body)
+        except TypeError as error:  # a lone surrogate, say
+            raise Failure(f"{self.host}: cannot be sent as JSON: {error}", again=False) from None
+        tried, spent = 1, 0
         while True:
             try:
                 answer = read(await self._once(path, data))
             except Failure as failure:
-                if not failure.again or tried > self.retries or (failure.silent and self._gone):
+                spent += failure.cost
+                if not failure.again or spent > self.retries or (failure.silent and self._gone):
                     self._gone = self._gone or failure.silent
                     times = f" ({tried} tries)" if tried > 1 else ""
                     raise Failure(f"{self.host}: {failure}{times}") from None
@@ -102,7 +96,8 @@ class Http:
                     raise self._refusal(reply.status, reply.headers, content)
                 return _json_object(reply.content_type, content)
         except TimeoutError:
-            raise Failure(f"no answer within {self.timeout:g} s", silent=True) from None
+            words = f"no answer within {self.timeout:g} s"
+            raise Failure(words, silent=True, cost=TIMEOUT_COST) from None
         except aiohttp.ClientSSLError as error:
             raise Failure(f"TLS: {_one_line(str(error))}", again=False) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -152,24 +147,6 @@ def reach(base_url: str) -> None:
     except OSError as error:
         why = error.strerror or str(error)
         raise ModelError(f"cannot reach {base_url}: {why}: is the server running?") from None
-
-
-def wait(tried: int, backoff: float, after: float) -> float:
-    """Seconds before the next try: exponential, jittered by half, never less than asked for."""
-    span = min(backoff * 2.0 ** (tried - 1), LONGEST_BACKOFF)
-    return after + span * random.uniform(0.5, 1.0)
-
-
-def retry_after(value: str) -> float:
-    """The seconds of a Retry-After header, given as a number or as an HTTP date; 0 if neither."""
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
 
 
 def _json_object(content_type: str, content: bytes) -> dict[str, Any]:

@@ -39,7 +39,11 @@ def folder(checkpoint: Checkpoint, revision: str = "") -> Path:
     try:
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=FILES))
+        return Path(
+            snapshot_download(
+                name, revision=revision or None, allow_patterns=FILES, ignore_patterns=["*/*"]
+            )
+        )
     except ImportError:
         raise ModelError(MISSING) from None
     except Exception as error:  # the hub's errors have no common ancestor

@@ -11,10 +11,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from evalkit.backends._choice import likelihood, prompt_tokens, response
-from evalkit.backends._http import Failure, Http, reach
+from evalkit.backends._http import Http, reach
 from evalkit.backends._options import options
+from evalkit.backends._retry import Failure
 from evalkit.errors import ConfigError, ModelError
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Prompt, Request, Response
 
@@ -132,9 +134,9 @@ def identify(checkpoint: Checkpoint) -> str:
 
 
 def environment(checkpoint: Checkpoint) -> Mapping[str, str]:
-    """The protocol and the server's address."""
+    """The protocol and the server's host; not its port, which says nothing of the engine."""
     base_url = options(checkpoint, OPTIONS)["base_url"]
-    return {"engine": "openai_api", "server": Http(base_url).host}
+    return {"engine": "openai_api", "server": urlsplit(base_url).hostname or ""}
 
 
 BACKENDS = (Backend("openai_api", open_, identify, environment, OPTIONS),)

@@ -78,6 +78,8 @@ class Local:
         """How likely each continuation is; raises ModelError where that cannot be told."""
         try:
             head, tails = split(self.loaded, context, continuations)
+            if not all(tails):
+                raise ModelError("an empty choice has no log-likelihood")
             length = len(head) + max(map(len, tails)) - 1
             window = self.loaded.window
             if window is not None and length > window:

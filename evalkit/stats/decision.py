@@ -56,7 +56,7 @@ def decide_cell(
 ) -> Decision:
     """The verdict of a cell; None for the estimate is a cell that could not be measured.
 
-    Without a margin (None or 0) a cell can regress and improve, but not pass.
+    Without a margin (None or 0), or unpaired, a cell can regress and improve, but not pass.
     """
     if estimate is None:
         return Decision("invalid")
@@ -182,7 +182,7 @@ def _first_row(
         return "regressed"
     if estimate.lower > 0 and improved:
         return "improved"
-    if margin > 0 and estimate.lower > -margin:
+    if margin > 0 and estimate.lower > -margin and "unpaired" not in estimate.flags:
         return "no_regression"
     return "regressed" if regressed else "inconclusive"
 

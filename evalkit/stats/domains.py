@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,16 +33,7 @@ def domain_mean(
         return cells[0]
     mean = weighted_mean(cells, weights)
     p = domain_p([c.p_regressed for c in cells], [c.se for c in cells], disjoint=disjoint)
-    return Estimate(
-        delta=mean.delta,
-        lower=mean.lower,
-        upper=mean.upper,
-        se=mean.se,
-        p_regressed=p,
-        p_improved=mean.p_improved,
-        n=mean.n,
-        method="domain",
-    )
+    return replace(mean, p_regressed=p, method="domain")
 
 
 def weighted_mean(parts: Sequence[Estimate], weights: Sequence[float] | None = None) -> Estimate:
