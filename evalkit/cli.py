@@ -176,6 +176,11 @@ def main() -> None:
     except EvalkitError as error:
         click.echo(f"evalkit: {_one_line(error)}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # a file that somebody moved or locked, wherever it was met
+        if error.filename is None:
+            raise
+        click.echo(f"evalkit: {error.filename}: {error.strerror}; mend it, run again", err=True)
+        sys.exit(EvalkitError.exit_code)
 
 
 def _matrix(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:

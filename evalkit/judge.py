@@ -29,6 +29,9 @@ MIN_ACCURACY = 0.80
 MAX_FLIP_RATE = 0.25
 """Above this share of verdicts that turn with the order a judge is unstable."""
 
+UNJUDGED = "unjudged"
+"""The outcome of a sample whose judgment could not be had: the next run asks for it again."""
+
 WORTH = {"first": 1.0, "tie": 0.5, "second": 0.0}
 
 
@@ -127,7 +130,8 @@ def _missing(judge: Judge, judging: Judging) -> Iterator[tuple[str, Request]]:
 def grader(judge: Judge, exam: Exam, cell: Cell) -> Grader:
     """The grader that reads a cell's judgments: a win 1, a tie ½, the mean of both orders.
 
-    A judgment that is missing or cannot be read leaves the sample missing, never won or lost.
+    A judgment that is missing or cannot be read leaves the sample missing, never won or lost;
+    one that cannot be read is not asked for again, since it would say the same.
     """
     known = _judgments(cell.path)
 
@@ -137,7 +141,7 @@ def grader(judge: Judge, exam: Exam, cell: Cell) -> Grader:
         text = without_thoughts(answer.response).text
         ahead, behind = _both_orders(judge, exam, known, sample, text, str(sample.target))
         if ahead is None or behind is None:
-            return None, "unjudged"
+            return None, UNJUDGED if _unheard(judge, exam, known, sample, text) else "unreadable"
         value = (ahead + behind) / 2
         outcome = {1.0: "win", 0.0: "loss"}.get(value, "tie")
         return Score(value, answer=outcome, details={"orders": [ahead, behind]}), outcome
@@ -193,6 +197,11 @@ def _both_orders(
         worths.append(None if said is None else WORTH[said])
     ahead, behind = worths
     return ahead, None if behind is None else 1 - behind
+
+
+def _unheard(judge: Judge, exam: Exam, known: dict[str, str], sample: Sample, text: str) -> bool:
+    orders = ((text, str(sample.target)), (str(sample.target), text))
+    return any(_key(judge, _request(exam, sample, *order)) not in known for order in orders)
 
 
 def _request(exam: Exam, sample: Sample, first: str, second: str) -> Request:

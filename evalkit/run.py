@@ -19,7 +19,7 @@ from evalkit.events import Note, Notify
 from evalkit.exam import Exam
 from evalkit.files import write_beside
 from evalkit.grade import by_scorer, grade
-from evalkit.judge import Judge
+from evalkit.judge import UNJUDGED, Judge
 from evalkit.matrix import Matrix, Row
 from evalkit.store import Cell, Store
 from evalkit.types import Stage
@@ -267,7 +267,9 @@ def _note(who: Judge, exam: Exam, audit: judge.Judging) -> JudgeNote:
 
 
 def _kept_note(audit: judge.Judging, exam: Exam) -> JudgeNote | None:
-    with suppress(OSError, ValueError):  # the judgments are kept: audited again at no cost
+    with suppress(
+        OSError, ValueError, TypeError, KeyError
+    ):  # the judgments are kept: audited again at no cost
         kept = json.loads((audit.folder / "audit.json").read_bytes())
         return JudgeNote(**kept["note"]) if kept["source"] == exam.source else None
     return None
@@ -294,9 +296,10 @@ def _grade(matrix: Matrix, seats: list[Seat]) -> None:
 
 
 def _graded(seat: Seat, who: Judge | None) -> bool:
-    scored = seat.cell.meta().get("scored") or {}
+    meta, preset = seat.cell.meta(), seat.exam.task.preset
     return bool(
-        scored.get(seat.exam.task.preset) == _grading(seat, who)
+        (meta.get("scored") or {}).get(preset) == _grading(seat, who)
+        and UNJUDGED not in meta.get("outcomes", {}).get(preset, {})
         and seat.cell.scores_path(seat.exam.task.preset).exists()
     )
 

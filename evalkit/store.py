@@ -75,6 +75,8 @@ class Cell:
             found = json.loads(path.read_bytes())
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}: give another --results") from None
         except ValueError:
             raise StoreError(
                 f"{path}: not JSON; remove the file and run again: the answers beside it are kept"
