@@ -83,8 +83,8 @@ def run_matrix(
 def train(config: Path, stages: tuple[str, ...], results: Path | None) -> None:
     """Train the stages of CONFIG's pipeline that are missing; all of them, or those named."""
     from evalkit.errors import UnknownName
+    from evalkit.pipeline import trained
     from evalkit.progress import progress
-    from evalkit.run import trained
 
     matrix, folder = _matrix(config, results, None)
     known = [stage.name for stage in matrix.stages]
@@ -122,7 +122,7 @@ def gate(config: Path, results: Path | None, report_dir: Path | None, limit: int
 def compare(baseline: str, candidates: tuple[str, ...], results: Path | None) -> None:
     """Compare checkpoints that the results hold already, each against BASELINE."""
     from evalkit import report as reporting
-    from evalkit.compare import Policy
+    from evalkit.policy import Policy
     from evalkit.store import Store
 
     store = Store(results or Path(RESULTS))
@@ -185,7 +185,7 @@ def main() -> None:
 
 def _matrix(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:
     from evalkit.config import load
-    from evalkit.matrix import resolve
+    from evalkit.resolve import resolve
 
     loaded = load(config)
     stated = loaded.config.results
