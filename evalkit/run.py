@@ -267,9 +267,8 @@ def _note(who: Judge, exam: Exam, audit: judge.Judging) -> JudgeNote:
 
 
 def _kept_note(audit: judge.Judging, exam: Exam) -> JudgeNote | None:
-    with suppress(
-        OSError, ValueError, TypeError, KeyError
-    ):  # the judgments are kept: audited again at no cost
+    damage = (OSError, ValueError, TypeError, KeyError)
+    with suppress(*damage):  # the judgments are kept: audited again at no cost
         kept = json.loads((audit.folder / "audit.json").read_bytes())
         return JudgeNote(**kept["note"]) if kept["source"] == exam.source else None
     return None
