@@ -1,0 +1,39 @@
+"""Writes the reference of the commands from their `--help`: `python docs/generate_cli.py`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+
+from evalkit.cli import cli
+
+WIDTH = 100
+HEAD = """\
+# Commands
+
+What `--help` says of each, at its full width.  This page is generated:
+`python docs/generate_cli.py > docs/cli.md`.
+"""
+
+
+def reference() -> str:
+    """The page: the group, then each command."""
+    return "\n".join([HEAD, *_sections()])
+
+
+def _sections() -> Iterator[str]:
+    root = click.Context(cli, info_name="evalkit", **cli.context_settings, terminal_width=WIDTH)
+    yield _section("evalkit", cli, root)
+    for name, command in sorted(cli.commands.items()):
+        inner = click.Context(command, root, f"{name}", **command.context_settings)
+        yield _section(f"evalkit {name}", command, inner)
+
+
+def _section(title: str, command: click.Command, context: click.Context) -> str:
+    return f"## {title}\n\n```text\n{command.get_help(context)}\n```\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
