@@ -7,7 +7,9 @@ run again.
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -67,6 +69,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
         notify(Note(f"error: {error}"))
         judges = _judge(matrix, seats, results, notify, ask=False)
     _grade(matrix, seats)
+    _remember(seats)
     return Held(matrix, seats, judges, failures)
 
 
@@ -272,6 +275,20 @@ def _kept_note(audit: judge.Judging, exam: Exam) -> JudgeNote | None:
         kept = json.loads((audit.folder / "audit.json").read_bytes())
         return JudgeNote(**kept["note"]) if kept["source"] == exam.source else None
     return None
+
+
+def _remember(seats: list[Seat]) -> None:
+    """Notes under which names a cell was used, and that it was used now.
+
+    `evalkit compare` finds it by them; of two cells of one name it takes the one used last.
+    """
+    now = time.time_ns()  # the kernel's own stamps are some milliseconds apart
+    for seat in seats:
+        name, meta = seat.row.checkpoint.name, seat.cell.meta()
+        if meta and name not in meta.get("names", ()):
+            seat.cell.write_meta(names=sorted({*meta.get("names", ()), name}))
+        with suppress(OSError):  # a folder that is only read is as good
+            os.utime(seat.cell.path / "cell.json", ns=(now, now))
 
 
 def _grade(matrix: Matrix, seats: list[Seat]) -> None:

@@ -190,6 +190,22 @@ def test_of_the_store_only_what_is_there_can_be_compared(tmp_path: Path) -> None
         of_store(Store(tmp_path), ["base", "dpo"], Policy())
 
 
+def test_a_renamed_checkpoint_is_found_by_both_names(tmp_path: Path) -> None:
+    task = exam(doubles(40))
+    held([row("base"), row("old", right_below(5), identity="w")], [task], tmp_path)
+    held([row("base"), row("new", right_below(5), identity="w")], [task], tmp_path)
+    report = of_store(Store(tmp_path), ["base", "old", "new"], Policy())
+    assert [c.cells[0].candidate_score for c in report.candidates] == [0.125, 0.125]
+
+
+def test_a_name_means_the_checkpoint_that_went_by_it_last(tmp_path: Path) -> None:
+    task, better, worse = exam(doubles(40)), right_below(30), right_below(5)
+    for answer, weights in ((better, "1"), (worse, "2"), (better, "1")):
+        held([row("base"), row("best", answer, identity=weights)], [task], tmp_path)
+    report = of_store(Store(tmp_path), ["base", "best"], Policy())
+    assert report.candidates[0].cells[0].candidate_score == 0.75
+
+
 def test_a_report_holds_no_times_and_reads_back_as_it_was_written(tmp_path: Path) -> None:
     rows = [echo("base", 0.9), echo("next", 0.5)]
     task = doubles(60, solution=lambda sample: str(sample.target))
