@@ -128,14 +128,17 @@ def _found(seat: Seat) -> Found:
 
 
 def _stored(store: Store) -> Iterable[Found]:
-    """Every scored cell; of several with one name and task, the one written last comes last."""
-    for cell in sorted(store.cells(), key=lambda cell: (cell.path / "cell.json").stat().st_mtime):
+    """Every scored cell by each of its names; of one name and task, the one used last is last."""
+    for cell in sorted(
+        store.cells(), key=lambda cell: (cell.path / "cell.json").stat().st_mtime_ns
+    ):
         meta = cell.meta()
         for preset in meta.get("exams", {}):
             if cell.scores_path(preset).exists():
                 task = f"{meta['task']}@{preset}" if preset else meta["task"]
                 side = Side(cell, _side_meta(meta, preset), preset)
-                yield Found(meta["checkpoint"]["name"], task, meta["domain"], side)
+                for name in meta.get("names", [meta["checkpoint"]["name"]]):
+                    yield Found(name, task, meta["domain"], side)
 
 
 def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:

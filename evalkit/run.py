@@ -6,6 +6,9 @@ run again.
 
 from __future__ import annotations
 
+import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +58,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
         notify(Note(f"error: {error}"))
         judges = judge_answers(matrix, seats, results, notify, ask=False)
     _grade(matrix, seats)
+    _remember(seats)
     return Held(matrix, seats, judges, failures)
 
 
@@ -88,6 +92,20 @@ def _totals(seat: Seat) -> dict[str, int]:
         "prompt_tokens": sum(table.column("prompt_tokens").to_pylist()),
         "completion_tokens": sum(table.column("completion_tokens").to_pylist()),
     }
+
+
+def _remember(seats: list[Seat]) -> None:
+    """Notes under which names a cell was used, and that it was used now.
+
+    `evalkit compare` finds it by them; of two cells of one name it takes the one used last.
+    """
+    now = time.time_ns()  # the kernel's own stamps are some milliseconds apart
+    for seat in seats:
+        name, meta = seat.row.checkpoint.name, seat.cell.meta()
+        if meta and name not in meta.get("names", ()):
+            seat.cell.write_meta(names=sorted({*meta.get("names", ()), name}))
+        with suppress(OSError):  # a folder that is only read is as good
+            os.utime(seat.cell.path / "cell.json", ns=(now, now))
 
 
 def _grade(matrix: Matrix, seats: list[Seat]) -> None:

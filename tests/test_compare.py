@@ -254,13 +254,14 @@ def test_a_missing_cell_is_invalid_and_named(tmp_path: Path) -> None:
         assert found.cells[0].reason == f"the {which} has no scores here"
 
 
-def test_an_unreadable_cell_is_invalid_and_does_not_stop_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"junk", b"PAR1" * 9])
+def test_damaged_scores_are_named_never_taken_for_a_verdict(tmp_path: Path, content: bytes) -> None:
     broken, good = side(tmp_path / "a", [1.0] * 50), side(tmp_path / "b", [1.0] * 50)
-    broken.cell.scores_path().write_bytes(b"junk")
-    sides = [Sides("t", "d", broken, good), Sides("u", "e", good, good)]
-    found = compare("b", "a", sides, Policy(margins={"e": 0.2}))
-    assert [cell.verdict for cell in found.cells] == ["invalid", "no_regression"]
-    assert "not readable as Parquet" in found.cells[0].reason
+    broken.cell.scores_path().write_bytes(content)
+    fine = (side(tmp_path / "c", [1.0] * 50), side(tmp_path / "d", [1.0] * 50))
+    found = compare("b", "a", [Sides("t", "d", broken, good), Sides("u", "e", *fine)], Policy())
+    assert [cell.verdict for cell in found.cells] == ["invalid", "inconclusive"]
+    assert "a/scores.parquet: not readable as Parquet" in found.cells[0].reason
 
 
 def test_a_domain_with_one_cell_shares_its_margin_and_its_verdict(bench: Bench) -> None:
