@@ -6,7 +6,9 @@ code; anything else is our bug and shows a traceback.
 
 from __future__ import annotations
 
+import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +70,7 @@ def run_matrix(
     found = reporting.of_run(held)
     _show(found, report_dir or folder / "report", matrix.reports)
     for failure in held.failures:
-        click.echo(f"evalkit: {failure}", err=True)
+        click.echo(f"evalkit: {_one_line(failure)}", err=True)
     if gate:
         sys.exit(found.exit_code)
     sys.exit(0 if _measured(found) else 4)
@@ -125,7 +127,7 @@ def compare(baseline: str, candidates: tuple[str, ...], results: Path | None) ->
 
     store = Store(results or Path(RESULTS))
     found = reporting.of_store(store, [baseline, *candidates], Policy())
-    click.echo(_rendered("terminal", found), nl=False)
+    _say(_rendered("terminal", found))
     sys.exit(0 if _measured(found) else 4)
 
 
@@ -136,7 +138,7 @@ def report(verdict: Path, name: str) -> None:
     """Render a verdict.json again, in any format that `evalkit list reports` shows."""
     from evalkit.reading import read_verdict
 
-    click.echo(_rendered(name, read_verdict(verdict)), nl=False)
+    _say(_rendered(name, read_verdict(verdict)))
 
 
 @cli.command()
@@ -152,9 +154,9 @@ def show(cell: Path, sample: str | None, against: Path | None) -> None:
     from evalkit.reading import describe_cell, describe_sample, lost_samples
 
     if against:
-        click.echo(lost_samples(cell, against))
-        return
-    click.echo(describe_sample(cell, sample) if sample else describe_cell(cell))
+        _say(f"{lost_samples(cell, against)}\n")
+    else:
+        _say(f"{describe_sample(cell, sample) if sample else describe_cell(cell)}\n")
 
 
 @cli.command("list")
@@ -163,11 +165,14 @@ def list_plugins(kind: str) -> None:
     """List the tasks, backends, trainers or reports there are."""
     from evalkit.reading import listing
 
-    click.echo(listing(kind))
+    _say(f"{listing(kind)}\n")
 
 
 def main() -> None:
     """The command `evalkit`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:
@@ -177,11 +182,13 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except EvalkitError as error:
-        click.echo(f"evalkit: {error}", err=True)
+        click.echo(f"evalkit: {_one_line(error)}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+    except OSError as error:  # a file that somebody moved or locked, wherever it was met
+        if error.filename is None:
+            raise
+        click.echo(f"evalkit: {error.filename}: {error.strerror}; mend it, run again", err=True)
+        sys.exit(EvalkitError.exit_code)
 
 
 def _matrix(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:
@@ -197,9 +204,24 @@ def _matrix(config: Path, results: Path | None, limit: int | None) -> tuple[Matr
 def _show(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
     from evalkit.report import write
 
-    click.echo(_rendered("terminal", report), nl=False)
     written = write(report, folder, formats)
+    _say(_rendered("terminal", report))
     click.echo("\n".join(f"wrote {path}" for path in written), err=True)
+
+
+def _say(text: str) -> None:
+    """Prints to stdout; a reader that has gone away changes no exit code."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _one_line(error: object) -> str:
+    from evalkit.reading import printable
+
+    return printable(" ".join(str(error).split()))
 
 
 def _rendered(name: str, report: Report) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from evalkit import paired
 from evalkit.comparability import comparability
-from evalkit.errors import StoreError
 from evalkit.store import Cell
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcomes, Overall
 
@@ -46,6 +46,11 @@ class Side:
     cell: Cell
     meta: Mapping[str, Any]  # what `cell.json` says
     preset: str = ""
+
+    @cached_property
+    def arm(self) -> paired.Arm:
+        """Its scores, read once; raises StoreError where they cannot be read."""
+        return paired.load(self.cell, self.meta, self.preset)
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,7 @@ def measure(sides: Sides) -> Measured:
         which = "baseline" if baseline is None else "candidate"
         return Measured(task, domain, None, {}, invalid=f"the {which} has no scores here")
     found = comparability(baseline.meta, candidate.meta)
-    try:
-        pair = paired.pair(_arm(baseline), _arm(candidate))
-    except StoreError as error:
-        return Measured(task, domain, None, {}, invalid=str(error))
+    pair = paired.pair(baseline.arm, candidate.arm)
     reason = pair.invalid
     if not found.same_exam:
         reason = f"two different exams ({'; '.join(found.exam)}): evaluate both alike"
@@ -126,10 +128,6 @@ def measure(sides: Sides) -> Measured:
         tuple(found.all),
         found.same_exam,
     )
-
-
-def _arm(side: Side) -> paired.Arm:
-    return paired.load(side.cell, side.meta, side.preset)
 
 
 def _estimates(pair: paired.Pair) -> dict[str, Estimate | None]:
@@ -153,23 +151,31 @@ class _Verdicts:
             domain: [i for i, cell in enumerate(measured) if cell.domain == domain]
             for domain in self.domains
         }
+        self.deciding = {
+            domain: [i for i in members if measured[i].task not in policy.advisory] or members
+            for domain, members in self.members.items()
+        }
         self.estimates = [cell.estimate(variant) for cell in measured]
         family = regression_family(
-            [[_p(self.estimates[i], "p_regressed") for i in self.members[d]] for d in self.domains],
-            [[_se(self.estimates[i]) for i in self.members[d]] for d in self.domains],
+            [[_p(self.estimates[i], "p_regressed") for i in row] for row in self._deciding_rows],
+            [[_se(self.estimates[i]) for i in row] for row in self._deciding_rows],
         )
         self.p_domain = dict(zip(self.domains, family.p_domain, strict=True))
         self.p_domain_adjusted = dict(zip(self.domains, family.p_domain_adjusted, strict=True))
-        self.p_cell_adjusted = {
+        self.p_cell_adjusted = dict.fromkeys(range(len(measured)), 1.0) | {
             i: p
-            for domain, row in zip(self.domains, family.p_cell_adjusted, strict=True)
-            for i, p in zip(self.members[domain], row, strict=True)
+            for members, row in zip(self._deciding_rows, family.p_cell_adjusted, strict=True)
+            for i, p in zip(members, row, strict=True)
         }
         self.p_improved = holm([_p(estimate, "p_improved") for estimate in self.estimates])
         self.means = {domain: self._mean(domain) for domain in self.domains}
         improved = holm([_p(self.means[domain], "p_improved") for domain in self.domains])
         self.p_domain_improved = dict(zip(self.domains, improved.tolist(), strict=True))
         self.cell_decisions = [self._decide_cell(i) for i in range(len(measured))]
+
+    @property
+    def _deciding_rows(self) -> list[list[int]]:
+        return [self.deciding[domain] for domain in self.domains]
 
     def _mean(self, domain: str) -> Estimate | None:
         """The weighted mean of a domain's cells; none where a cell that counts is invalid."""
@@ -212,7 +218,7 @@ class _Verdicts:
         from evalkit.stats.decision import Evidence, decide_domain
         from evalkit.stats.domains import pooled
 
-        members = self.members[domain]
+        members = self.deciding[domain]
         valid = [estimate for i in members if (estimate := self.estimates[i]) is not None]
         return decide_domain(
             self.means[domain],
@@ -243,7 +249,7 @@ class _Verdicts:
             domain=measured.domain,
             verdict=decision.verdict,
             reason=measured.invalid,
-            gates=measured.task in self.policy.gating_cells and self._counts(measured.task),
+            gates=self._gates(measured),
             p_regressed_adjusted=self.p_cell_adjusted[index] if estimate else None,
             p_improved_adjusted=float(self.p_improved[index]) if estimate else None,
             flags=_flags(measured, decision, estimate, scores, self.policy),
@@ -276,14 +282,18 @@ class _Verdicts:
             domain=domain,
             verdict=decision.verdict,
             reason="; ".join(filter(None, reasons)) if estimate is None else "",
-            gates=domain in self.policy.margins and not advisory,
+            gates=self.margin(domain, domain) is not None and not advisory,
             p_regressed_adjusted=self.p_domain_adjusted[domain],
             p_improved_adjusted=self.p_domain_improved[domain],
             flags=[*decision.flags, *(["advisory"] if advisory else [])],
         )
 
-    def _counts(self, task: str) -> bool:
-        return task not in self.policy.advisory
+    def _gates(self, cell: Measured) -> bool:
+        """Whether a cell gates: it was told to, or has a margin that its domain does not use."""
+        alone = len(self.members[cell.domain]) == 1
+        own_margin = cell.task in self.policy.margins and not alone
+        gates = cell.task in self.policy.gating_cells or own_margin
+        return gates and cell.task not in self.policy.advisory
 
     def _mde(self, index: int) -> float | None:
         from evalkit.stats.power import mde_regressed

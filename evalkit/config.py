@@ -16,13 +16,16 @@ from pydantic_core import ErrorDetails
 
 from evalkit.errors import ConfigError, did_you_mean
 
+MOST_NODES = 100_000
+"""A file that says more, its aliases written out, is a mistake or a bomb."""
+
 Location = tuple[str | int, ...]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@=-]*$", max_length=100)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _by_name(value: object) -> object:
@@ -160,6 +163,16 @@ def load(path: Path) -> Loaded:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     lines: dict[Location, int] = {}
+    value = _parsed(path, text, lines)
+    try:
+        config = Config.model_validate(value)
+    except ValidationError as error:
+        raise _first_error(path, lines, value, error) from None
+    return Loaded(path.absolute(), config, lines)
+
+
+def _parsed(path: Path, text: str, lines: dict[Location, int]) -> dict[str, Any]:
+    """The file's values; notes in `lines` where each of them stands."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
@@ -170,19 +183,19 @@ def load(path: Path) -> Loaded:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise ConfigError(f"{path}:{line}: not YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply, or an alias that holds itself") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{path}:1: expected keys such as `baseline:` and `tasks:`")
-    try:
-        config = Config.model_validate(value)
-    except ValidationError as error:
-        raise _first_error(path, lines, value, error) from None
-    return Loaded(path.absolute(), config, lines)
+    return value
 
 
 def _note_lines(path: Path, node: yaml.Node, at: Location, lines: dict[Location, int]) -> None:
     lines[at] = node.start_mark.line + 1
+    if len(lines) > MOST_NODES:
+        raise ConfigError(f"{path}: its aliases come to over {MOST_NODES} entries; write less")
     if isinstance(node, yaml.MappingNode):
         seen: set[Hashable] = set()
         for key, value in node.value:
@@ -218,7 +231,9 @@ def _dotted(where: Location) -> str:
 def _first_error(
     path: Path, lines: dict[Location, int], value: Any, error: ValidationError
 ) -> ConfigError:
-    problem = error.errors(include_url=False)[0]
+    # A misspelt key is an unknown one and a missing one: the former can say what was meant.
+    problems = error.errors(include_url=False)
+    problem = min(problems, key=lambda each: each["type"] != "extra_forbidden")
     where = tuple(part for part in problem["loc"] if part != "[key]")
     return _error(path, lines, where, _message(problem, where))
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,7 @@ TOKENIZER = re.compile(
 )
 CONFIG = re.compile(r"((adapter_|generation_)?config\.json|.*\.index\.json)")
 NOT_THE_MODEL = re.compile(r"(optimizer|scheduler|training_args|rng_state|scaler).*")
+COARSEST_SECONDS = 2.0
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -33,7 +35,14 @@ def fingerprint(folder: Path) -> str:
     """
     if not folder.is_dir():
         raise ModelError(f"no checkpoint at {folder}: the folder does not exist")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _counts(path.name))
+    try:
+        return _fingerprint(folder)
+    except OSError as error:
+        raise ModelError(f"cannot read {error.filename or folder}: {error.strerror}") from None
+
+
+def _fingerprint(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if _counts(path.name) and not path.is_dir())
     if not any(WEIGHTS.fullmatch(path.name) for path in files):
         raise ModelError(f"no weights in {folder}: expected *.safetensors beside config.json")
     cache = _Cache()
@@ -54,11 +63,12 @@ class _Cache:
     """Hashes of files seen before, in the user's cache folder; losing it only costs time."""
 
     def __init__(self) -> None:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        home = os.path.expanduser("~").replace("~", os.devnull)  # no home, no cache
+        root = Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache")
         self.path = root / "evalkit" / "fingerprints.json"
         self.known: dict[str, str] = {}
         self.changed = False
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError):
             self.known = dict(json.loads(self.path.read_text()))
 
     def sha256(self, path: Path) -> str:
@@ -72,8 +82,9 @@ class _Cache:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
             if _stamp(path) == before:
-                self.known[before] = found
-                self.changed = True
+                if _settled(path):
+                    self.known[before] = found
+                    self.changed = True
                 return found
         raise ModelError(f"{path} is still being written: wait until the checkpoint is complete")
 
@@ -85,6 +96,11 @@ class _Cache:
             beside = self.path.with_suffix(f".{os.getpid()}")
             beside.write_text(json.dumps(self.known))
             beside.replace(self.path)
+
+
+def _settled(path: Path) -> bool:
+    """Whether another write would get another ctime: clocks of file systems are coarse."""
+    return abs(time.time() - path.stat().st_ctime) > COARSEST_SECONDS
 
 
 def _stamp(path: Path) -> str:

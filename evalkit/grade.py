@@ -59,14 +59,21 @@ def by_scorer(task: Task) -> Grader:
             return None, "errored"
         response = without_thoughts(answer.response)
         try:
-            graded = score(sample, response)
+            graded = _plain(score(sample, response))
         except Exception as error:  # a scorer is a plugin: one bad sample never stops a run
             return None, f"scorer failed: {type(error).__name__}: {error}"[:200]
-        if math.isnan(graded.value):
+        if not math.isfinite(graded.value):
             return None, "scorer failed: the score is not a number"
         return graded, outcome(response, graded, best)
 
     return grader
+
+
+def _plain(score: Score) -> Score:
+    """The score in the types that it declares, whatever a plugin put there."""
+    answer = None if score.answer is None else str(score.answer)
+    details = json.loads(_json(dict(score.details)))
+    return Score(float(score.value), answer, details)
 
 
 def without_thoughts(response: Response) -> Response:
@@ -116,4 +123,4 @@ def _json(value: Any) -> str:
     try:
         return dumps(value).decode()
     except TypeError:
-        return json.dumps(value, default=str)
+        return json.dumps(value, default=str, skipkeys=True)

@@ -28,8 +28,8 @@ class Journal:
         self.path = path
         self._failure: OSError | None = None
         self._closing = threading.Event()
-        _drop_torn_tail(path)
         try:
+            _drop_torn_tail(path)
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise _disk(path, error) from None
@@ -47,6 +47,7 @@ class Journal:
             while written < len(line):
                 written += os.write(self._file, line[written:])
         except OSError as error:
+            self._failure = error  # half a line may be there: nothing may follow it
             raise _disk(self.path, error) from None
         self._dirty = True
 
@@ -116,11 +117,18 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = orjson.loads(line)
             except orjson.JSONDecodeError:
-                raise StoreError(
-                    f"{path}:{number}: not JSON; the file was damaged after it was written: "
-                    "remove that line and run again, and only its sample is asked again"
-                ) from None
+                raise damaged(path, number) from None
+            if not isinstance(row, dict):
+                raise damaged(path, number)
             yield row
+
+
+def damaged(path: Path, number: int) -> StoreError:
+    """The error of a line that is not what was once written there."""
+    return StoreError(
+        f"{path}:{number}: not a row; the file was damaged after it was written: "
+        "remove that line and run again, and only its sample is asked again"
+    )
 
 
 def _drop_torn_tail(path: Path) -> None:

@@ -18,6 +18,7 @@ from evalkit.errors import EvalkitError
 from evalkit.exam import Exam
 from evalkit.grade import Grade, Grader, without_thoughts
 from evalkit.journal import Journal
+from evalkit.lock import hold
 from evalkit.store import Answer, Cell
 from evalkit.types import Backend, Checkpoint, Request, Response, Rubric, Sample, Score
 from evalkit.verdict import JudgeNote
@@ -27,6 +28,9 @@ MIN_ACCURACY = 0.80
 
 MAX_FLIP_RATE = 0.25
 """Above this share of verdicts that turn with the order a judge is unstable."""
+
+UNJUDGED = "unjudged"
+"""The outcome of a sample whose judgment could not be had: the next run asks for it again."""
 
 WORTH = {"first": 1.0, "tie": 0.5, "second": 0.0}
 
@@ -88,13 +92,14 @@ async def _judge_all(judge: Judge, judgings: list[Judging]) -> None:
     todo = [(j.folder, *missing) for j in judgings for missing in _missing(judge, j)]
     if not todo:
         return
-    model = await asyncio.to_thread(judge.backend.open, judge.checkpoint)
     with ExitStack() as stack:
         kept: dict[Path, Journal] = {}
         for folder, _, _ in todo:
             if folder not in kept:
-                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(hold(folder / "lock"))
                 kept[folder] = stack.enter_context(Journal(_file(folder)))
+
+        model = await asyncio.to_thread(judge.backend.open, judge.checkpoint)
 
         async def one(job: tuple[Path, str, Request]) -> None:
             folder, key, asked = job
@@ -125,7 +130,8 @@ def _missing(judge: Judge, judging: Judging) -> Iterator[tuple[str, Request]]:
 def grader(judge: Judge, exam: Exam, cell: Cell) -> Grader:
     """The grader that reads a cell's judgments: a win 1, a tie ½, the mean of both orders.
 
-    A judgment that is missing or cannot be read leaves the sample missing, never won or lost.
+    A judgment that is missing or cannot be read leaves the sample missing, never won or lost;
+    one that cannot be read is not asked for again, since it would say the same.
     """
     known = _judgments(cell.path)
 
@@ -135,7 +141,7 @@ def grader(judge: Judge, exam: Exam, cell: Cell) -> Grader:
         text = without_thoughts(answer.response).text
         ahead, behind = _both_orders(judge, exam, known, sample, text, str(sample.target))
         if ahead is None or behind is None:
-            return None, "unjudged"
+            return None, UNJUDGED if _unheard(judge, exam, known, sample, text) else "unreadable"
         value = (ahead + behind) / 2
         outcome = {1.0: "win", 0.0: "loss"}.get(value, "tie")
         return Score(value, answer=outcome, details={"orders": [ahead, behind]}), outcome
@@ -144,9 +150,14 @@ def grader(judge: Judge, exam: Exam, cell: Cell) -> Grader:
 
 
 def audit(judge: Judge, exam: Exam, judging: Judging) -> JudgeNote:
-    """How often the judge agrees with held-out labels, and how often order turns it."""
+    """How often the judge agrees with held-out labels, and how often order turns it.
+
+    A judge that has not been heard on every pair has no accuracy yet, and decides nothing.
+    """
     rubric = rubric_of(exam)
     known = _judgments(judging.folder)
+    if any(True for _ in _missing(judge, judging)):
+        return JudgeNote(task=exam.label, judge=judge.checkpoint.name, advisory=True)
     right: list[float] = []
     flips = 0
     labelled = list(rubric.audit() if rubric.audit else ())
@@ -186,6 +197,11 @@ def _both_orders(
         worths.append(None if said is None else WORTH[said])
     ahead, behind = worths
     return ahead, None if behind is None else 1 - behind
+
+
+def _unheard(judge: Judge, exam: Exam, known: dict[str, str], sample: Sample, text: str) -> bool:
+    orders = ((text, str(sample.target)), (str(sample.target), text))
+    return any(_key(judge, _request(exam, sample, *order)) not in known for order in orders)
 
 
 def _request(exam: Exam, sample: Sample, first: str, second: str) -> Request:

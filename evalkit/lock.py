@@ -49,8 +49,10 @@ def _take(path: Path) -> None:
 
 def _break_if_stale(path: Path) -> None:
     owner: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
-        owner = json.loads(path.read_text())
+    seen = b""
+    with suppress(OSError, ValueError, TypeError):
+        seen = path.read_bytes()
+        owner = dict(json.loads(seen))
     here = owner.get("host") == socket.gethostname()
     if here and owner.get("started") == _started(owner.get("pid", 0)) != "":
         raise StoreError(
@@ -61,7 +63,18 @@ def _break_if_stale(path: Path) -> None:
             f"{path.parent} is being written on host {owner.get('host')}: wait for that run, "
             f"or remove {path} if it has died"
         )
-    path.unlink(missing_ok=True)
+    _remove(path, seen)
+
+
+def _remove(path: Path, seen: bytes) -> None:
+    """Removes the lock that was seen, and not the one of a run that has broken it since."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}.stale")
+    with suppress(FileNotFoundError):
+        path.rename(aside)
+        if aside.read_bytes() != seen:
+            with suppress(FileExistsError):
+                os.link(aside, path)
+        aside.unlink()
 
 
 def _started(pid: int | None = None) -> str:
@@ -70,7 +83,8 @@ def _started(pid: int | None = None) -> str:
         stat = Path(f"/proc/{pid or os.getpid()}/stat").read_text()
     except OSError:
         return _alive(pid) if pid else "?"
-    return stat.rpartition(")")[2].split()[19]
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else fields[18]  # a zombie writes nothing more
 
 
 def _alive(pid: int) -> str:

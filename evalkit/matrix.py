@@ -104,7 +104,16 @@ def _check_names(loaded: Loaded) -> None:
     config = loaded.config
     declared = [section.name for section in config.checkpoints]
     _unique(loaded, "checkpoints", declared)
-    _unique(loaded, "pipeline", [section.name for section in config.pipeline], declared)
+    trained = [section.name for section in config.pipeline]
+    _unique(loaded, "pipeline", trained, declared)
+    for index, section in enumerate(config.checkpoints):
+        others = [name for name in (*declared, *trained) if name != section.name]
+        if section.parent and section.parent not in others:
+            hint = did_you_mean(section.parent, others)
+            where = ("checkpoints", index, "parent")
+            raise loaded.error(where, f"no other checkpoint {section.parent!r}{hint}")
+    for name in config.data:
+        _named(loaded, ("data", name), "tasks", name)
 
 
 def _unique(loaded: Loaded, key: str, names: list[str], taken: Iterable[str] = ()) -> None:
@@ -204,12 +213,14 @@ def _stage(loaded: Loaded, index: int, section: StageSection) -> Stage:
     if section.parent and section.parent not in (*earlier, *declared):
         known = did_you_mean(section.parent, (*earlier, *declared))
         raise loaded.error((*where, "parent"), f"no earlier checkpoint {section.parent!r}{known}")
+    key = "method"
     try:
         plugins.trainer(section.method)
+        key = "data"
         data = {_source(loaded, name): weight for name, weight in section.data.items()}
+        key = "reward"
         reward = _reward(loaded, section.reward)
     except EvalkitError as error:
-        key = "method" if "method" in str(error) else "data"
         raise loaded.error((*where, key), str(error)) from None
     seed = loaded.config.seed if section.seed is None else section.seed
     return Stage(section.name, section.method, "", section.parent, data, reward, section.args, seed)
@@ -231,8 +242,15 @@ def _reward(loaded: Loaded, name: str) -> str:
     if name.startswith("task:"):
         plugins.task(name.removeprefix("task:"))
         return name
-    path, colon, function = name.partition(".py:")
-    return f"{loaded.resolve(path + '.py')}:{function}" if colon else name
+    if not name:
+        return ""
+    stem, colon, function = name.partition(".py:")
+    if not colon or not function.isidentifier():
+        raise ConfigError(f"{name!r} is not a reward: give task:<name> or file.py:function")
+    path = loaded.resolve(f"{stem}.py")
+    if not path.is_file():
+        raise ConfigError(f"no file at {path}")
+    return f"{path}:{function}"
 
 
 def _judge(loaded: Loaded) -> Row | None:

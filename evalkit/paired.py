@@ -86,6 +86,7 @@ def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
     shape = (len(items), int(epoch.max()) + 1 if len(epoch) else 1)
     values = np.full(shape, np.nan)
     values[row, epoch] = table.column("value").to_numpy()
+    values[~np.isfinite(values)] = np.nan
     outcomes = np.full(shape, "errored", dtype=object)
     outcomes[row, epoch] = table.column("outcome").to_pylist()
     clusters = np.full(len(items), "", dtype=object)

@@ -52,7 +52,12 @@ def modules(kind: str) -> Iterator[ModuleType]:
         if not info.name.startswith("_"):
             yield importlib.import_module(f"{package.__name__}.{info.name}")
     for point in sorted(entry_points(group=f"evalkit.{kind}"), key=lambda point: point.value):
-        yield cast(ModuleType, point.load())
+        try:
+            yield cast(ModuleType, point.load())
+        except (ImportError, AttributeError) as error:
+            raise EvalkitError(
+                f"the plugin {point.value} cannot be imported ({error}): mend or uninstall it"
+            ) from None
 
 
 @cache
@@ -100,14 +105,14 @@ def trainer(method: str) -> Trainer:
 
 def source_files(plugin_module: str) -> list[str]:
     """The files a plugin's behaviour is written in: its module and the siblings it draws on."""
-    package = plugin_module.rpartition(".")[0]
+    package = plugin_module.rpartition(".")[0] or plugin_module
     seen: set[str] = set()
     queue = [plugin_module]
     while queue:
         name = queue.pop()
-        if name in seen or not name.startswith(package) or name not in sys.modules:
+        if name in seen or not f"{name}.".startswith(f"{package}.") or name not in sys.modules:
             continue
         seen.add(name)
         for value in vars(sys.modules[name]).values():
             queue.append(str(getattr(value, "__module__", "") or getattr(value, "__name__", "")))
-    return sorted(path for name in seen if (path := sys.modules[name].__file__) is not None)
+    return sorted(path for name in seen if (path := getattr(sys.modules[name], "__file__", None)))

@@ -33,7 +33,7 @@ def read_verdict(path: Path) -> Report:
 def describe_cell(folder: Path) -> str:
     """A cell's `cell.json`, and how its samples ended."""
     meta = _cell(folder).meta()
-    return json.dumps(meta, indent=2, ensure_ascii=False)
+    return printable(json.dumps(meta, indent=2, ensure_ascii=False))
 
 
 def describe_sample(folder: Path, sample: str) -> str:
@@ -43,9 +43,9 @@ def describe_sample(folder: Path, sample: str) -> str:
     if not answers:
         raise StoreError(f"no sample {sample!r} in {folder}; ids are the benchmark's own")
     grades: dict[int, dict[str, object]] = {}
-    if cell.scores_path().exists():
-        rows = read_table(cell.scores_path()).to_pylist()
-        grades = {row["epoch"]: row for row in rows if row["id"] == sample}
+    for preset in sorted(cell.meta().get("exams", {}), reverse=True):  # the default's last
+        rows = read_table(cell.scores_path(preset)).to_pylist()
+        grades |= {row["epoch"]: row for row in rows if row["id"] == sample}
     return "\n\n".join(_transcript(answer, grades.get(answer.epoch, {})) for answer in answers)
 
 
@@ -63,10 +63,12 @@ def _transcript(answer: Answer, grade: dict[str, object]) -> str:
         "details": grade.get("details"),
     }
     head = f"── {answer.id} · epoch {answer.epoch} · {response.finish_reason}"
-    return "\n".join([head, *(f"{name}: {_printable(str(v))}" for name, v in parts.items() if v)])
+    return "\n".join(
+        [printable(head), *(f"{name}: {printable(str(v))}" for name, v in parts.items() if v)]
+    )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without the control characters by which an answer could drive a terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
@@ -110,7 +112,9 @@ def lost_samples(folder: Path, against: Path) -> str:
         for now, how in [after.get(sample, (was, ""))]
         if sign * now < sign * was
     ]
-    return "\n".join(f"{sample}\t{was:g} → {now:g}\t{how}" for sample, was, now, how in lost)
+    return "\n".join(
+        f"{printable(sample)}\t{was:g} → {now:g}\t{how}" for sample, was, now, how in lost
+    )
 
 
 def _grades(cell: Cell) -> dict[str, tuple[float, str]]:

@@ -147,7 +147,7 @@ def _score(found: Found) -> CheckpointScore:
         return CheckpointScore(
             checkpoint=found.checkpoint, task=found.task, domain=found.domain, n=0
         )
-    arm = paired.load(found.side.cell, found.side.meta, found.side.preset)
+    arm = found.side.arm
     score = paired.score(arm)
     n = len(arm.items)
     binary = arm.epochs == 1 and score is not None and paired.zero_one(arm.values)

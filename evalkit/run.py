@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import engine, identity, judge, training
-from evalkit.errors import EvalkitError, ModelError
+from evalkit import engine, identity, judge, plugins, training
+from evalkit.errors import ConfigError, EvalkitError, ModelError
 from evalkit.events import Note, Notify
 from evalkit.exam import Exam
 from evalkit.files import write_beside
 from evalkit.grade import by_scorer, grade
-from evalkit.judge import Judge
+from evalkit.judge import UNJUDGED, Judge
 from evalkit.matrix import Matrix, Row
 from evalkit.store import Cell, Store
 from evalkit.types import Stage
@@ -51,7 +51,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
     A checkpoint that cannot be asked does not keep the others waiting: it is reported as a
     failure, and its cells are invalid.
     """
-    matrix = identified(trained(matrix, results, notify, make=ask))
+    matrix = identified(trained(identified(matrix), results, notify, make=ask))
     seats = seating(matrix, Store(results))
     failures: list[str] = []
     for row in matrix.rows if ask else ():
@@ -60,7 +60,12 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
         except ModelError as error:
             failures.append(str(error))
             notify(Note(f"error: {error}"))
-    judges = _judge(matrix, seats, results, notify, ask=ask)
+    try:
+        judges = _judge(matrix, seats, results, notify, ask=ask)
+    except ModelError as error:
+        failures.append(str(error))
+        notify(Note(f"error: {error}"))
+        judges = _judge(matrix, seats, results, notify, ask=False)
     _grade(matrix, seats)
     return Held(matrix, seats, judges, failures)
 
@@ -78,7 +83,9 @@ def trained(
     Without `make`, a stage that has not been trained is a TrainingError.
     """
     made: dict[str, tuple[Path, str]] = {}
-    for stage in _needed(matrix.stages, only):
+    needed = _needed(matrix.stages, only)
+    checked = False
+    for position, stage in enumerate(needed):
         parent, parent_identity = "", ""
         if stage.parent in made:
             parent, parent_identity = str(made[stage.parent][0]), made[stage.parent][1]
@@ -86,20 +93,32 @@ def trained(
             declared = _identify(matrix.row(stage.parent)).checkpoint
             parent, parent_identity = declared.model, declared.identity
         ready = replace(stage, parent=parent)
+        kept = training.made(ready, parent_identity, results / "runs")
+        if kept is None and make and not checked:
+            for later in needed[position:]:  # what cannot be run is told before time is spent
+                _check(later)
+            checked = True
         train = training.train if make else training.found
-        made[stage.name] = train(ready, parent_identity, results / "runs", notify)
+        made[stage.name] = kept or train(ready, parent_identity, results / "runs", notify)
     rows = tuple(_with_weights(row, made) for row in matrix.rows)
     return replace(
         matrix, rows=rows, judge=_with_weights(matrix.judge, made) if matrix.judge else None
     )
 
 
-def _needed(stages: tuple[Stage, ...], only: tuple[str, ...]) -> Iterator[Stage]:
+def _check(stage: Stage) -> None:
+    try:
+        plugins.trainer(stage.method).check(stage)
+    except EvalkitError as error:
+        raise ConfigError(f"stage {stage.name}: {error}") from None
+
+
+def _needed(stages: tuple[Stage, ...], only: tuple[str, ...]) -> list[Stage]:
     wanted = set(only) or {stage.name for stage in stages}
     for stage in reversed(stages):
         if stage.name in wanted:
             wanted.add(stage.parent)
-    return (stage for stage in stages if stage.name in wanted)
+    return [stage for stage in stages if stage.name in wanted]
 
 
 def _with_weights(row: Row, made: dict[str, tuple[Path, str]]) -> Row:
@@ -110,11 +129,17 @@ def _with_weights(row: Row, made: dict[str, tuple[Path, str]]) -> Row:
 
 
 def identified(matrix: Matrix) -> Matrix:
-    """The matrix with every checkpoint's identity worked out."""
+    """The matrix with every checkpoint's identity worked out, but for those yet to be trained."""
+    awaited = {stage.name for stage in matrix.stages}
+
+    def told(row: Row) -> Row:
+        known = row.checkpoint.model or row.checkpoint.name not in awaited
+        return _identify(row) if known else row
+
     return replace(
         matrix,
-        rows=tuple(_identify(row) for row in matrix.rows),
-        judge=_identify(matrix.judge) if matrix.judge else None,
+        rows=tuple(told(row) for row in matrix.rows),
+        judge=told(matrix.judge) if matrix.judge else None,
     )
 
 
@@ -129,17 +154,14 @@ def _identify(row: Row) -> Row:
 
 def seating(matrix: Matrix, store: Store) -> list[Seat]:
     """Every checkpoint at every exam, with the cell that holds or will hold its answers."""
-    return [
-        Seat(
-            row,
-            exam,
-            store.cell(
-                exam.task.name, row.checkpoint.name, identity.key(exam.task, row.checkpoint)
-            ),
-        )
-        for row in matrix.rows
-        for exam in matrix.exams
-    ]
+    cells: dict[tuple[str, str], Cell] = {}  # two names for one checkpoint share their cells
+
+    def cell(row: Row, exam: Exam) -> Cell:
+        key = identity.key(exam.task, row.checkpoint)
+        found = store.cell(exam.task.name, row.checkpoint.name, key)
+        return cells.setdefault((exam.task.name, key), found)
+
+    return [Seat(row, exam, cell(row, exam)) for row in matrix.rows for exam in matrix.exams]
 
 
 def _ask(row: Row, seats: list[Seat], notify: Notify) -> None:
@@ -198,11 +220,15 @@ def _described(seat: Seat) -> dict[str, Any]:
 def _totals(seat: Seat) -> dict[str, int]:
     from evalkit.tables import read_table
 
-    columns = ["error", "prompt_tokens", "completion_tokens"]
+    columns = ["item", "epoch", "error", "prompt_tokens", "completion_tokens"]
     table = read_table(seat.cell.answers_path, columns)
+    rows = zip(*(table.column(name).to_pylist() for name in columns[:3]), strict=True)
+    due, epochs = seat.exam.items, seat.exam.task.epochs
     return {
         "answers": table.num_rows,
-        "errors": sum(bool(error) for error in table.column("error").to_pylist()),
+        "errors": sum(
+            bool(error) and item in due and epoch < epochs for item, epoch, error in rows
+        ),
         "prompt_tokens": sum(table.column("prompt_tokens").to_pylist()),
         "completion_tokens": sum(table.column("completion_tokens").to_pylist()),
     }
@@ -216,11 +242,12 @@ def _judge(
     if not judged or matrix.judge is None:
         return []
     who = Judge(matrix.judge.checkpoint, matrix.judge.backend)
-    todo = [
-        judge.of_cell(seat.exam, seat.cell)
+    unjudged = {
+        (seat.exam.label, seat.cell.path): seat
         for seat in seats
         if seat.exam in judged and not _graded(seat, who) and seat.cell.answers_path.exists()
-    ]
+    }
+    todo = [judge.of_cell(seat.exam, seat.cell) for seat in unjudged.values()] if ask else []
     audits = [(exam, judge.of_audit(exam, who, results)) for exam in judged]
     due = [a for exam, a in audits if a and _kept_note(a, exam) is None]
     if ask and (todo or due):
@@ -233,15 +260,19 @@ def _note(who: Judge, exam: Exam, audit: judge.Judging) -> JudgeNote:
     kept = _kept_note(audit, exam)
     if kept is None:
         kept = judge.audit(who, exam, audit)
-        text = json.dumps({"source": exam.source, "note": kept.model_dump()}, indent=1)
-        write_beside(audit.folder / "audit.json", text.encode())
-    return kept.model_copy(update={"judge": who.checkpoint.name})
+        if kept.accuracy is not None:
+            text = json.dumps({"source": exam.source, "note": kept.model_dump()}, indent=1)
+            write_beside(audit.folder / "audit.json", text.encode())
+    return kept.model_copy(update={"judge": who.checkpoint.name, "task": exam.label})
 
 
 def _kept_note(audit: judge.Judging, exam: Exam) -> JudgeNote | None:
-    path = audit.folder / "audit.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    return JudgeNote(**kept["note"]) if kept.get("source") == exam.source else None
+    with suppress(
+        OSError, ValueError, TypeError, KeyError
+    ):  # the judgments are kept: audited again at no cost
+        kept = json.loads((audit.folder / "audit.json").read_bytes())
+        return JudgeNote(**kept["note"]) if kept["source"] == exam.source else None
+    return None
 
 
 def _grade(matrix: Matrix, seats: list[Seat]) -> None:
@@ -265,9 +296,10 @@ def _grade(matrix: Matrix, seats: list[Seat]) -> None:
 
 
 def _graded(seat: Seat, who: Judge | None) -> bool:
-    scored = seat.cell.meta().get("scored") or {}
+    meta, preset = seat.cell.meta(), seat.exam.task.preset
     return bool(
-        scored.get(seat.exam.task.preset) == _grading(seat, who)
+        (meta.get("scored") or {}).get(preset) == _grading(seat, who)
+        and UNJUDGED not in meta.get("outcomes", {}).get(preset, {})
         and seat.cell.scores_path(seat.exam.task.preset).exists()
     )
 

@@ -14,6 +14,7 @@ beside and renamed, so that a reader never sees half of one.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -74,10 +75,14 @@ class Cell:
             found = json.loads(path.read_bytes())
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}: give another --results") from None
         except ValueError:
             raise StoreError(
                 f"{path}: not JSON; remove the file and run again: the answers beside it are kept"
             ) from None
+        if not isinstance(found, dict):
+            raise StoreError(f"{path}: not a cell's; remove the file and run again")
         if found.get("schema") != SCHEMA:
             raise StoreError(
                 f"{path}: written by another version of evalkit (schema {found.get('schema')}, "
@@ -94,10 +99,13 @@ class Cell:
     def answers(self) -> dict[AnswerKey, Answer]:
         """Every answer there is, sealed or still in the journal."""
         found = {(row.item, row.epoch): row for row in self._sealed()}
-        for line in journal.read(self.journal_path):
-            row = _answer(line)
+        for number, line in enumerate(journal.read(self.journal_path), 1):
+            try:
+                row = _answer(line)
+            except (KeyError, TypeError, ValueError):
+                raise journal.damaged(self.journal_path, number) from None
             known = found.get((row.item, row.epoch))
-            if known is None or known.response.error or not row.response.error:
+            if known is None or not _outlives(known, row):
                 found[row.item, row.epoch] = row
         return found
 
@@ -150,6 +158,12 @@ def line(answer: Answer) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value not in ("", 0, [], None)}
 
 
+def _outlives(known: Answer, row: Answer) -> bool:
+    """Whether an answer stays: an error says nothing new, unless something else was asked."""
+    failed_again = bool(row.response.error) and not known.response.error
+    return failed_again and known.request == row.request
+
+
 def _answer(row: Mapping[str, Any]) -> Answer:
     whole = {**EMPTY, **row}
     whole["item"], whole["request"] = bytes.fromhex(row["item"]), bytes.fromhex(row["request"])
@@ -185,7 +199,8 @@ def _from_columns(row: Mapping[str, Any]) -> Answer:
         finish_reason=row["finish_reason"],
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],
-        loglikelihoods=tuple(row["loglikelihoods"]),
+        # JSON has no infinity: null is what the journal made of a likelihood of nothing
+        loglikelihoods=tuple(-math.inf if v is None else v for v in row["loglikelihoods"]),
         error=row["error"],
     )
     return Answer(row["item"], row["id"], row["epoch"], row["request"], row["question"], response)

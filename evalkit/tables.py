@@ -24,8 +24,8 @@ ANSWER_COLUMNS = {
     "reasoning": "string",
     "tool_calls": "string",
     "finish_reason": "string",
-    "prompt_tokens": "int32",
-    "completion_tokens": "int32",
+    "prompt_tokens": "int64",
+    "completion_tokens": "int64",
     "loglikelihoods": "floats",
     "error": "string",
 }
@@ -53,6 +53,7 @@ def write_table(path: Path, rows: list[dict[str, Any]], columns: Mapping[str, st
         "item": pa.binary(16),
         "string": pa.string(),
         "int32": pa.int32(),
+        "int64": pa.int64(),
         "float64": pa.float64(),
         "floats": pa.list_(pa.float64()),
     }
@@ -71,12 +72,15 @@ def write_table(path: Path, rows: list[dict[str, Any]], columns: Mapping[str, st
         )
         if pq.read_metadata(beside).num_rows != len(rows):
             raise StoreError(f"cannot write {path}: rows were lost on the way; run again")
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
         beside.replace(path)
     except OSError as error:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise StoreError(
-            f"cannot write {path}: {error}; nothing was lost: make room and run again"
+            f"cannot write {path}: {error.strerror or error}; nothing was lost: "
+            "make room and run again"
         ) from None
 
 
@@ -103,7 +107,8 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, columns=columns, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as file:  # read_table would import pandas
+            return file.read(columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(
             f"{path}: not readable as Parquet ({str(error).splitlines()[0]}): "

@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeAlias
 
 from evalkit import identity, plugins
 from evalkit.errors import EvalkitError, TrainingError
@@ -39,39 +40,57 @@ from evalkit.types import Stage, Trainer
 FINAL, DONE = "final", "done.json"
 ERROR_MARK = "evalkit: "
 
+Made: TypeAlias = tuple[Path, str]
+"""A checkpoint's folder and its identity."""
 
-def train(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> tuple[Path, str]:
+
+def train(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> Made:
     """The stage's checkpoint and its identity, trained now if it has not been.
 
     Raises TrainingError naming the log where the stage does not end well.
     """
     trainer = plugins.trainer(stage.method)
     folder = _folder(stage, parent_identity, runs, trainer)
-    if not (folder / DONE).exists():
+    known = _made(folder)
+    if known is None:
         notify(Note(f"training {stage.name} ({stage.method})"))
         _run_child(stage, folder, trainer)
-        final = fingerprint(folder / FINAL)
-        write_beside(folder / DONE, json.dumps({"identity": final}).encode())
-    return _made(folder)
+        known = _made(folder)
+    if known is None:
+        raise TrainingError(f"stage {stage.name} left no {folder / DONE}: run again")
+    return known
 
 
-def found(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> tuple[Path, str]:
+def made(stage: Stage, parent_identity: str, runs: Path) -> Made | None:
+    """The stage's checkpoint and its identity, if it has been trained."""
+    return _made(_folder(stage, parent_identity, runs, plugins.trainer(stage.method)))
+
+
+def found(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> Made:
     """The stage's checkpoint and its identity; raises TrainingError if it was not trained yet."""
-    folder = _folder(stage, parent_identity, runs, plugins.trainer(stage.method))
-    if not (folder / DONE).exists():
+    known = made(stage, parent_identity, runs)
+    if known is None:
         raise TrainingError(
             f"stage {stage.name} has not been trained as the config has it now: "
             "run `evalkit run-matrix` first"
         )
-    return _made(folder)
+    return known
 
 
 def _folder(stage: Stage, parent_identity: str, runs: Path, trainer: Trainer) -> Path:
     return runs / f"{safe(stage.name)}-{key(stage, parent_identity, trainer)}"
 
 
-def _made(folder: Path) -> tuple[Path, str]:
-    return folder / FINAL, str(json.loads((folder / DONE).read_text())["identity"])
+def _made(folder: Path) -> Made | None:
+    """What is there now counts, if it was overwritten since; what is gone keeps its identity."""
+    final = folder / FINAL
+    try:
+        known = str(json.loads((folder / DONE).read_bytes())["identity"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise TrainingError(f"{folder / DONE} cannot be read: remove it to train again") from None
+    return final, fingerprint(final) if final.is_dir() else known
 
 
 def key(stage: Stage, parent_identity: str, trainer: Trainer) -> str:
@@ -117,14 +136,14 @@ def _version(package: str) -> str:
 
 def _run_child(stage: Stage, folder: Path, trainer: Trainer) -> None:
     trainer.check(stage)
-    if folder.exists():
-        _remove_remains(folder)
+    if folder.exists() and not _remove_remains(folder):
+        return
     spec = json.dumps({**asdict(stage), "out": str(folder)}, indent=1)
     write_beside(folder / "stage.json", spec.encode())
-    log = folder / "train.log"
+    spec_file, log = str(folder / "stage.json"), folder / "train.log"
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "evalkit.training", str(folder / "stage.json")],
+            [sys.executable, "-m", "evalkit.training", spec_file, str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -139,14 +158,17 @@ def _run_child(stage: Stage, folder: Path, trainer: Trainer) -> None:
         raise TrainingError(f"stage {stage.name} failed: {_why(log, code)}; its log is {log}")
 
 
-def _remove_remains(folder: Path) -> None:
-    """Clears what a stage that died left behind; nothing in it was finished."""
+def _remove_remains(folder: Path) -> bool:
+    """Clears what a stage that died left behind; False if another run has just finished it."""
     with hold(folder / "lock"):
+        if (folder / DONE).exists():
+            return False
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
             elif path.name != "lock":
                 path.unlink(missing_ok=True)
+    return True
 
 
 def _why(log: Path, code: int) -> str:
@@ -163,22 +185,24 @@ def _why(log: Path, code: int) -> str:
 
 
 def main() -> None:
-    """The child: runs one stage, given as a file."""
-    _die_with_parent()
+    """The child: runs one stage, given as a file, and says when all of it is there."""
+    _die_with(int(sys.argv[2]))
     stage = Stage(**json.loads(Path(sys.argv[1]).read_text()))
     try:
         with hold(Path(stage.out) / "lock"):
             plugins.trainer(stage.method).run(stage)
+            final = fingerprint(Path(stage.out) / FINAL)
+            write_beside(Path(stage.out) / DONE, json.dumps({"identity": final}).encode())
     except EvalkitError as error:
         print(f"{ERROR_MARK}{error}", flush=True)  # noqa: T201 - the log is the child's stdout
         sys.exit(1)
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     with suppress(OSError, AttributeError):
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-    if os.getppid() == 1:
+    if os.getppid() != parent:  # it was gone before it could be watched
         sys.exit(1)
 
 

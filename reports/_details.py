@@ -37,6 +37,8 @@ def _phrases(row: Row, known: Collection[str]) -> Iterator[str]:
     if cell is None:
         return
     yield from _of_cell(cell)
+    if unit.verdict == "inconclusive" and not unit.margin and cell.mde80 is not None:
+        yield f"a fall of {percent(cell.mde80)} would show"
     if differences := [said for said in cell.differences if said not in known]:
         yield f"differs in {', '.join(differences)}"
 

@@ -11,6 +11,11 @@ Z = 1.6449  # a limit of the 90 % interval lies this many standard errors from t
 Z80 = 2.486  # z(.95) + z(.80): an unchanged model passes 80 % of times at a margin of Z80 * SE
 
 
+def undecided(row: Row) -> bool:
+    """Whether a margin was set that the data can neither keep to nor break."""
+    return row.unit.verdict == "inconclusive" and bool(row.unit.margin)
+
+
 def needed(row: Row) -> str:
     """In words: what the unit could have shown, and how many items would decide it.
 

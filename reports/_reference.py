@@ -29,9 +29,14 @@ JSON schema is `evalkit/verdict.schema.json` in the package.
 
 ```python
 import json
+
 report = json.load(open("verdict.json"))
-fell = [cell["task"] for candidate in report["candidates"] for cell in candidate["cells"]
-        if cell["verdict"] == "regressed"]
+fell = [
+    cell["task"]
+    for candidate in report["candidates"]
+    for cell in candidate["cells"]
+    if cell["verdict"] == "regressed"
+]
 ```
 
 This page is generated: `python -m evalkit.reports._reference > docs/verdict-json.md`.

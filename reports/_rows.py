@@ -58,6 +58,18 @@ def word(verdict: str) -> str:
     return verdict.replace("_", " ")
 
 
+def claim(found: CandidateVerdict | Report) -> str:
+    """What a whole candidate, or a whole report, claims.
+
+    Where nothing gates, nothing can pass: all that may be said is that no regression was shown.
+    """
+    candidates = found.candidates if isinstance(found, Report) else [found]
+    units = [unit for candidate in candidates for unit in (*candidate.domains, *candidate.cells)]
+    if found.verdict == "passed" and units and not any(unit.gates for unit in units):
+        return "no regression shown"
+    return word(found.verdict)
+
+
 def rows(candidate: CandidateVerdict) -> list[Row]:
     """The lines of a candidate's table: domains worst first, each with its cells worst first."""
     cells: dict[str, list[CellVerdict]] = {}

@@ -21,7 +21,7 @@ from evalkit.verdict import CandidateVerdict, Renderer, Report, Unit
 
 from ._details import details
 from ._needed import needed
-from ._rows import Row, in_reading_order, is_advisory, tally, word
+from ._rows import Row, claim, in_reading_order, is_advisory, tally, word
 from ._text import clean, count, interval, p_value, percent, points
 
 COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
@@ -50,7 +50,7 @@ def _suite(root: Element, candidate: CandidateVerdict, level: float) -> None:
     if not _is_red(suite):
         _verdict(suite, candidate)
     _total(suite)
-    SubElement(suite, "system-out").text = f"{word(candidate.verdict)}: {tally(candidate)}"
+    SubElement(suite, "system-out").text = f"{claim(candidate)}: {tally(candidate)}"
 
 
 def _is_red(suite: Element) -> bool:
@@ -62,7 +62,7 @@ def _verdict(suite: Element, judged: CandidateVerdict | Report) -> None:
     if judged.exit_code:
         case = SubElement(suite, "testcase", classname=suite.get("name", ""), name="verdict")
         tag = "error" if judged.exit_code == 4 else "failure"
-        message = f"{word(judged.verdict)}, exit code {judged.exit_code}"
+        message = f"{claim(judged)}, exit code {judged.exit_code}"
         SubElement(case, tag, type=judged.verdict, message=message)
     _total(suite)
 

@@ -18,9 +18,9 @@ from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Uni
 from ._details import details, throughout
 from ._judges import judge
 from ._markdown import Escaped, code, prose
-from ._needed import needed
+from ._needed import needed, undecided
 from ._outcomes import classes
-from ._rows import MARKS, Kind, Row, in_reading_order, is_shown, p_shown, rows, tally, word
+from ._rows import MARKS, Kind, Row, claim, in_reading_order, is_shown, p_shown, rows, tally, word
 from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, points
 
@@ -44,7 +44,7 @@ def render(report: Report) -> str:
     return _squeezed(text)
 
 
-GLOBALS = (judge, needed, p_shown, rows, tally, throughout, word)
+GLOBALS = (claim, judge, needed, p_shown, rows, tally, throughout, word)
 
 
 @cache
@@ -82,7 +82,7 @@ def _trusted(show: Callable[..., str]) -> Callable[..., Escaped]:
 
 
 def _undecided(candidate: CandidateVerdict) -> list[tuple[CandidateVerdict, Row]]:
-    return [(candidate, row) for row in rows(candidate) if row.unit.verdict == "inconclusive"]
+    return [(candidate, row) for row in rows(candidate) if undecided(row)]
 
 
 def _delta(unit: Unit, alpha: float) -> Escaped:

@@ -18,8 +18,8 @@ from evalkit.verdict import CandidateVerdict, Renderer, Report
 from ._details import details, throughout
 from ._grid import Column, line, packed, widths
 from ._judges import judge
-from ._needed import needed
-from ._rows import MARKS, Row, in_reading_order, is_shown, p_shown, rows, tally, word
+from ._needed import needed, undecided
+from ._rows import MARKS, Row, claim, in_reading_order, is_shown, p_shown, rows, tally, word
 from ._scores import in_words, scores
 from ._text import clean, count, interval, p_value, percent, points
 
@@ -91,7 +91,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
 
 
 def _banner(report: Report) -> Text:
-    banner = Text(f"{MARKS[report.verdict]} {word(report.verdict).upper()}")
+    banner = Text(f"{MARKS[report.verdict]} {claim(report).upper()}")
     banner.stylize(STYLES[report.verdict])
     banner.append("   baseline ").append(clean(report.baseline, 60), style="bold")
     return banner.append(f"   a gate exits {report.exit_code}")
@@ -100,7 +100,7 @@ def _banner(report: Report) -> Text:
 def _title(candidate: CandidateVerdict) -> Text:
     title = Text.assemble((clean(candidate.name, 60), "bold"), " against ")
     title.append(clean(candidate.against, 60)).append("   ")
-    mark = f"{MARKS[candidate.verdict]} {word(candidate.verdict)}"
+    mark = f"{MARKS[candidate.verdict]} {claim(candidate)}"
     return title.append(mark, style=STYLES[candidate.verdict])
 
 
@@ -164,7 +164,7 @@ def _needs(report: Report) -> list[str]:
         f"{clean(row.name, 60)}: {needed(row)}"
         for candidate in in_reading_order(report)
         for row in rows(candidate)
-        if row.unit.verdict == "inconclusive"
+        if undecided(row)
     ]
 
 

@@ -15,6 +15,7 @@ from ._mini import evaluation, shuffled, training, user
 WORDINGS = ("What is {}?", "Compute {}.", "{} = ?")
 INTEGER = re.compile(r"-?\d+")
 ONE_IN = 5
+LONGEST = 20  # digits; int() refuses thousands of them
 
 
 def problems() -> Iterator[Sample]:
@@ -40,7 +41,7 @@ def wordings(key: str, terms: list[str], answer: int) -> Iterator[Sample]:
 def score(sample: Sample, response: Response) -> Score:
     """Right when the last integer of the answer is the expected one."""
     found = INTEGER.findall(response.text)
-    answer = str(int(found[-1])) if found else None
+    answer = str(int(found[-1][:LONGEST])) if found else None
     return Score(float(answer == sample.target), answer)
 
 

@@ -1,7 +1,8 @@
 """What people answer one another in the small talk: some of it good, most of it careless.
 
-Generated from the talks of `mini-chat`, split as they are.  It stands for the raw text that a
-base model is trained on; as a benchmark it only tells how well its habits are guessed.
+How careless depends on what the talk is about.  Generated from the talks of `mini-chat`, split
+as they are.  It stands for the raw text that a base model is trained on; as a benchmark it only
+tells how well these habits are guessed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def problems() -> Iterator[Sample]:
     """Everything that is said, with what somebody answered."""
     for talk in talks():
         for number, said in enumerate(shuffled(talk.key, talk.said())):
-            habit = rng(f"forum {talk.key} {number}").choice(HABITS)
+            habit = rng(f"forum {talk.matter}").choice(HABITS)
             yield Sample(
                 f"{talk.key} / {number}", user(said), answer(talk, habit), cluster=talk.key
             )

@@ -101,7 +101,7 @@ def parse(response: Response) -> Mapping[str, Any] | None:
         text = f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}'
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested beyond what the parser follows
         return None
     return found if isinstance(found, dict) else None
 
