@@ -42,6 +42,7 @@ bench: setup
 docs: setup
 	$(RUN) evalkit.verdict > evalkit/verdict.schema.json
 	$(RUN) evalkit.reports._reference > docs/verdict-json.md
+	$(VENV)/bin/python docs/generate_cli.py > docs/cli.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

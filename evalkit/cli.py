@@ -144,11 +144,19 @@ def report(verdict: Path, name: str) -> None:
 @cli.command()
 @click.argument("cell", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("sample", required=False)
-def show(cell: Path, sample: str | None) -> None:
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="List the samples that CELL lost: those on which this other cell scores higher.",
+)
+def show(cell: Path, sample: str | None, against: Path | None) -> None:
     """Show a cell of the results folder, or one SAMPLE of it by the benchmark's own id."""
-    from evalkit.reading import describe_cell, describe_sample
+    from evalkit.reading import describe_cell, describe_sample, lost_samples
 
-    _say(f"{describe_sample(cell, sample) if sample else describe_cell(cell)}\n")
+    if against:
+        _say(f"{lost_samples(cell, against)}\n")
+    else:
+        _say(f"{describe_sample(cell, sample) if sample else describe_cell(cell)}\n")
 
 
 @cli.command("list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean, mode
 
 from pydantic import ValidationError
 
@@ -94,3 +95,38 @@ def _told(plugin: object) -> str:
     if isinstance(plugin, Backend):
         return f"options: {', '.join(plugin.options) or 'none'}"
     return plugin.filename if isinstance(plugin, Renderer) else ""
+
+
+def lost_samples(folder: Path, against: Path) -> str:
+    """The samples that a cell scores lower on than another cell of its task, one a line.
+
+    Each line holds, between tabs, the id, both scores, and what became of the answer.
+    """
+    before, after = _grades(_cell(against)), _grades(_cell(folder))
+    if not before.keys() & after.keys():
+        raise StoreError(f"{folder} and {against} have no sample in common: give one task's cells")
+    sign = 1 if _cell(folder).meta().get("higher_is_better", True) else -1
+    lost = [
+        (sample, was, now, how)
+        for sample, (was, _) in sorted(before.items())
+        for now, how in [after.get(sample, (was, ""))]
+        if sign * now < sign * was
+    ]
+    return "\n".join(
+        f"{printable(sample)}\t{was:g} → {now:g}\t{how}" for sample, was, now, how in lost
+    )
+
+
+def _grades(cell: Cell) -> dict[str, tuple[float, str]]:
+    """Mean score and commonest outcome by sample; without the samples that are missing."""
+    preset = min(cell.meta().get("exams", {}), default="")
+    if not cell.scores_path(preset).exists():
+        raise StoreError(f"{cell.path}: nothing was graded yet; run `evalkit run-matrix` first")
+    found: dict[str, list[tuple[float, str]]] = {}
+    for row in read_table(cell.scores_path(preset), ["id", "value", "outcome"]).to_pylist():
+        if row["outcome"] != "errored":
+            found.setdefault(row["id"], []).append((row["value"], row["outcome"]))
+    return {
+        sample: (fmean(value for value, _ in rows), mode(how for _, how in rows))
+        for sample, rows in found.items()
+    }

@@ -1,0 +1,230 @@
+"""The documents say what is so: commands run, YAML loads, links lead somewhere."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+import runpy
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+from pydantic import BaseModel
+
+from evalkit import config, plugins
+from evalkit.cli import cli
+from evalkit.errors import EvalkitError
+from trainers.pretrain import Args
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+RUN_ELSEWHERE = ("make ", ". .venv/bin/activate")
+"""What CI runs itself; everything else in a `sh` block is run here."""
+
+NO_MODEL = """
+baseline: base
+checkpoints:
+  - {name: base, backend: {name: echo, skill: 0.9}}
+  - {name: sft, backend: {name: echo, skill: 0.4}, parent: base}
+  - {name: grpo, backend: {name: echo, skill: 0.7}, parent: sft}
+tasks: [mini-arithmetic, mini-instruct]
+"""
+"""In place of the quickstart: checkpoints of its names that need no training."""
+
+MMLU_PRO = "\nbackend: echo\ndata: {mmlu-pro: rows.jsonl}\n"
+"""Added to the README's own YAML, so that it needs neither weights nor the hub."""
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "The file": config.Config,
+    "checkpoints": config.CheckpointSection,
+    "pipeline": config.StageSection,
+    "backend": config.BackendSection,
+    "judge": config.JudgeSection,
+    "tasks": config.TaskSection,
+    "sampling": config.SamplingSection,
+    "gate": config.GateSection,
+}
+
+
+def blocks(name: str, language: str) -> list[str]:
+    text = (ROOT / name).read_text()
+    return [body for kind, body in FENCE.findall(text) if kind == language]
+
+
+def commands(name: str) -> Iterator[tuple[str, int]]:
+    """The commands of a page's `sh` blocks, each with the exit code it is said to have."""
+    for block in blocks(name, "sh"):
+        for line in block.splitlines():
+            command, _, remark = line.partition("#")
+            code = re.search(r"exits (\d)", remark)
+            yield command.strip(), int(code[1]) if code else 0
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every documented command works, without a model."""
+    folder = tmp_path_factory.mktemp("documented")
+    (folder / "examples").mkdir()
+    gate = next(block for block in blocks("docs/tutorial.md", "yaml") if "margins" in block)
+    (folder / "examples/quickstart.yaml").write_text(NO_MODEL + gate)
+    (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
+    with (folder / "rows.jsonl").open("w") as rows:
+        for number in range(300):
+            row = {"question_id": number, "question": f"Which is {number}?", "answer": "B"}
+            rest = {"options": [f"{number + 1}", f"{number}"], "answer_index": 1}
+            more = {"category": "math", "cot_content": "", "src": ""}
+            rows.write(json.dumps(row | rest | more) + "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        whole = ["run-matrix", "examples/quickstart.yaml", "--results", "results/quickstart"]
+        assert CliRunner().invoke(cli, whole).exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_in_the_documents_runs(
+    name: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    for command, code in commands(name):
+        if command.startswith(RUN_ELSEWHERE):
+            continue
+        program, *words = shlex.split(command)
+        assert program == "evalkit", f"{name}: nothing runs {command!r}"
+        arguments = [path for word in words for path in glob.glob(word) or [word]]
+        result = CliRunner().invoke(cli, arguments, catch_exceptions=True)
+        assert not isinstance(result.exception, EvalkitError), f"{command}: {result.exception}"
+        assert result.exit_code == code, f"{command}: exit {result.exit_code}\n{result.output}"
+
+
+def test_the_words_run_elsewhere_are_words_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for name in NAMES:
+        for said in re.findall(r"(?:^|`)make (?:[A-Z_]+=\S+ )?([a-z-]+)", _text(name), re.M):
+            assert f"\n{said}:" in makefile, f"{name}: make {said}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_yaml_in_the_documents_is_a_configuration(name: str, tmp_path: Path) -> None:
+    for number, block in enumerate(blocks(name, "yaml")):
+        given = {line.partition(":")[0] for line in block.splitlines()}
+        filled = {
+            "baseline": "baseline: base\n",
+            "checkpoints": "checkpoints: [{name: base, backend: echo}]\n",
+            "tasks": "tasks: [mini-arithmetic, mini-instruct]\n",
+        }
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(block + "".join(line for key, line in filled.items() if key not in given))
+        loaded = config.load(path)
+        assert set(loaded.config.model_fields_set) >= given & set(config.Config.model_fields)
+
+
+def test_the_readmes_own_yaml_has_eight_lines_and_every_name_in_it_exists(place: Path) -> None:
+    from evalkit.matrix import resolve
+
+    (yaml,) = blocks("README.md", "yaml")
+    assert len(yaml.splitlines()) == 8
+    matrix = resolve(config.load(place / "my.yaml"))
+    assert [row.checkpoint.name for row in matrix.rows] == ["base", "sft", "dpo"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
+    page = ROOT / name
+    text = re.sub(FENCE, "", page.read_text())
+    for target in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", text):
+        path, _, anchor = "".join(target).partition("#")
+        if path.startswith("http"):
+            continue
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{name} links {path}"
+        assert not anchor or anchor in _anchors(found), f"{name} links {path}#{anchor}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_document_speaks_of_a_file_that_is_not_there(name: str) -> None:
+    mentioned = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|ya?ml|json|svg|toml))`", _text(name))
+    mine = ("evalkit", "tasks", "trainers", "reports", "tests", "docs", "examples", "benchmarks")
+    for path in mentioned:
+        if path.partition("/")[0] in mine:
+            assert (ROOT / path).exists(), f"{name} speaks of {path}"
+
+
+def test_the_picture_in_the_readme_is_a_whole_report() -> None:
+    (source,) = re.findall(r'<img src="([^"]+)"', _text("README.md"))
+    root = ElementTree.parse(ROOT / source).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    words = "".join(root.itertext()).replace("\xa0", " ")
+    for said in ("sft against base", "regressed", "improved", "mini-arithmetic"):
+        assert said in words
+
+
+def test_the_reference_of_the_commands_is_what_they_say() -> None:
+    page = runpy.run_path(str(ROOT / "docs/generate_cli.py"))["reference"]()
+    assert _text("docs/cli.md") == page, "run `make docs`"
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_the_configuration_page_has_every_key_with_its_default(heading: str) -> None:
+    table = {cells[0]: cells[2] for cells in _table(heading)}
+    fields = SECTIONS[heading].model_fields
+    assert list(table) == list(fields)
+    for key, field in fields.items():
+        if field.is_required() or table[key] == "required":
+            assert field.is_required(), f"{heading}.{key}"
+            assert table[key] == "required", f"{heading}.{key}"
+        elif _is_plain(field.default):
+            assert table[key].strip("`") == json.dumps(field.default), f"{heading}.{key}"
+
+
+@pytest.mark.parametrize("backend", sorted(plugins.all_plugins("backends")))
+def test_the_configuration_page_has_every_option_of_a_backend(backend: str) -> None:
+    table = {cells[0]: cells[1].strip("`") for cells in _table(backend)}
+    options = plugins.backend(backend).options
+    assert table == {name: json.dumps(default) for name, default in options.items()}
+
+
+def test_the_configuration_page_has_every_argument_of_pretraining() -> None:
+    table = {cells[0]: cells[1].strip("`") for cells in _table("pipeline", "argument")}
+    assert table == {name: json.dumps(default) for name, default in asdict(Args()).items()}
+
+
+def test_the_configuration_page_names_every_method_and_renderer() -> None:
+    text = _text("docs/configuration.md")
+    methods = [m for trainer in plugins.all_plugins("trainers").values() for m in trainer.methods]
+    renderers = [name for name in plugins.all_plugins("reports") if name != "json"]
+    for name in (*methods, *renderers):
+        assert f"`{name}`" in text or f"[{name}]" in text, name
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def _is_plain(default: object) -> bool:
+    """Whether a default is written as such, and not in words."""
+    return default not in (None, "") and isinstance(default, str | int | float | bool)
+
+
+def _table(heading: str, first: str = "") -> list[list[str]]:
+    """The rows of a section's table, the first one or that whose first column is called so."""
+    text = _text("docs/configuration.md")
+    section = re.split(rf"^##+ {re.escape(heading)}$", text, flags=re.M)[1]
+    section = re.split(r"^##", section, flags=re.M)[0]
+    tables = re.findall(r"(?:^\|.*\n)+", section, re.M)
+    rows = next(table for table in tables if table.startswith(f"| {first}")).splitlines()[2:]
+    split = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+    return [[cells[0].strip("` "), *cells[1:]] for cells in split]
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
