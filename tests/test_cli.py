@@ -134,7 +134,7 @@ def test_gating_before_anything_was_asked_is_4(home: Path, called: Called) -> No
     [
         (["run-matrix", "none.yaml"], 2, "evalkit: none.yaml: no such file"),
         (["run-matrix"], 2, "Missing argument 'CONFIG'"),
-        (["run-matrx", "c.yaml"], 2, "No such command"),
+        (["run-matrx", "c.yaml"], 2, "did you mean .run-matrix.?"),
         (["run-matrix", "c.yaml", "--limit", "1"], 2, "--limit"),
         (["train", "c.yaml", "sft"], 2, "unknown stage 'sft'"),
         (["compare", "base", "sft"], 4, "no cells of 'base' in results; there are: nothing"),
