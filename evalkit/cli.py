@@ -123,8 +123,11 @@ def compare(baseline: str, candidates: tuple[str, ...], results: Path | None) ->
     """Compare checkpoints that the results hold already, each against BASELINE."""
     from evalkit import report as reporting
     from evalkit.compare import Policy
+    from evalkit.errors import ConfigError
     from evalkit.store import Store
 
+    if baseline in candidates:
+        raise ConfigError(f"{baseline} is the baseline: name others to hold against it")
     store = Store(results or Path(RESULTS))
     found = reporting.of_store(store, [baseline, *candidates], Policy())
     _say(_rendered("terminal", found))
