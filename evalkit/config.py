@@ -133,7 +133,7 @@ class Config(_Section):
     gate: GateSection = GateSection()
     reports: list[str] = ["markdown"]
     results: str = ""
-    limit: int | None = Field(default=None, gt=0)
+    limit: int | None = Field(default=None, ge=2)  # an estimate takes two items
     seed: int = 0
 
 
@@ -243,6 +243,8 @@ def _message(problem: ErrorDetails, where: Location) -> str:
         return f"unknown key{did_you_mean(str(where[-1]), _keys_at(where[:-1]))}"
     if problem["type"] == "missing":
         return "is required and is not there"
+    if problem["type"] == "too_short":
+        return "is empty; give at least one"
     if problem["type"] == "string_pattern_mismatch":
         return f"{problem['input']!r} cannot be a name: letters, digits and ._+@=- only"
     given = problem["input"]

@@ -85,6 +85,8 @@ def task(name: str, preset: str = "") -> Task:
     found = cast(Task, find("tasks", name))
     if not preset:
         return found
+    if not found.presets:
+        raise ConfigError(f"{name} has no presets; leave out {preset!r}")
     if preset not in found.presets:
         raise UnknownName(f"preset of {name}", preset, found.presets)
     return replace(found, preset=preset, **found.presets[preset])

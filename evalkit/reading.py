@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from difflib import get_close_matches
 from pathlib import Path
 from statistics import fmean, mode
 
@@ -41,7 +42,9 @@ def describe_sample(folder: Path, sample: str) -> str:
     cell = _cell(folder)
     answers = [answer for answer in cell.answers().values() if answer.id == sample]
     if not answers:
-        raise StoreError(f"no sample {sample!r} in {folder}; ids are the benchmark's own")
+        ids = sorted({answer.id for answer in cell.answers().values()})
+        like = next(iter(get_close_matches(sample, ids, n=1) or ids), "")
+        raise StoreError(f"no sample {sample!r} in {folder}; an id there is {like!r}")
     grades: dict[int, dict[str, object]] = {}
     for preset in sorted(cell.meta().get("exams", {}), reverse=True):  # the default's last
         rows = read_table(cell.scores_path(preset)).to_pylist()

@@ -90,7 +90,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
         open_(checkpoint(skill=70.0))
     with pytest.raises(ConfigError, match="unknown option 'skil'; did you mean 'skill'"):
         open_(checkpoint(skil=0.7))
-    with pytest.raises(ConfigError, match="'seed' must be a int, not 'x'"):
+    with pytest.raises(ConfigError, match="'seed' must be of type int, not 'x'"):
         open_(checkpoint(seed="x"))
 
 

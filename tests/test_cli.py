@@ -134,7 +134,7 @@ def test_gating_before_anything_was_asked_is_4(home: Path, called: Called) -> No
     [
         (["run-matrix", "none.yaml"], 2, "evalkit: none.yaml: no such file"),
         (["run-matrix"], 2, "Missing argument 'CONFIG'"),
-        (["run-matrx", "c.yaml"], 2, "did you mean .run-matrix.?"),
+        (["run-matrx", "c.yaml"], 2, "did you mean 'run-matrix'?"),
         (["run-matrix", "c.yaml", "--limit", "1"], 2, "--limit"),
         (["train", "c.yaml", "sft"], 2, "unknown stage 'sft'"),
         (["compare", "base", "sft"], 4, "no cells of 'base' in results; there are: nothing"),
@@ -158,7 +158,7 @@ def test_a_wrong_command_line_is_an_error_of_one_line(
     [
         ("mini-tools", "mini-tool", 2, "c.yaml:6: tasks[1]: unknown task 'mini-tool'; did you"),
         ("baseline: base", "baseline: [", 2, "c.yaml:3: not YAML"),
-        ("skill: 0.6", "skill: much", 2, "option 'skill' must be a float, not 'much'"),
+        ("skill: 0.6", "skill: much", 2, "option 'skill' must be of type float, not 'much'"),
         ("skill: 0.6", "skill: 2", 2, "skill is a share, from 0 to 1"),
         ("{name: echo, skill: 0.6}", "{name: replay, path: no.jsonl}", 4, "no.jsonl: No such file"),
         ("{name: echo, skill: 0.6}", "transformers_local, model: ./gone", 4, "gone"),
@@ -219,6 +219,9 @@ def test_what_the_results_hold_can_be_compared_shown_and_rendered_again(
     code, out, _ = called("compare", "base", "worse", "same")
     assert code == 0
     assert "worse" in out
+    code, _, err = called("compare", "base", "worse", "base")
+    assert code == 2
+    assert "base is the baseline: name others" in err
     code, _, err = called("compare", "base", "wrose")
     assert (code, "there are: base, same, worse" in err) == (4, True)
     for name in ("terminal", "markdown", "junit", "json"):
@@ -233,7 +236,9 @@ def test_what_the_results_hold_can_be_compared_shown_and_rendered_again(
     assert code == 0
     assert f"── {sample} · epoch 0" in out
     assert "target: " in out
-    assert called("show", str(cell.path), "nobody")[0] == 4
+    code, _, err = called("show", str(cell.path), f"{sample}?")
+    assert code == 4
+    assert f"an id there is {sample!r}" in err
 
 
 def test_hostile_text_cannot_drive_the_terminal(home: Path, called: Called) -> None:

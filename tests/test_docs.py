@@ -167,6 +167,15 @@ def test_the_picture_in_the_readme_is_a_whole_report() -> None:
         assert said in words
 
 
+def test_the_report_read_in_the_tutorial_is_the_one_in_the_picture() -> None:
+    root = ElementTree.parse(ROOT / "docs/report.svg").getroot()
+    drawn = "".join("".join(root.itertext()).split())
+    lines = blocks("docs/tutorial.md", "text")[0].splitlines()
+    assert len(lines) > 5
+    for line in lines:
+        assert "".join(line.split()) in drawn, line
+
+
 def test_the_reference_of_the_commands_is_what_they_say() -> None:
     page = runpy.run_path(str(ROOT / "docs/generate_cli.py"))["reference"]()
     assert _text("docs/cli.md") == page, "run `make docs`"

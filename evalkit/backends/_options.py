@@ -19,7 +19,7 @@ def options(checkpoint: Checkpoint, defaults: Mapping[str, Any]) -> dict[str, An
             raise ConfigError(f"{where}: unknown option {name!r}{did_you_mean(name, defaults)}")
         if not _fits(value, defaults[name]):
             wanted = type(defaults[name]).__name__
-            raise ConfigError(f"{where}: option {name!r} must be a {wanted}, not {value!r}")
+            raise ConfigError(f"{where}: option {name!r} must be of type {wanted}, not {value!r}")
     return {**defaults, **checkpoint.options}
 
 
