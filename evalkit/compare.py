@@ -9,12 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit import paired
+from evalkit.bounds import broken
 from evalkit.decided import Decided
 from evalkit.measured import BOUNDS, Measured, Sides, measure
 from evalkit.policy import Policy
 from evalkit.stats.decision import Decision, overall, saturated, within_missing_bounds
 from evalkit.stats.estimate import Estimate
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcomes, Overall
+
+DISPLAYED_ONLY = "displayed only: its role is off"
+SILENT = {"advisory", "off"}
+"""Flags of what counts for nothing."""
 
 
 def compare(name: str, against: str, sides: Sequence[Sides], policy: Policy) -> CandidateVerdict:
@@ -48,17 +53,22 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
     low, high, higher = pair.candidate.native if pair else (0.0, 1.0, True)
     scores = (paired.score(pair.baseline), paired.score(pair.candidate)) if pair else None
     margin = plain.margin(measured.task, measured.domain)
-    completed = _both(pair, paired.completed_score)
+    off = measured.task in plain.policy.off
+    limits = {} if pair is None or off else broken(pair.candidate, measured, plain.policy)
+    reasons = [measured.invalid, *limits.values(), *([DISPLAYED_ONLY] if off else [])]
     return CellVerdict(
         **_unit(estimate, margin),
         task=measured.task,
         domain=measured.domain,
-        verdict=decision.verdict,
-        reason=measured.invalid,
+        verdict="regressed" if limits else decision.verdict,
+        reason="; ".join(filter(None, reasons)),
         gates=plain.gates(index),
-        p_regressed_adjusted=plain.p_cell_adjusted[index] if estimate else None,
-        p_improved_adjusted=float(plain.p_improved[index]) if estimate else None,
-        flags=_flags(measured, decision, estimate, scores, plain.policy),
+        p_regressed_adjusted=plain.p_cell_adjusted[index] if estimate and not off else None,
+        p_improved_adjusted=plain.p_improved[index] if estimate and not off else None,
+        flags=[
+            *(f"bound:{name}" for name in limits),
+            *_flags(measured, decision, estimate, scores, plain.policy),
+        ],
         n=pair.n if pair else 0,
         epochs=(pair.baseline.epochs, pair.candidate.epochs) if pair else (1, 1),
         baseline_score=scores[0] if scores else None,
@@ -70,7 +80,8 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
         differences=list(measured.differences),
         outcomes=_outcomes(pair),
         lost_to=paired.lost_to(pair) if pair else {},
-        completed=completed,
+        completed=paired.completed_scores(pair) if pair else None,
+        p_truncation=paired.truncation_p(pair) if pair else None,
         native=_native(scores, low, high, higher),
     )
 
@@ -104,7 +115,7 @@ def _surviving(plain: Decision, bounds: Sequence[Decision]) -> Decision:
 def _overall(
     domains: Sequence[DomainVerdict], cells: Sequence[CellVerdict], policy: Policy
 ) -> tuple[Overall, int]:
-    units = [unit for unit in (*domains, *cells) if "advisory" not in unit.flags]
+    units = [unit for unit in (*domains, *cells) if not SILENT & {*unit.flags}]
     suspects = [u for u in units if u.gates and {"suspect", "small_decline"} & {*u.flags}]
     return overall(
         [unit.verdict for unit in units if unit.gates],
@@ -156,13 +167,6 @@ def _outcomes(pair: paired.Pair | None) -> Outcomes:
     if pair is None:
         return Outcomes()
     return Outcomes(baseline=paired.counts(pair.baseline), candidate=paired.counts(pair.candidate))
-
-
-def _both(pair: paired.Pair | None, of: Any) -> tuple[float, float] | None:
-    if pair is None:
-        return None
-    before, after = of(pair.baseline), of(pair.candidate)
-    return None if before is None or after is None else (before, after)
 
 
 def _native(

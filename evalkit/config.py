@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from evalkit.errors import ConfigError, did_you_mean
+from evalkit.policy import EVERYWHERE
 
 MOST_NODES = 100_000
 """A file that says more, its aliases written out, is a mistake or a bomb."""
@@ -34,6 +35,22 @@ def _by_name(value: object) -> object:
 
 def _weighted(value: object) -> object:
     return {value: 1.0} if isinstance(value, str) else value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _points(value: object) -> object:
+    return {"points": value} if _is_number(value) else value
+
+
+def _everywhere(value: object) -> object:
+    return {EVERYWHERE: value} if _is_number(value) else value
+
+
+def _role(value: object) -> object:
+    return "off" if value is False else value  # YAML reads a bare `off` as false
 
 
 class BackendSection(_Section):
@@ -103,6 +120,7 @@ class TaskSection(_Section):
     epochs: int | None = Field(default=None, gt=0)
     sampling: SamplingSection = SamplingSection()
     gate: bool = False
+    role: Annotated[Literal["detect", "off"], BeforeValidator(_role)] = "detect"
     weight: float = Field(default=1.0, ge=0)
 
     @property
@@ -111,10 +129,33 @@ class TaskSection(_Section):
         return f"{self.name}@{self.preset}" if self.preset else self.name
 
 
+Points = Annotated[float, Field(ge=0, le=100)]
+
+
+class MarginSection(_Section):
+    """One entry of `margins:`; a number is short for its points."""
+
+    points: Points
+    gate: bool = False
+
+
+Bound = Annotated[dict[str, Points], BeforeValidator(_everywhere)]
+
+
+class BoundsSection(_Section):
+    """`bounds:` the largest rates tolerated, in points: of all tasks, or by task and domain."""
+
+    truncated: Bound = {}
+    unparsed: Bound = {}
+    refused: Bound = {}
+    errored: Bound = {}
+
+
 class GateSection(_Section):
     """`gate:` the losses tolerated, in points, fixed before the run, and what fails it."""
 
-    margins: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}
+    margins: dict[str, Annotated[MarginSection, BeforeValidator(_points)]] = {}
+    bounds: BoundsSection = BoundsSection()
     on_inconclusive: Literal["fail", "warn"] = "fail"
     suspect: Literal["fail", "warn"] = "warn"
     fail_on: Literal["regressed", "any-decline"] = "regressed"
@@ -235,6 +276,9 @@ def _first_error(
     problems = error.errors(include_url=False)
     problem = min(problems, key=lambda each: each["type"] != "extra_forbidden")
     where = tuple(part for part in problem["loc"] if part != "[key]")
+    absent = problem["type"] == "missing"
+    while not absent and where not in lines and where[-1:] in (("points",), (EVERYWHERE,)):
+        where = where[:-1]  # a number was given for the whole entry
     return _error(path, lines, where, _message(problem, where))
 
 
@@ -269,4 +313,6 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "tasks": TaskSection,
     "sampling": SamplingSection,
     "gate": GateSection,
+    "margins": MarginSection,
+    "bounds": BoundsSection,
 }

@@ -24,10 +24,10 @@ class Decided:
     def __init__(self, measured: Sequence[Measured], policy: Policy, variant: str) -> None:
         self.measured = measured
         self.policy = policy
-        self.domains = list(dict.fromkeys(cell.domain for cell in measured))
+        judged = [i for i, cell in enumerate(measured) if cell.task not in policy.off]
+        self.domains = list(dict.fromkeys(measured[i].domain for i in judged))
         self.members = {
-            domain: [i for i, cell in enumerate(measured) if cell.domain == domain]
-            for domain in self.domains
+            domain: [i for i in judged if measured[i].domain == domain] for domain in self.domains
         }
         self.deciding = {
             domain: [i for i in members if measured[i].task not in policy.advisory] or members
@@ -45,7 +45,8 @@ class Decided:
             for members, row in zip(self._deciding_rows, family.p_cell_adjusted, strict=True)
             for i, p in zip(members, row, strict=True)
         }
-        self.p_improved = holm([_p(estimate, "p_improved") for estimate in self.estimates])
+        raised = holm([_p(self.estimates[i], "p_improved") for i in judged])
+        self.p_improved = dict(zip(judged, raised.tolist(), strict=True))
         self.means = {domain: self._mean(domain) for domain in self.domains}
         improved = holm([_p(self.means[domain], "p_improved") for domain in self.domains])
         self.p_domain_improved = dict(zip(self.domains, improved.tolist(), strict=True))
@@ -70,6 +71,8 @@ class Decided:
 
     def margin(self, unit: str, domain: str) -> float | None:
         """The margin of a task or a domain; a cell alone in its domain is its domain."""
+        if unit in self.policy.off:
+            return None
         margins = self.policy.margins
         alone = len(self.members[domain]) == 1
         only = self.measured[self.members[domain][0]].task
@@ -78,11 +81,13 @@ class Decided:
 
     def _decide_cell(self, index: int) -> Decision:
         cell = self.measured[index]
+        if cell.task in self.policy.off:
+            return Decision("inconclusive" if self.estimates[index] else "invalid", ("off",))
         return decide_cell(
             self.estimates[index],
             self.margin(cell.task, cell.domain),
             self.p_cell_adjusted[index],
-            float(self.p_improved[index]),
+            self.p_improved[index],
             alpha=ALPHA,
             fail_on_any_decline=self.policy.any_decline,
         )
@@ -112,7 +117,7 @@ class Decided:
     def mde80(self, index: int) -> float | None:
         """The smallest decline of a cell that is called regressed 80 % of times."""
         estimate, cell = self.estimates[index], self.measured[index]
-        if estimate is None:
+        if estimate is None or cell.task in self.policy.off:
             return None
         margin = self.margin(cell.task, cell.domain) or 0.0
         cells = len(self.members[cell.domain])

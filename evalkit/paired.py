@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-INCOMPLETE = ("truncated", "unclosed_think", "errored")
+CUT_OFF = ("truncated", "unclosed_think")
+INCOMPLETE = (*CUT_OFF, "errored")
 FULL_MARKS = ("correct", "win")
 FULL_OVERLAP, LEAST_OVERLAP = 0.99, 0.95
 MOST_MISSING = 0.01
@@ -218,10 +219,37 @@ def score(arm: Arm) -> float | None:
     return float(np.nanmean(known, axis=1).mean()) if len(known) else None
 
 
-def completed_score(arm: Arm) -> float | None:
-    """Mean over the samples whose answers are complete: neither cut off nor failed."""
-    complete = ~np.isin(arm.outcomes, INCOMPLETE) & ~np.isnan(arm.values)
-    return float(arm.values[complete].mean()) if complete.any() else None
+def completed_scores(pair: Pair) -> tuple[float, float] | None:
+    """Both scores on the items that both sides answered in full: neither cut off nor failed.
+
+    The same items on both sides, each with the mean of its complete samples; otherwise the side
+    that was cut off on the hard items would look the better one.
+    """
+    complete = [
+        np.where(np.isin(arm.outcomes, INCOMPLETE), np.nan, arm.values)
+        for arm in (pair.baseline, pair.candidate)
+    ]
+    both = _known(complete[0]) & _known(complete[1])
+    if not both.any():
+        return None
+    before, after = (float(np.nanmean(arm[both], axis=1).mean()) for arm in complete)
+    return before, after
+
+
+def truncation_p(pair: Pair) -> float | None:
+    """One-sided mid-p McNemar that the candidate's answers are cut off more often.
+
+    Over items: on how many the share of cut-off answers rose, against on how many it fell.  Of
+    unequal numbers of answers the first ones count, since more answers have more chances.
+    """
+    from evalkit.stats.pvalues import mcnemar_midp
+
+    arms = (pair.baseline, pair.candidate)
+    epochs = min(arm.epochs for arm in arms)
+    before, after = (np.isin(arm.outcomes[:, :epochs], CUT_OFF).sum(axis=1) for arm in arms)
+    if not (before.any() or after.any()):
+        return None
+    return float(mcnemar_midp((after < before).sum(), (after > before).sum()))
 
 
 def lost_to(pair: Pair) -> dict[str, int]:

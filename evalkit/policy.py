@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+EVERYWHERE = "all"
+"""In place of a task or a domain: a bound on all of them."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -17,3 +20,13 @@ class Policy:
     inconclusive_passes: bool = False
     suspect_fails: bool = False
     advisory: frozenset[str] = frozenset()  # tasks whose judge is too weak to decide anything
+    off: frozenset[str] = frozenset()  # tasks that are displayed only: in no family, no domain
+    forced: frozenset[str] = frozenset()  # margins that gate however little the data can show
+    bounds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    # rate -> task, domain or EVERYWHERE -> the largest share tolerated
+
+    def bound(self, rate: str, task: str, domain: str) -> float | None:
+        """The largest share tolerated: the task's own, else its domain's, else everybody's."""
+        limits = self.bounds.get(rate, {})
+        names = (task, domain, EVERYWHERE)
+        return next((limits[name] for name in names if name in limits), None)

@@ -13,6 +13,7 @@ from evalkit.errors import StoreError
 from evalkit.files import write_beside
 from evalkit.measured import Side, Sides
 from evalkit.policy import Policy
+from evalkit.refusal import hopeless
 from evalkit.run import Held
 from evalkit.seat import Seat
 from evalkit.stats.decision import worst
@@ -42,11 +43,12 @@ def of_run(held: Held) -> Report:
     """The report of a run."""
     matrix = held.matrix
     advisory = frozenset(note.task for note in held.judges if note.advisory)
+    policy = replace(matrix.policy, advisory=advisory)
     report = assemble(
         matrix.baseline,
         matrix.pairs,
         [_found(seat) for seat in held.seats],
-        replace(matrix.policy, advisory=advisory),
+        policy,
     )
     notes = [
         CheckpointNote(
@@ -60,9 +62,8 @@ def of_run(held: Held) -> Report:
         )
         for row in matrix.rows
     ]
-    return report.model_copy(
-        update={"checkpoints": notes, "judges": held.judges, "notes": _notes(held)}
-    )
+    said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
+    return report.model_copy(update={"checkpoints": notes, "judges": held.judges, "notes": said})
 
 
 def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:

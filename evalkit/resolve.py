@@ -18,8 +18,8 @@ from evalkit.config import (
 )
 from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.exam import Exam, sit
+from evalkit.gating import policy_of
 from evalkit.matrix import Matrix, Row
-from evalkit.policy import Policy
 from evalkit.types import Backend, Checkpoint, Stage
 
 
@@ -55,7 +55,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         tuple(_stage(loaded, index, section) for index, section in enumerate(config.pipeline)),
         exams,
         judge,
-        _policy(loaded, exams),
+        policy_of(loaded, exams),
         tuple(config.reports),
     )
 
@@ -234,21 +234,4 @@ def _judge(loaded: Loaded) -> Row | None:
     identity = section.identity or f"{section.base_url} {section.model}".strip()
     return Row(
         Checkpoint(section.name, section.model, backend.name, options, identity=identity), backend
-    )
-
-
-def _policy(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
-    gate = loaded.config.gate
-    known = [*(exam.task.domain for exam in exams), *(exam.label for exam in exams)]
-    for name in gate.margins:
-        if name not in known:
-            hint = did_you_mean(name, set(known))
-            raise loaded.error(("gate", "margins", name), f"no such domain or task{hint}")
-    return Policy(
-        margins={name: points / 100 for name, points in gate.margins.items()},
-        gating_cells=frozenset(exam.label for exam in exams if exam.section.gate),
-        weights={exam.label: exam.section.weight for exam in exams},
-        any_decline=gate.fail_on == "any-decline",
-        inconclusive_passes=gate.on_inconclusive == "warn",
-        suspect_fails=gate.suspect == "fail",
     )

@@ -28,7 +28,9 @@ class Unit(_Model):
     """What a cell and a domain have in common: an estimate and what may be said of it."""
 
     domain: str = Field(description="the skill that the task measures")
-    verdict: Outcome = Field(description="the first row of the decision table that holds")
+    verdict: Outcome = Field(
+        description="the first row of the decision table that holds; regressed if a bound is broken"
+    )
     reason: str = Field(default="", description="why it is invalid or inconclusive, in words")
     delta: float | None = Field(
         default=None, description="candidate - against, oriented; null if invalid"
@@ -79,7 +81,10 @@ class CellVerdict(Unit):
     outcomes: Outcomes = Field(default=Outcomes(), description="how the samples of both ended")
     lost_to: dict[str, int] = Field(default={}, description="lost samples by what became of them")
     completed: tuple[float, float] | None = Field(
-        default=None, description="scores of both sides on samples whose answers are complete"
+        default=None, description="both scores on the items that both sides answered in full"
+    )
+    p_truncation: float | None = Field(
+        default=None, description="one-sided, of more answers cut off; null: none was"
     )
     native: tuple[float, float] | None = Field(
         default=None,

@@ -8,10 +8,11 @@ from evalkit.verdict import CandidateVerdict, CellVerdict
 
 from ._outcomes import troubles
 from ._rows import Row
-from ._text import clean, count, percent
+from ._text import clean, count, p_value, percent
 
-# Both only say that there are differences, which are spelt out.
-SPELT_OUT = {"treatment", "environment"}
+SHOWN = 0.05
+# These only say that there are differences, or broken bounds, which are spelt out.
+SPELT_OUT = ("treatment", "environment", "bound:", "off")
 
 
 def details(row: Row, known: Collection[str] = ()) -> list[str]:
@@ -33,7 +34,7 @@ def _phrases(row: Row, known: Collection[str]) -> Iterator[str]:
         yield clean(cell.task, 60)
     if reason := unit.reason or (cell.reason if cell is not None else ""):
         yield reason
-    yield from (flag for flag in row.flags if flag not in SPELT_OUT)
+    yield from (flag for flag in row.flags if not _spelt_out(flag))
     if cell is None:
         return
     yield from _of_cell(cell)
@@ -43,11 +44,17 @@ def _phrases(row: Row, known: Collection[str]) -> Iterator[str]:
         yield f"differs in {', '.join(differences)}"
 
 
+def _spelt_out(flag: str) -> bool:
+    return flag.startswith(SPELT_OUT)
+
+
 def _of_cell(cell: CellVerdict) -> Iterator[str]:
     if cell.lost or cell.gained:
         yield f"lost {count(cell.lost)}, gained {count(cell.gained)}"
     for name, before, after in troubles(cell):
         yield f"{name} {count(before)} → {count(after)}"
+    if cell.p_truncation is not None and cell.p_truncation <= SHOWN:
+        yield f"more answers cut off (p {p_value(cell.p_truncation)})"
     if (shown := _completed(cell)) != _scores(cell):
         yield f"complete answers only {shown}"
     if cell.native is not None:

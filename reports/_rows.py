@@ -7,7 +7,7 @@ in something that decides.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,7 +67,19 @@ def claim(found: CandidateVerdict | Report) -> str:
     units = [unit for candidate in candidates for unit in (*candidate.domains, *candidate.cells)]
     if found.verdict == "passed" and units and not any(unit.gates for unit in units):
         return "no regression shown"
+    if found.verdict == "regressed" and all(map(_within_score, _regressed(units))):
+        return "out of bounds"
     return word(found.verdict)
+
+
+def _regressed(units: Sequence[Unit]) -> list[Unit]:
+    return [unit for unit in units if unit.verdict == "regressed" and not is_advisory(unit)]
+
+
+def _within_score(unit: Unit) -> bool:
+    """Whether a unit fails for how its answers ended alone."""
+    fell = unit.ci is not None and unit.ci[1] < 0 and (unit.p_regressed_adjusted or 0.0) <= 0.05
+    return any(flag.startswith("bound:") for flag in unit.flags) and not fell
 
 
 def rows(candidate: CandidateVerdict) -> list[Row]:
@@ -94,8 +106,8 @@ def _says_the_same(domain: DomainVerdict, cell: CellVerdict) -> bool:
 
 
 def is_advisory(unit: Unit) -> bool:
-    """Whether the unit counts for nothing, because its judge is too weak."""
-    return "advisory" in unit.flags
+    """Whether the unit counts for nothing: its judge is too weak, or it is displayed only."""
+    return bool({"advisory", "off"} & {*unit.flags})
 
 
 def severity(unit: Unit) -> tuple[bool, int, bool, float]:

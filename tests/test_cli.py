@@ -111,7 +111,13 @@ def test_a_run_exits_0_when_all_was_measured_and_the_gate_says_1(
 
 
 @pytest.mark.parametrize(
-    ("skill", "margin", "code"), [("0.9", "40.0", 0), ("0.9", "0.1", 3), ("0.5", "5.0", 1)]
+    ("skill", "margin", "code"),
+    [
+        ("0.9", "40.0", 0),
+        ("0.9", "{points: 0.1, gate: true}", 3),
+        ("0.9", "0.1", 2),
+        ("0.5", "5.0", 1),
+    ],
 )
 def test_the_gate_tells_passed_from_unclear_from_regressed(
     home: Path, called: Called, skill: str, margin: str, code: int

@@ -49,6 +49,13 @@ def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
     click.echo("\n".join(f"wrote {path}" for path in written), err=True)
 
 
+def refuse_margins(report: Report, matrix: Matrix, config: Path) -> None:
+    from evalkit.config import load
+    from evalkit.refusal import refuse
+
+    refuse(report, matrix.policy, load(config))
+
+
 def say(text: str) -> None:
     """Prints to stdout; a reader that has gone away changes no exit code."""
     try:

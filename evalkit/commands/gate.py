@@ -12,6 +12,7 @@ from evalkit.commands._shared import (
     limit_option,
     matrix_of,
     publish,
+    refuse_margins,
     report_dir_option,
     results_option,
 )
@@ -30,5 +31,6 @@ def gate(config: Path, results: Path | None, report_dir: Path | None, limit: int
 
     matrix, folder = matrix_of(config, results, limit)
     found = reporting.of_run(hold(matrix, folder, silent, ask=False))
+    refuse_margins(found, matrix, config)
     publish(found, report_dir or folder / "report", matrix.reports)
     sys.exit(found.exit_code)

@@ -14,6 +14,7 @@ from evalkit.commands._shared import (
     measured,
     one_line,
     publish,
+    refuse_margins,
     report_dir_option,
     results_option,
 )
@@ -37,6 +38,8 @@ def run_matrix(
     with progress() as notify:
         held = hold(matrix, folder, notify)
     found = reporting.of_run(held)
+    if gate:
+        refuse_margins(found, matrix, config)
     publish(found, report_dir or folder / "report", matrix.reports)
     for failure in held.failures:
         click.echo(f"evalkit: {one_line(failure)}", err=True)

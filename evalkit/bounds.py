@@ -1,0 +1,38 @@
+"""Bounds on how answers may end: limits on what was counted, not claims about a population.
+
+A rate is the share of a candidate's samples; a broken bound fails it whatever its score did.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evalkit.measured import Measured
+from evalkit.paired import Arm
+from evalkit.policy import Policy
+
+RATES = {
+    "truncated": ("truncated", "unclosed_think"),
+    "unparsed": ("unparsed", "empty"),
+    "refused": ("refused",),
+    "errored": (),  # whatever has no score: it never reached the scorer, or broke it
+}
+"""Rate -> the outcome classes it counts."""
+
+
+def rate(arm: Arm, name: str) -> float:
+    """The share of the samples due that ended so and did not earn full marks."""
+    if name == "errored":
+        return arm.missing
+    ended = np.isin(arm.outcomes, RATES[name])
+    return float(ended.mean()) if ended.size else 0.0
+
+
+def broken(candidate: Arm, cell: Measured, policy: Policy) -> dict[str, str]:
+    """The bounds that a candidate breaks in a task: rate -> in words."""
+    found = {}
+    for name in RATES:
+        bound, share = policy.bound(name, cell.task, cell.domain), rate(candidate, name)
+        if bound is not None and share > bound:
+            found[name] = f"{share:.1%} of its answers {name}: the bound is {bound:.1%}"
+    return found

@@ -1,0 +1,68 @@
+"""The `gate:` of a config to a policy: every task and domain it names checked."""
+
+from __future__ import annotations
+
+from evalkit.config import BoundsSection, Loaded, Location
+from evalkit.errors import did_you_mean
+from evalkit.exam import Exam
+from evalkit.policy import EVERYWHERE, Policy
+
+
+def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
+    """What was fixed before the run; raises ConfigError pointing at the line that is wrong."""
+    gate = loaded.config.gate
+    bounds = {rate: dict(getattr(gate.bounds, rate)) for rate in BoundsSection.model_fields}
+    off = _off(loaded, exams)
+    _check_names(loaded, exams, off, bounds)
+    return Policy(
+        margins={name: margin.points / 100 for name, margin in gate.margins.items()},
+        gating_cells=frozenset(exam.label for exam in exams if exam.section.gate),
+        weights={exam.label: exam.section.weight for exam in exams},
+        any_decline=gate.fail_on == "any-decline",
+        inconclusive_passes=gate.on_inconclusive == "warn",
+        suspect_fails=gate.suspect == "fail",
+        off=off,
+        forced=frozenset(name for name, margin in gate.margins.items() if margin.gate),
+        bounds={
+            rate: {name: points / 100 for name, points in limits.items()}
+            for rate, limits in bounds.items()
+            if limits
+        },
+    )
+
+
+def _off(loaded: Loaded, exams: tuple[Exam, ...]) -> frozenset[str]:
+    """The tasks that are displayed only; one of them cannot be told to gate as well."""
+    off = frozenset(exam.label for exam in exams if exam.section.role == "off")
+    for index, exam in enumerate(exams):
+        if exam.label in off and exam.section.gate:
+            raise loaded.error(("tasks", index, "gate"), "`role: off` never gates; drop one")
+    if len(off) == len(exams):
+        raise loaded.error(("tasks",), "every task is `role: off`: nothing could be judged")
+    return off
+
+
+def _check_names(
+    loaded: Loaded,
+    exams: tuple[Exam, ...],
+    off: frozenset[str],
+    bounds: dict[str, dict[str, float]],
+) -> None:
+    """Every margin and bound names a task or a domain, and one that is judged."""
+    named: list[Location] = [("gate", "margins", name) for name in loaded.config.gate.margins]
+    named += [
+        ("gate", "bounds", rate, name)
+        for rate, limits in bounds.items()
+        for name in limits
+        if name != EVERYWHERE
+    ]
+    known = {name for exam in exams for name in (exam.task.domain, exam.label)}
+    judged = {
+        name for exam in exams if exam.label not in off for name in (exam.task.domain, exam.label)
+    }
+    for where in named:
+        name = str(where[-1])
+        if name not in known:
+            raise loaded.error(where, f"no such domain or task{did_you_mean(name, known)}")
+        if name not in judged:
+            raise loaded.error(where, "is displayed only (`role: off`); drop the role, or this")
