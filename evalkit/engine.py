@@ -36,7 +36,9 @@ class Sitting:
     cell: Cell
     done: int = 0
     errors: int = 0
+    asked: int = 0  # answers that were not there before
     seconds: float = 0.0  # summed over requests, which overlap
+    elapsed: float = 0.0  # its share of the time that all of them took together
 
     @property
     def total(self) -> int:
@@ -93,6 +95,7 @@ async def _ask(
             )
     finally:
         await model.close()
+    meter.share_time(sittings)
     for sitting in sittings:
         meter.report(sitting)
 
@@ -161,9 +164,18 @@ class _Meter:
         self.may_be_dead = may_be_dead
         self.failures = 0
         self.told = 0.0
+        self.started = time.monotonic()
+
+    def share_time(self, sittings: list[Sitting]) -> None:
+        """Shares the time since the start by how long each sitting's requests took."""
+        elapsed = time.monotonic() - self.started
+        total = sum(sitting.seconds for sitting in sittings)
+        for sitting in sittings:
+            sitting.elapsed = elapsed * sitting.seconds / total if total else 0.0
 
     def count(self, sitting: Sitting, response: Response, seconds: float) -> None:
         sitting.done += 1
+        sitting.asked += 1
         sitting.seconds += seconds
         if response.error:
             sitting.errors += 1

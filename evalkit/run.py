@@ -75,8 +75,10 @@ def _ask(row: Row, seats: list[Seat], notify: Notify) -> None:
     for seat in missing.values():
         seat.cell.write_meta(**seat.described(), asked={}, scored={})
     engine.ask(row.backend, row.checkpoint, sittings, notify)
-    for seat in missing.values():
-        seat.cell.write_meta(asked=seat.asking, totals=_totals(seat))
+    for seat, sitting in zip(missing.values(), sittings, strict=True):
+        pace = {"answers": sitting.asked, "seconds": round(sitting.elapsed, 3)}
+        kept = {"pace": pace} if sitting.asked else {}
+        seat.cell.write_meta(asked=seat.asking, totals=_totals(seat), **kept)
 
 
 def _totals(seat: Seat) -> dict[str, int]:

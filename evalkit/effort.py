@@ -1,0 +1,78 @@
+"""What a run still has to ask, and what that takes by the rates of runs before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit.exam import Exam
+from evalkit.seat import Seat
+
+BOTH_ORDERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """One task over all checkpoints; None where no run before it tells."""
+
+    requests: int  # answers due, of all checkpoints
+    answered: int  # of those, in the results folder
+    judgments: int  # requests to the judge, where one is needed
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    seconds: float | None
+
+    @property
+    def missing(self) -> int:
+        """Answers that have to be asked for."""
+        return self.requests - self.answered
+
+
+def effort(
+    exam: Exam, n: int, seats: Sequence[Seat], unknown: int, past: Iterable[Mapping[str, Any]]
+) -> Effort:
+    """The effort of one task: its seats, and so many checkpoints that are not there yet.
+
+    `past` are the `cell.json` of the task's cells: their tokens and pace are what to expect.
+    """
+    due = n * exam.task.epochs
+    cells = {seat.cell.path: seat for seat in seats}
+    answered = sum(min(due, _answered(seat, due)) for seat in cells.values())
+    requests = due * (len(cells) + unknown)
+    prompt, completion, seconds = _rates(list(past))
+    missing = requests - answered
+    return Effort(
+        requests,
+        answered,
+        missing * BOTH_ORDERS if exam.task.rubric else 0,
+        None if prompt is None else round(prompt * missing),
+        None if completion is None else round(completion * missing),
+        None if seconds is None else seconds * missing,
+    )
+
+
+def _answered(seat: Seat, due: int) -> int:
+    if seat.asked:
+        return due
+    items, epochs = seat.exam.items, seat.exam.task.epochs
+    return sum(
+        item in items and epoch < epochs and not answer.response.error
+        for (item, epoch), answer in seat.cell.answers().items()
+    )
+
+
+def _rates(past: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None, float | None]:
+    """Prompt tokens, completion tokens and seconds of one answer, over all that were given."""
+    totals = [meta.get("totals") or {} for meta in past]
+    paces = [meta.get("pace") or {} for meta in past]
+    return (
+        _per(totals, "prompt_tokens"),
+        _per(totals, "completion_tokens"),
+        _per(paces, "seconds"),
+    )
+
+
+def _per(counts: Sequence[Mapping[str, float]], name: str) -> float | None:
+    answers = sum(each.get("answers", 0) for each in counts if name in each)
+    return sum(each[name] for each in counts if name in each) / answers if answers else None

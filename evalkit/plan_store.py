@@ -1,0 +1,121 @@
+"""What the results folder already holds of a matrix, for planning: nothing is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evalkit import identity
+from evalkit.errors import DataError, EvalkitError
+from evalkit.events import silent
+from evalkit.exam import Exam
+from evalkit.matrix import Matrix, Row
+from evalkit.measured import Side
+from evalkit.pipeline import identified, trained
+from evalkit.seat import Seat, seating
+from evalkit.spread import Transition
+from evalkit.store import Cell, Store
+
+GRADED_LATER = ("data", "judge")
+"""Parts of an exam that a plan need not match to learn from a cell."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The cells of a matrix, and all others of the folder."""
+
+    matrix: Matrix
+    seated: tuple[Seat, ...]  # of the checkpoints that are there
+    stored: tuple[tuple[Cell, Mapping[str, Any]], ...]  # the one used last comes last
+    unknown: int  # checkpoints that are not there yet
+
+    def seats(self, exam: Exam) -> list[Seat]:
+        """The seats of an exam."""
+        return [seat for seat in self.seated if seat.exam is exam]
+
+    def past(self, exam: Exam) -> list[Mapping[str, Any]]:
+        """The `cell.json` of every cell of that task, asked by the same sampling."""
+        sampling = _as_stored(exam)["sampling"]
+        metas = [meta for _, meta in self.stored if meta.get("task") == exam.task.name]
+        same = [
+            meta
+            for meta in metas
+            if any(sat.get("sampling") == sampling for sat in meta.get("exams", {}).values())
+        ]
+        return same or metas
+
+    def alone(self, exam: Exam) -> dict[str, Side]:
+        """Every checkpoint's graded cell of the exam, the baseline's first."""
+        own = {s.row.checkpoint.name: _side(exam, s.cell, s.cell.meta()) for s in self.seats(exam)}
+        others = {
+            meta["checkpoint"]["name"]: _side(exam, cell, meta)
+            for cell, meta in self.stored
+            if meta.get("task") == exam.task.name and "checkpoint" in meta
+        }
+        found = {**others, **own}
+        order = sorted(found, key=lambda name: name != self.matrix.baseline)
+        return {name: side for name in order if (side := found[name]) is not None}
+
+    def transitions(self, exam: Exam) -> list[Transition]:
+        """Pairs of graded cells, the most telling last: this file's own, in its order."""
+        known = self.alone(exam)
+        pairs = [pair for pair in self.matrix.pairs if pair[0] in known and pair[1] in known]
+        if not pairs and len(known) > 1:
+            *_, before, after = sorted(known, key=lambda name: _used(known[name].cell))
+            pairs = [(after, before)]
+        return [Transition(a, b, known[a], known[b]) for a, b in pairs]
+
+
+def shelf(matrix: Matrix, results: Path) -> Shelf:
+    """Looks a matrix up in a results folder; checkpoints that are not there are only counted."""
+    there = [row for each in matrix.rows if (row := _found(each, matrix, results))]
+    store = Store(results)
+    cells = sorted(((cell, cell.meta()) for cell in store.cells()), key=lambda x: _used(x[0]))
+    seats = seating(replace(matrix, rows=tuple(there)), store)
+    return Shelf(matrix, tuple(seats), tuple(cells), len(matrix.rows) - len(there))
+
+
+def _found(row: Row, matrix: Matrix, results: Path) -> Row | None:
+    """The row with its identity; None where its weights are not there yet."""
+    name = row.checkpoint.name
+    with suppress(EvalkitError, OSError):
+        if name in {stage.name for stage in matrix.stages}:
+            made = trained(matrix, results, silent, (name,), make=False)
+            return next(row for row in made.rows if row.checkpoint.name == name)
+        return identified(replace(matrix, rows=(row,), judge=None)).rows[0]
+    return None
+
+
+def items_of(exam: Exam) -> int:
+    """How many items it has; by the benchmark's own count where its rows are not at hand."""
+    try:
+        return len(exam.items)
+    except DataError:
+        counts = exam.task.source.counts if exam.task.source else {}
+        if exam.data is not None or "test" not in counts:
+            raise
+        return min(counts["test"], exam.limit or counts["test"])
+
+
+def _side(exam: Exam, cell: Cell, meta: Mapping[str, Any]) -> Side | None:
+    """A cell as a side of a comparison, if it was graded as the exam says."""
+    preset = exam.task.preset
+    sat = meta.get("exams", {}).get(preset)
+    if not sat or not cell.scores_path(preset).exists():
+        return None
+    wanted = _as_stored(exam)
+    if any(sat.get(name) != value for name, value in wanted.items() if name not in GRADED_LATER):
+        return None
+    return Side(cell, {**meta, "exam": sat}, preset)
+
+
+def _as_stored(exam: Exam) -> dict[str, Any]:
+    return dict(json.loads(json.dumps(identity.exam(exam.task))))
+
+
+def _used(cell: Cell) -> int:
+    return (cell.path / "cell.json").stat().st_mtime_ns

@@ -1,0 +1,133 @@
+"""How much an item's score differs between two checkpoints, and how that is known.
+
+Measured where the results folder holds two checkpoints of the exam, or several answers of one;
+else a planning figure.  It is what an exam can show that depends on it, so the source is named.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit import paired
+from evalkit.comparability import comparability
+from evalkit.errors import StoreError
+from evalkit.measured import Side
+from evalkit.stats.samples import variance_shares
+from evalkit.types import Task
+
+PLANNED: Mapping[str, Mapping[int, float]] = {
+    "mmlu-pro": {1: 0.45},
+    "bfcl": {1: 0.33},
+    "livecodebench": {1: 0.38},
+    "alpacaeval": {1: 0.40},
+    "ifeval": {1: 0.39, 4: 0.28},
+    "arena-hard": {1: 0.40},
+    "gpqa": {1: 0.50, 8: 0.30},
+    "mt-bench": {1: 0.19},
+    "aime": {1: 0.50, 16: 0.22},
+    "": {1: 0.45},
+}
+"""Standard deviation of an item's difference by family of tasks and answers per item.
+
+MMLU-Pro's is measured between base models and their instruct versions (a fifth to a quarter of the
+answers change); the others are assumptions, until the first two checkpoints have been asked.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The standard deviation of an item's difference, clusters and small samples allowed for."""
+
+    sd: float
+    source: str
+    measured: bool = True
+    between: float | None = None  # the part of its square that more answers per item leave
+    within: float | None = None  # and the part of one answer each, that they divide
+
+    def at(self, epochs: int) -> float:
+        """What it would be with so many answers per item, as far as that is known."""
+        if self.between is None or self.within is None:
+            return self.sd
+        return math.sqrt(self.between + self.within / epochs)
+
+    def epochs_for(self, sd: float) -> int | None:
+        """Answers per item that bring it down to `sd`; None if none would, or it is not known."""
+        if self.between is None or self.within is None or self.between > sd**2 - 1e-9:
+            return None
+        return math.ceil(self.within / (sd**2 - self.between) - 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One checkpoint's cell of a task beside another's."""
+
+    name: str
+    against: str
+    candidate: Side
+    baseline: Side
+
+
+def spread(task: Task, transitions: Sequence[Transition], alone: Mapping[str, Side]) -> Spread:
+    """The last transition that can be read, else a checkpoint against itself, else the table."""
+    for each in reversed(transitions):
+        if found := _of_transition(each):
+            return found
+    for name, side in alone.items():
+        if found := _of_repeats(name, side):
+            return found
+    return _planned(task)
+
+
+def _of_transition(each: Transition) -> Spread | None:
+    with suppress(StoreError):
+        if not comparability(each.baseline.meta, each.candidate.meta).same_exam:
+            return None
+        pair = paired.pair(each.baseline.arm, each.candidate.arm)
+        if pair.invalid:
+            return None
+        changes = paired.differences(pair)
+        variance = changes.estimate().se ** 2 * len(changes.values)
+        k = pair.baseline.epochs, pair.candidate.epochs
+        asked = f"{len(changes.values):,} items" + (f", k = {max(k)}" if max(k) > 1 else "")
+        source = f"measured: {each.name} against {each.against}, {asked}"
+        return Spread(math.sqrt(variance), source, True, *_shares(pair, variance))
+    return None
+
+
+def _shares(pair: paired.Pair, variance: float) -> tuple[float | None, float | None]:
+    """The variance split by ω² + (s₀² + s₁²)/k, where both sides have two answers or more."""
+    values = [pair.baseline.values, pair.candidate.values]
+    whole = ~np.isnan(np.concatenate(values, axis=1)).any(axis=1)
+    before, after = (arm[whole] for arm in values)
+    if min(before.shape[1], after.shape[1]) < 2 or len(before) < 2:
+        return None, None
+    found = variance_shares(before, after)
+    within = found.s0_squared + found.s1_squared
+    sampled = found.s0_squared / before.shape[1] + found.s1_squared / after.shape[1]
+    return max(0.0, variance - sampled), within
+
+
+def _of_repeats(name: str, side: Side) -> Spread | None:
+    """2s²/k: how far an unchanged model lies from itself; training adds to that."""
+    with suppress(StoreError):
+        values = side.arm.values
+        whole = values[~np.isnan(values).any(axis=1)]
+        if values.shape[1] < 2 or len(whole) < 2 or not (s2 := float(whole.var(1, ddof=1).mean())):
+            return None
+        k = values.shape[1]
+        source = f"measured: {name} against itself, k = {k}; after training it will be more"
+        return Spread(math.sqrt(2 * s2 / k), source, True, 0.0, 2 * s2)
+    return None
+
+
+def _planned(task: Task) -> Spread:
+    family = next(name for name in PLANNED if task.name.startswith(name))
+    figures = PLANNED[family]
+    k = max((k for k in figures if k <= task.epochs), default=min(figures))
+    said = f"{family}, k = {k}" if family else "any task of one answer per item"
+    return Spread(figures[k], f"planned: {said}", False)
