@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 TREATMENT = ("format", "system_prompt")
+FILES = ("chat_template", "tokenizer")
+"""Hashes of files: not known of a server, nor in cells of before they were written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ def comparability(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> 
         _difference(name, before.get(name, ""), after.get(name, ""))
         for name in TREATMENT
         if before.get(name, "") != after.get(name, "")
+    ]
+    treatment += [
+        _difference(name, before[name], after[name])
+        for name in FILES
+        if name in before and name in after and before[name] != after[name]
     ]
     return Comparability(
         _differences("", baseline["exam"], candidate["exam"]),

@@ -22,6 +22,7 @@ TOKENIZER = re.compile(
     r"(tokenizer.*|vocab.*|merges\.txt|special_tokens_map\.json|added_tokens\.json"
     r"|spiece\.model|sentencepiece.*|chat_template.*)"
 )
+VOCABULARY = re.compile(r"vocab.*|merges\.txt|spiece\.model|sentencepiece.*|tokenizer\.model")
 CONFIG = re.compile(r"((adapter_|generation_)?config\.json|.*\.index\.json)")
 NOT_THE_MODEL = re.compile(r"(optimizer|scheduler|training_args|rng_state|scaler).*")
 COARSEST_SECONDS = 2.0
@@ -106,3 +107,50 @@ def _settled(path: Path) -> bool:
 def _stamp(path: Path) -> str:
     stat = path.stat()
     return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
+
+
+def parts(folder: Path) -> dict[str, str]:
+    """Short hashes of a checkpoint's tokenizer and chat template; `none` for one it lacks.
+
+    Empty where the folder is not on this machine.  A difference in either is part of what is
+    compared, and worth knowing: the same weights under another template are another model.
+    """
+    if not folder.is_dir():
+        return {}
+    found = {"chat_template": _chat_template(folder), "tokenizer": _tokenizer(folder)}
+    return {
+        name: hashlib.sha256(content).hexdigest()[:8] if content else "none"
+        for name, content in found.items()
+    }
+
+
+def _chat_template(folder: Path) -> bytes:
+    """The template itself, wherever it is kept: a file of its own, or the tokenizer's settings."""
+    own = folder / "chat_template.jinja"
+    if own.is_file():
+        return own.read_bytes()
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        template = _json(folder / name).get("chat_template")
+        if template:
+            text = template if isinstance(template, str) else json.dumps(template, sort_keys=True)
+            return text.encode()
+    return b""
+
+
+def _tokenizer(folder: Path) -> bytes:
+    """What turns text into tokens: not how batches are padded and cut, which saving changes."""
+    fast = _json(folder / "tokenizer.json")
+    if fast:
+        kept = {
+            name: value for name, value in fast.items() if name not in ("padding", "truncation")
+        }
+        return json.dumps(kept, sort_keys=True).encode()
+    files = sorted(path for path in folder.iterdir() if VOCABULARY.fullmatch(path.name))
+    return b"".join(path.read_bytes() for path in files)
+
+
+def _json(path: Path) -> dict[str, object]:
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_bytes())
+        return found if isinstance(found, dict) else {}
+    return {}

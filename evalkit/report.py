@@ -12,6 +12,7 @@ from evalkit.compare import compare
 from evalkit.errors import StoreError
 from evalkit.files import write_beside
 from evalkit.measured import Side, Sides
+from evalkit.noise import kept as noted
 from evalkit.policy import Policy
 from evalkit.refusal import hopeless
 from evalkit.run import Held
@@ -63,7 +64,10 @@ def of_run(held: Held) -> Report:
         for row in matrix.rows
     ]
     said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
-    return report.model_copy(update={"checkpoints": notes, "judges": held.judges, "notes": said})
+    noise = [note for seat in held.seats if (note := noted(seat))]
+    return report.model_copy(
+        update={"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
+    )
 
 
 def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:

@@ -6,10 +6,12 @@ Whether a cell is complete is told from its `cell.json`, without reading a quest
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from evalkit import identity
 from evalkit.exam import Exam
+from evalkit.fingerprint import parts
 from evalkit.judge import UNJUDGED, Judge
 from evalkit.matrix import Matrix, Row
 from evalkit.store import Cell, Store
@@ -73,7 +75,8 @@ class Seat:
                 name: value
                 for name, value in asdict(checkpoint).items()
                 if name not in ("options", "model")
-            },
+            }
+            | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),
         }
 

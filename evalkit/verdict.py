@@ -152,6 +152,31 @@ class JudgeNote(_Model):
     )
 
 
+class NoiseNote(_Model):
+    """How much the score of one checkpoint moves when it is asked again: an A/A comparison."""
+
+    task: str = Field(description="the benchmark, by name")
+    checkpoint: str = Field(description="who was asked again")
+    n: int = Field(default=0, description="items answered every time; 0: it was not measured")
+    epochs: int = Field(default=1, description="answers asked per item")
+    flip_rate: float | None = Field(
+        default=None, description="share of items that score otherwise in a repeat"
+    )
+    ci: Interval | None = Field(default=None, description="90 % interval of the flip rate")
+    sd_delta: float | None = Field(
+        default=None, description="standard deviation of the delta between two equal runs"
+    )
+    greedy: bool = Field(default=False, description="whether answers should be the same each time")
+    reworded: float | None = Field(
+        default=None, description="share of items whose answers are not the same text"
+    )
+
+    @property
+    def repeatable(self) -> bool:
+        """False where sampling is greedy and answers differ all the same."""
+        return not (self.greedy and self.reworded)
+
+
 class Report(_Model):
     """Everything that one run of the matrix has to say."""
 
@@ -173,6 +198,9 @@ class Report(_Model):
         default=[], description="how each checkpoint did by itself, in every task"
     )
     judges: list[JudgeNote] = Field(default=[], description="how far each judge may be trusted")
+    noise: list[NoiseNote] = Field(
+        default=[], description="how much scores move when nothing was changed"
+    )
     notes: list[str] = Field(
         default=[], description="what a reader must know: replayed answers, ..."
     )

@@ -19,6 +19,7 @@ from ._details import details, throughout
 from ._judges import judge
 from ._markdown import Escaped, code, prose
 from ._needed import needed, undecided
+from ._noise import noise
 from ._outcomes import classes
 from ._rows import MARKS, Kind, Row, claim, in_reading_order, is_shown, p_shown, rows, tally, word
 from ._scores import score_with_interval, scores
@@ -44,7 +45,7 @@ def render(report: Report) -> str:
     return _squeezed(text)
 
 
-GLOBALS = (claim, judge, needed, p_shown, rows, tally, throughout, word)
+GLOBALS = (claim, judge, needed, noise, p_shown, rows, tally, throughout, word)
 
 
 @cache

@@ -19,6 +19,7 @@ from ._details import details, throughout
 from ._grid import Column, line, packed, widths
 from ._judges import judge
 from ._needed import needed, undecided
+from ._noise import noise
 from ._rows import MARKS, Row, claim, in_reading_order, is_shown, p_shown, rows, tally, word
 from ._scores import in_words, scores
 from ._text import clean, count, interval, p_value, percent, points
@@ -81,6 +82,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         ("Scores", [] if report.candidates else [in_words(score) for score in scores(report)]),
         ("What the inconclusive ones would need", _needs(report)),
         ("Judges", [judge(note) for note in report.judges]),
+        ("Asked again, nothing changed", [noise(note) for note in report.noise]),
         ("Notes", [clean(note, 500) for note in report.notes]),
     )
     for heading, lines in sections:

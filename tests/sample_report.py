@@ -11,6 +11,7 @@ from evalkit.verdict import (
     CheckpointScore,
     DomainVerdict,
     JudgeNote,
+    NoiseNote,
     Outcome,
     Outcomes,
     Report,
@@ -218,6 +219,19 @@ def sample_report() -> Report:
                 advisory=True,
             ),
         ],
+        noise=[
+            NoiseNote(
+                task="mmlu-pro",
+                checkpoint="base",
+                n=12032,
+                epochs=2,
+                flip_rate=0.0213,
+                ci=(0.0192, 0.0236),
+                sd_delta=0.00133,
+                greedy=True,
+                reworded=0.118,
+            ),
+        ],
         notes=["mmlu-pro: the answers of base and sft are replayed from recordings"],
     )
 
@@ -253,5 +267,6 @@ def hostile_report(text: str) -> Report:
         checkpoints=[CheckpointNote(name=text, identity=text, parent=text, method=text)],
         scores=[CheckpointScore(checkpoint=text, task=text, domain=text, n=1, score=0.5)],
         judges=[JudgeNote(task=text, judge=text, advisory=True)],
+        noise=[NoiseNote(task=text, checkpoint=text)],
         notes=[text],
     )
