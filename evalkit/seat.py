@@ -60,8 +60,9 @@ class Seat:
         )
 
     def judge_identity(self, who: Judge | None) -> str:
-        """Who judges here: nobody, unless the task is a judged one."""
-        return who.identity if who and self.exam.task.rubric else ""
+        """Who judges here, and what it is asked: nobody, unless the task is a judged one."""
+        rubric = self.exam.task.rubric
+        return f"{who.identity} rubric {rubric.version}" if who and rubric else ""
 
     def described(self) -> dict[str, Any]:
         """What `cell.json` says of the task, the checkpoint and the engine."""
