@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit import paired, plugins
-from evalkit.compare import Policy, Side, Sides, compare
+from evalkit.compare import compare
 from evalkit.errors import StoreError
 from evalkit.files import write_beside
-from evalkit.run import Held, Seat
+from evalkit.measured import Side, Sides
+from evalkit.policy import Policy
+from evalkit.run import Held
+from evalkit.seat import Seat
+from evalkit.stats.decision import worst
+from evalkit.stats.intervals import wilson_ci
 from evalkit.store import Store
 from evalkit.verdict import (
     CandidateVerdict,
@@ -107,8 +113,6 @@ def assemble(
 def _worst(
     candidates: Sequence[CandidateVerdict], scores: Sequence[CheckpointScore]
 ) -> tuple[Overall, int]:
-    from evalkit.stats.decision import worst
-
     if not candidates:
         measured = any(score.score is not None for score in scores)
         return ("passed", 0) if measured else ("invalid", 4)
@@ -124,14 +128,17 @@ def _found(seat: Seat) -> Found:
 
 
 def _stored(store: Store) -> Iterable[Found]:
-    """Every scored cell; of several with one name and task, the one written last comes last."""
-    for cell in sorted(store.cells(), key=lambda cell: (cell.path / "cell.json").stat().st_mtime):
+    """Every scored cell by each of its names; of one name and task, the one used last is last."""
+    for cell in sorted(
+        store.cells(), key=lambda cell: (cell.path / "cell.json").stat().st_mtime_ns
+    ):
         meta = cell.meta()
         for preset in meta.get("exams", {}):
             if cell.scores_path(preset).exists():
                 task = f"{meta['task']}@{preset}" if preset else meta["task"]
                 side = Side(cell, _side_meta(meta, preset), preset)
-                yield Found(meta["checkpoint"]["name"], task, meta["domain"], side)
+                for name in meta.get("names", [meta["checkpoint"]["name"]]):
+                    yield Found(name, task, meta["domain"], side)
 
 
 def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
@@ -141,27 +148,33 @@ def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
 
 
 def _score(found: Found) -> CheckpointScore:
-    from evalkit.stats.intervals import wilson_ci
-
-    if found.side is None:
-        return CheckpointScore(
-            checkpoint=found.checkpoint, task=found.task, domain=found.domain, n=0
-        )
-    arm = found.side.arm
-    score = paired.score(arm)
-    n = len(arm.items)
-    binary = arm.epochs == 1 and score is not None and paired.zero_one(arm.values)
-    low, high = wilson_ci(round(score * n), n) if binary and score is not None else (None, None)
+    arm = _arm(found)
+    score = paired.score(arm) if arm else None
     return CheckpointScore(
         checkpoint=found.checkpoint,
         task=found.task,
         domain=found.domain,
-        n=n,
-        epochs=arm.epochs,
+        n=len(arm.items) if arm else 0,
+        epochs=arm.epochs if arm else 1,
         score=score,
-        ci=None if low is None or high is None else (float(low), float(high)),
-        outcomes=paired.counts(arm),
+        ci=_alone(arm, score) if arm and score is not None else None,
+        outcomes=paired.counts(arm) if arm else {},
     )
+
+
+def _arm(found: Found) -> paired.Arm | None:
+    """A cell's scores; none where there are none, or none that can be read."""
+    with suppress(StoreError):  # the comparison says why
+        return found.side.arm if found.side else None
+    return None
+
+
+def _alone(arm: paired.Arm, score: float) -> tuple[float, float] | None:
+    """Wilson's interval, for one 0/1 score per item."""
+    if arm.epochs != 1 or not paired.zero_one(arm.values):
+        return None
+    low, high = wilson_ci(round(score * len(arm.items)), len(arm.items), conf=0.90)
+    return float(low), float(high)
 
 
 def _notes(held: Held) -> list[str]:

@@ -108,6 +108,9 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
 
     try:
         with pq.ParquetFile(path, memory_map=True) as file:  # read_table would import pandas
+            absent = {*(columns or ())}.difference(file.schema_arrow.names)
+            if absent:  # which reading would pass over
+                raise pa.ArrowInvalid(f"no column {', '.join(sorted(absent))}")
             return file.read(columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(

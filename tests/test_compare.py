@@ -12,7 +12,9 @@ import pytest
 
 from evalkit import identity, paired
 from evalkit.comparability import comparability
-from evalkit.compare import Policy, Side, Sides, compare
+from evalkit.compare import compare
+from evalkit.measured import Side, Sides
+from evalkit.policy import Policy
 from evalkit.store import Cell
 from evalkit.tables import SCORE_COLUMNS, read_table, write_table
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict
@@ -252,13 +254,14 @@ def test_a_missing_cell_is_invalid_and_named(tmp_path: Path) -> None:
         assert found.cells[0].reason == f"the {which} has no scores here"
 
 
-def test_an_unreadable_cell_is_invalid_and_does_not_stop_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"junk", b"PAR1" * 9])
+def test_damaged_scores_are_named_never_taken_for_a_verdict(tmp_path: Path, content: bytes) -> None:
     broken, good = side(tmp_path / "a", [1.0] * 50), side(tmp_path / "b", [1.0] * 50)
-    broken.cell.scores_path().write_bytes(b"junk")
-    sides = [Sides("t", "d", broken, good), Sides("u", "e", good, good)]
-    found = compare("b", "a", sides, Policy(margins={"e": 0.2}))
-    assert [cell.verdict for cell in found.cells] == ["invalid", "no_regression"]
-    assert "not readable as Parquet" in found.cells[0].reason
+    broken.cell.scores_path().write_bytes(content)
+    fine = (side(tmp_path / "c", [1.0] * 50), side(tmp_path / "d", [1.0] * 50))
+    found = compare("b", "a", [Sides("t", "d", broken, good), Sides("u", "e", *fine)], Policy())
+    assert [cell.verdict for cell in found.cells] == ["invalid", "inconclusive"]
+    assert "a/scores.parquet: not readable as Parquet" in found.cells[0].reason
 
 
 def test_a_domain_with_one_cell_shares_its_margin_and_its_verdict(bench: Bench) -> None:
@@ -273,13 +276,16 @@ def test_a_domain_with_one_cell_shares_its_margin_and_its_verdict(bench: Bench) 
     assert bench.cell(margins={"other": 0.05}).margin is None
 
 
-def test_a_margin_of_a_task_among_several_gates_that_task(bench: Bench) -> None:
+def test_a_task_among_several_gates_only_when_told_to(bench: Bench) -> None:
     small = ones(12, 8)
     bench.add("a", "d", small, small).add("b", "d", [1.0] * 900, [1.0] * 900)
-    found = bench.verdict(margins={"a": 0.01})
-    assert found.cells[0].gates
-    assert (found.verdict, found.exit_code) == ("inconclusive", 3)
-    assert bench.verdict(margins={"b": 0.01}).exit_code == 0
+    tolerant = bench.verdict(margins={"a": 0.01})
+    assert tolerant.cells[0].margin == 0.01
+    assert not tolerant.cells[0].gates
+    assert tolerant.exit_code == 0
+    told = bench.verdict(margins={"a": 0.01}, gating_cells=frozenset({"a"}))
+    assert told.cells[0].gates
+    assert told.exit_code == 3
 
 
 def test_a_domain_is_the_weighted_mean_of_its_cells(bench: Bench) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from evalkit.config import Loaded, load
 from evalkit.errors import ConfigError
-from evalkit.matrix import Matrix, resolve
+from evalkit.matrix import Matrix
+from evalkit.resolve import resolve
 
 GOOD = """\
 baseline: base

@@ -128,7 +128,7 @@ def test_every_yaml_in_the_documents_is_a_configuration(name: str, tmp_path: Pat
 
 
 def test_the_readmes_own_yaml_has_eight_lines_and_every_name_in_it_exists(place: Path) -> None:
-    from evalkit.matrix import resolve
+    from evalkit.resolve import resolve
 
     (yaml,) = blocks("README.md", "yaml")
     assert len(yaml.splitlines()) == 8

@@ -63,8 +63,11 @@ def test_a_file_without_the_columns_that_a_method_needs_is_refused(tmp_path: Pat
     check({path: 1.0}, ("prompt", "completion"))
     with pytest.raises(ConfigError, match="has no 'chosen'"):
         check({path: 1.0}, ("prompt", "chosen", "rejected"))
+    (tmp_path / "b.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "c"}')
+    with pytest.raises(ConfigError, match=r"b\.jsonl:2: the row has no 'completion'"):
+        mixed({str(tmp_path / "b.jsonl"): 1.0}, 1, ("prompt", "completion"))
     (tmp_path / "empty.jsonl").write_text("")
-    with pytest.raises(ConfigError, match="has no 'prompt'"):
+    with pytest.raises(ConfigError, match="holds no rows"):
         check({str(tmp_path / "empty.jsonl"): 1.0}, ("prompt",))
 
 

@@ -49,11 +49,15 @@ def _task_rows(source: str) -> Iterator[Row]:
         yield {"prompt": prompt, "completion": completion, "source": source, "id": sample.id}
 
 
-def _file_rows(path: str) -> Iterator[Row]:
+def _file_rows(path: str, columns: tuple[str, ...]) -> Iterator[Row]:
     with Path(path).open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield _checked(line, f"{path}:{number}")
+                row = _checked(line, f"{path}:{number}")
+                missing = [column for column in columns if column not in row]
+                if missing:
+                    raise ConfigError(f"{path}:{number}: the row has no {missing[0]!r}")
+                yield row
 
 
 def _checked(line: str, where: str) -> Row:
@@ -72,9 +76,9 @@ def _checked(line: str, where: str) -> Row:
     return row
 
 
-def load(source: str) -> list[Row]:
-    """All rows of one source."""
-    return list(_task_rows(source) if source.startswith(TASK) else _file_rows(source))
+def load(source: str, columns: tuple[str, ...] = ()) -> list[Row]:
+    """All rows of one source; those of a file must have these columns."""
+    return list(_task_rows(source) if source.startswith(TASK) else _file_rows(source, columns))
 
 
 def check(data: Mapping[str, float], columns: tuple[str, ...]) -> None:
@@ -88,19 +92,18 @@ def check(data: Mapping[str, float], columns: tuple[str, ...]) -> None:
             training_task(source)
         elif not Path(source).is_file():
             raise ConfigError(f"data: there is no file {source}")
-        else:
-            first = next(_file_rows(source), {})
-            missing = [column for column in columns if column not in first]
-            if missing:
-                raise ConfigError(f"data: {source}: the first row has no {missing[0]!r}")
+        elif next(_file_rows(source, columns), None) is None:
+            raise ConfigError(f"data: {source} holds no rows")
 
 
-def mixed(data: Mapping[str, float], seed: int, count: int = 0) -> list[Row]:
+def mixed(
+    data: Mapping[str, float], seed: int, columns: tuple[str, ...] = (), count: int = 0
+) -> list[Row]:
     """So many rows, or as many as the sources hold, drawn from each by its share of the weights.
 
     A source gives its rows in random order, again from the start when they run out.
     """
-    loaded = {source: load(source) for source in data}
+    loaded = {source: load(source, columns) for source in data}
     count = count or sum(map(len, loaded.values()))
     chance = random.Random(seed)
     drawn: list[Row] = []

@@ -19,6 +19,8 @@ from evalkit.errors import ConfigError, did_you_mean
 
 from . import data, manifest
 
+COLUMNS = ("prompt", "completion")
+
 
 @dataclass(frozen=True)
 class Args:
@@ -53,7 +55,7 @@ def parse(args: Mapping[str, Any]) -> Args:
 def check(stage: Stage) -> None:
     """Raises ConfigError for a stage that cannot be run."""
     parse(stage.args)
-    data.check(stage.data, ("prompt", "completion"))
+    data.check(stage.data, COLUMNS)
     if stage.parent:
         raise ConfigError("parent: pretrain starts from nothing; leave it out")
     if stage.reward:
@@ -70,7 +72,7 @@ def run(stage: Stage) -> None:
     args = parse(stage.args)
     torch.set_num_threads(1)  # more threads are slower at this size, and sum in another order
     torch.manual_seed(stage.seed)
-    rows = data.mixed(stage.data, stage.seed, args.steps * args.batch_size)
+    rows = data.mixed(stage.data, stage.seed, COLUMNS, args.steps * args.batch_size)
     tokenizer, sequences = _encode(rows)
     model = _model(args, tokenizer)
     loss = _train(model, args, _batches(sequences, args, stage.seed), tokenizer.pad_token_id)

@@ -112,7 +112,7 @@ def run(stage: Stage) -> None:
         raise TrainingError(f"{stage.name}: there is no checkpoint in {stage.parent}")
     _prepare(stage)
     method = METHODS[stage.method]
-    rows = method.rows(stage, data.mixed(stage.data, stage.seed))
+    rows = method.rows(stage, data.mixed(stage.data, stage.seed, method.columns))
     trainer = _trainer(stage, method, rows)
     trainer.train()
     final = Path(stage.out) / "final"

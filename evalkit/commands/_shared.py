@@ -1,0 +1,79 @@
+"""What several commands have in common: arguments, options, and how they speak."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from evalkit.matrix import Matrix
+    from evalkit.verdict import Report
+
+RESULTS = "results"
+
+config_argument = click.argument("config", type=click.Path(path_type=Path))
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that keeps answers, scores and checkpoints.  [default: `results:` or ./results]",
+)
+report_dir_option = click.option(
+    "--report-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for verdict.json, report.md and the other reports.  [default: RESULTS/report]",
+)
+limit_option = click.option(
+    "--limit", type=click.IntRange(min=2), help="Only so many items of each task."
+)
+
+
+def matrix_of(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:
+    from evalkit.config import load
+    from evalkit.resolve import resolve
+
+    loaded = load(config)
+    stated = loaded.config.results
+    folder = results or (loaded.resolve(stated) if stated else Path(RESULTS))
+    return resolve(loaded, limit), folder.absolute()
+
+
+def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
+    from evalkit.report import write
+
+    written = write(report, folder, formats)
+    say(rendered("terminal", report))
+    click.echo("\n".join(f"wrote {path}" for path in written), err=True)
+
+
+def say(text: str) -> None:
+    """Prints to stdout; a reader that has gone away changes no exit code."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def one_line(error: object) -> str:
+    from evalkit.reading import printable
+
+    return printable(" ".join(str(error).split()))
+
+
+def rendered(name: str, report: Report) -> str:
+    from evalkit import plugins
+    from evalkit.verdict import Renderer
+
+    renderer = plugins.find("reports", name)
+    assert isinstance(renderer, Renderer)
+    return renderer.render(report)
+
+
+def measured(report: Report) -> bool:
+    cells = [cell for candidate in report.candidates for cell in candidate.cells]
+    scored = all(score.score is not None for score in report.scores)
+    return bool(report.scores) and scored and all(cell.verdict != "invalid" for cell in cells)

@@ -1,0 +1,34 @@
+"""The verdict of what is there, as an exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from evalkit.commands._shared import (
+    config_argument,
+    limit_option,
+    matrix_of,
+    publish,
+    report_dir_option,
+    results_option,
+)
+
+
+@click.command()
+@config_argument
+@results_option
+@report_dir_option
+@limit_option
+def gate(config: Path, results: Path | None, report_dir: Path | None, limit: int | None) -> None:
+    """Judge what the results hold by CONFIG's `gate:` and exit with the verdict; asks nothing."""
+    from evalkit import report as reporting
+    from evalkit.events import silent
+    from evalkit.run import hold
+
+    matrix, folder = matrix_of(config, results, limit)
+    found = reporting.of_run(hold(matrix, folder, silent, ask=False))
+    publish(found, report_dir or folder / "report", matrix.reports)
+    sys.exit(found.exit_code)

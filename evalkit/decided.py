@@ -1,0 +1,129 @@
+"""Every decision of one comparison: families of p-values, domain means, the decision table.
+
+The arithmetic is in `evalkit.stats`; here is decided which numbers go into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evalkit.measured import Measured
+from evalkit.policy import Policy
+from evalkit.stats.decision import Decision, Evidence, decide_cell, decide_domain
+from evalkit.stats.domains import domain_mean, pooled
+from evalkit.stats.estimate import Estimate
+from evalkit.stats.families import holm, regression_family
+from evalkit.stats.power import mde_regressed
+
+ALPHA = 0.05
+
+
+class Decided:
+    """The decision table over all cells and domains, under one way of filling what is missing."""
+
+    def __init__(self, measured: Sequence[Measured], policy: Policy, variant: str) -> None:
+        self.measured = measured
+        self.policy = policy
+        self.domains = list(dict.fromkeys(cell.domain for cell in measured))
+        self.members = {
+            domain: [i for i, cell in enumerate(measured) if cell.domain == domain]
+            for domain in self.domains
+        }
+        self.deciding = {
+            domain: [i for i in members if measured[i].task not in policy.advisory] or members
+            for domain, members in self.members.items()
+        }
+        self.estimates = [cell.estimate(variant) for cell in measured]
+        family = regression_family(
+            [[_p(self.estimates[i], "p_regressed") for i in row] for row in self._deciding_rows],
+            [[_se(self.estimates[i]) for i in row] for row in self._deciding_rows],
+        )
+        self.p_domain = dict(zip(self.domains, family.p_domain, strict=True))
+        self.p_domain_adjusted = dict(zip(self.domains, family.p_domain_adjusted, strict=True))
+        self.p_cell_adjusted = dict.fromkeys(range(len(measured)), 1.0) | {
+            i: p
+            for members, row in zip(self._deciding_rows, family.p_cell_adjusted, strict=True)
+            for i, p in zip(members, row, strict=True)
+        }
+        self.p_improved = holm([_p(estimate, "p_improved") for estimate in self.estimates])
+        self.means = {domain: self._mean(domain) for domain in self.domains}
+        improved = holm([_p(self.means[domain], "p_improved") for domain in self.domains])
+        self.p_domain_improved = dict(zip(self.domains, improved.tolist(), strict=True))
+        self.cells = [self._decide_cell(i) for i in range(len(measured))]
+
+    @property
+    def _deciding_rows(self) -> list[list[int]]:
+        return [self.deciding[domain] for domain in self.domains]
+
+    def _mean(self, domain: str) -> Estimate | None:
+        """The weighted mean of a domain's cells; none where a cell that counts is invalid."""
+        members = self.members[domain]
+        weighed = [i for i in members if self._weight(i) > 0] or members
+        found = [estimate for i in weighed if (estimate := self.estimates[i]) is not None]
+        if len(found) < len(weighed):
+            return None
+        return domain_mean(found, [self._weight(i) or 1.0 for i in weighed])
+
+    def _weight(self, index: int) -> float:
+        task = self.measured[index].task
+        return 0.0 if task in self.policy.advisory else self.policy.weights.get(task, 1.0)
+
+    def margin(self, unit: str, domain: str) -> float | None:
+        """The margin of a task or a domain; a cell alone in its domain is its domain."""
+        margins = self.policy.margins
+        alone = len(self.members[domain]) == 1
+        only = self.measured[self.members[domain][0]].task
+        names = (unit, domain, only) if alone else (unit,)
+        return next((margins[name] for name in names if name in margins), None)
+
+    def _decide_cell(self, index: int) -> Decision:
+        cell = self.measured[index]
+        return decide_cell(
+            self.estimates[index],
+            self.margin(cell.task, cell.domain),
+            self.p_cell_adjusted[index],
+            float(self.p_improved[index]),
+            alpha=ALPHA,
+            fail_on_any_decline=self.policy.any_decline,
+        )
+
+    def decide_domain(self, domain: str) -> Decision:
+        """The verdict of a domain, given its cells'."""
+        members = self.deciding[domain]
+        valid = [estimate for i in members if (estimate := self.estimates[i]) is not None]
+        return decide_domain(
+            self.means[domain],
+            self.margin(domain, domain),
+            self.p_domain_adjusted[domain],
+            self.p_domain_improved[domain],
+            Evidence(
+                tuple(self.cells[i].verdict for i in members),
+                pooled(valid).lower if valid else None,
+            ),
+            alpha=ALPHA,
+            fail_on_any_decline=self.policy.any_decline,
+        )
+
+    def gates(self, index: int) -> bool:
+        """Whether a cell can hold the candidate up: only if it was told to."""
+        task = self.measured[index].task
+        return task in self.policy.gating_cells and task not in self.policy.advisory
+
+    def mde80(self, index: int) -> float | None:
+        """The smallest decline of a cell that is called regressed 80 % of times."""
+        estimate, cell = self.estimates[index], self.measured[index]
+        if estimate is None:
+            return None
+        margin = self.margin(cell.task, cell.domain) or 0.0
+        cells = len(self.members[cell.domain])
+        return mde_regressed(
+            estimate.se, margin, cells_in_domain=cells, n_domains=len(self.domains), alpha=ALPHA
+        )
+
+
+def _p(estimate: Estimate | None, name: str) -> float:
+    return 1.0 if estimate is None else float(getattr(estimate, name))
+
+
+def _se(estimate: Estimate | None) -> float:
+    return float("inf") if estimate is None else estimate.se

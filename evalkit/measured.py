@@ -1,0 +1,98 @@
+"""Two cells measured against each other: paired, checked for comparability, estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from evalkit import paired
+from evalkit.comparability import comparability
+from evalkit.errors import StoreError
+from evalkit.stats.estimate import Estimate
+from evalkit.store import Cell
+
+ENVIRONMENT, TREATMENT = "environment", "treatment"
+BOUNDS: dict[str, tuple[float, float]] = {"worst": (1.0, 0.0), "best": (0.0, 1.0)}
+"""What a missing sample of the baseline and of the candidate counts as, at worst and at best."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One checkpoint's cell of one task, as found in the store."""
+
+    cell: Cell
+    meta: Mapping[str, Any]  # what `cell.json` says
+    preset: str = ""
+
+    @cached_property
+    def arm(self) -> paired.Arm:
+        """Its scores, read once; raises StoreError where they cannot be read."""
+        return paired.load(self.cell, self.meta, self.preset)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One task of a comparison, before any verdict."""
+
+    task: str
+    domain: str
+    pair: paired.Pair | None
+    estimates: Mapping[str, Estimate | None]  # "plain", and "worst", "best" if samples are missing
+    invalid: str = ""
+    flags: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+    comparable: bool = True
+
+    def estimate(self, variant: str) -> Estimate | None:
+        """Its estimate under one way of filling in what is missing."""
+        return self.estimates.get(variant, self.estimates.get("plain"))
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The two cells of one task; None where there is no such cell, or no scores in it."""
+
+    task: str
+    domain: str
+    baseline: Side | None
+    candidate: Side | None
+
+
+def measure(sides: Sides) -> Measured:
+    """Pairs two cells of a task and estimates their difference, or says why it cannot."""
+    task, domain = sides.task, sides.domain
+    baseline, candidate = sides.baseline, sides.candidate
+    if baseline is None or candidate is None:
+        which = "baseline" if baseline is None else "candidate"
+        return Measured(task, domain, None, {}, invalid=f"the {which} has no scores here")
+    found = comparability(baseline.meta, candidate.meta)
+    try:
+        pair = paired.pair(baseline.arm, candidate.arm)
+    except StoreError as error:
+        return Measured(task, domain, None, {}, invalid=str(error))
+    reason = pair.invalid
+    if not found.same_exam:
+        reason = f"two different exams ({'; '.join(found.exam)}): evaluate both alike"
+    flags = pair.flags
+    flags += (TREATMENT,) if found.treatment else ()
+    flags += (ENVIRONMENT,) if found.environment else ()
+    return Measured(
+        task,
+        domain,
+        pair,
+        {} if reason else _estimates(pair),
+        reason,
+        flags,
+        tuple(found.all),
+        found.same_exam,
+    )
+
+
+def _estimates(pair: paired.Pair) -> dict[str, Estimate | None]:
+    found: dict[str, Estimate | None] = {"plain": paired.differences(pair).estimate()}
+    if paired.has_missing(pair):
+        for variant, fill in BOUNDS.items():
+            found[variant] = paired.differences(pair, fill).estimate()
+    return found

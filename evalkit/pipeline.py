@@ -1,0 +1,95 @@
+"""A matrix's pipeline: every stage's checkpoint made, and every checkpoint's identity told."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from evalkit import plugins, training
+from evalkit.errors import ConfigError, EvalkitError
+from evalkit.events import Notify
+from evalkit.matrix import Matrix, Row
+from evalkit.types import Stage
+
+
+def trained(
+    matrix: Matrix,
+    results: Path,
+    notify: Notify,
+    only: tuple[str, ...] = (),
+    *,
+    make: bool = True,
+) -> Matrix:
+    """The matrix with every stage's checkpoint made; `only` some stages and what they build on.
+
+    Without `make`, a stage that has not been trained is a TrainingError.
+    """
+    made: dict[str, tuple[Path, str]] = {}
+    needed = _needed(matrix.stages, only)
+    checked = False
+    for position, stage in enumerate(needed):
+        parent, parent_identity = "", ""
+        if stage.parent in made:
+            parent, parent_identity = str(made[stage.parent][0]), made[stage.parent][1]
+        elif stage.parent:
+            declared = _identify(matrix.row(stage.parent)).checkpoint
+            parent, parent_identity = declared.model, declared.identity
+        ready = replace(stage, parent=parent)
+        kept = training.made(ready, parent_identity, results / "runs")
+        if kept is None and make and not checked:
+            for later in needed[position:]:  # what cannot be run is told before time is spent
+                _check(later)
+            checked = True
+        train = training.train if make else training.found
+        made[stage.name] = kept or train(ready, parent_identity, results / "runs", notify)
+    rows = tuple(_with_weights(row, made) for row in matrix.rows)
+    return replace(
+        matrix, rows=rows, judge=_with_weights(matrix.judge, made) if matrix.judge else None
+    )
+
+
+def _check(stage: Stage) -> None:
+    try:
+        plugins.trainer(stage.method).check(stage)
+    except EvalkitError as error:
+        raise ConfigError(f"stage {stage.name}: {error}") from None
+
+
+def _needed(stages: tuple[Stage, ...], only: tuple[str, ...]) -> list[Stage]:
+    wanted = set(only) or {stage.name for stage in stages}
+    for stage in reversed(stages):
+        if stage.name in wanted:
+            wanted.add(stage.parent)
+    return [stage for stage in stages if stage.name in wanted]
+
+
+def _with_weights(row: Row, made: dict[str, tuple[Path, str]]) -> Row:
+    if row.checkpoint.name not in made:
+        return row
+    folder, found = made[row.checkpoint.name]
+    return replace(row, checkpoint=replace(row.checkpoint, model=str(folder), identity=found))
+
+
+def identified(matrix: Matrix) -> Matrix:
+    """The matrix with every checkpoint's identity worked out, but for those yet to be trained."""
+    awaited = {stage.name for stage in matrix.stages}
+
+    def told(row: Row) -> Row:
+        known = row.checkpoint.model or row.checkpoint.name not in awaited
+        return _identify(row) if known else row
+
+    return replace(
+        matrix,
+        rows=tuple(told(row) for row in matrix.rows),
+        judge=told(matrix.judge) if matrix.judge else None,
+    )
+
+
+def _identify(row: Row) -> Row:
+    """An identity that cannot be told is new every time, so that no answer is reused by mistake."""
+    checkpoint = row.checkpoint
+    found = checkpoint.identity or row.backend.identify(checkpoint)
+    return replace(
+        row, checkpoint=replace(checkpoint, identity=found or f"unstated-{secrets.token_hex(8)}")
+    )

@@ -1,0 +1,254 @@
+"""A config to its matrix: every name turned into the thing it names, and checked.
+
+Nothing is loaded, trained or asked here, so that a misspelt name costs a second, not a night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from evalkit import plugins
+from evalkit.config import (
+    BackendSection,
+    CheckpointSection,
+    Loaded,
+    Location,
+    StageSection,
+    TaskSection,
+)
+from evalkit.errors import ConfigError, EvalkitError, did_you_mean
+from evalkit.exam import Exam, sit
+from evalkit.matrix import Matrix, Row
+from evalkit.policy import Policy
+from evalkit.types import Backend, Checkpoint, Stage
+
+
+def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
+    """The matrix a config describes; raises ConfigError pointing at the line that is wrong."""
+    config = loaded.config
+    _check_names(loaded)
+    exams = tuple(
+        _exam(loaded, index, section, limit or config.limit)
+        for index, section in enumerate(config.tasks)
+    )
+    _unique(loaded, "tasks", [exam.label for exam in exams])
+    judge = _judge(loaded)
+    rows = [
+        _declared(loaded, index, section) for index, section in enumerate(config.checkpoints)
+    ] + [
+        _trained(loaded, section)
+        for section in config.pipeline
+        if not (judge and judge.checkpoint.name == section.name)
+    ]
+    names = [row.checkpoint.name for row in rows]
+    if config.baseline not in names:
+        hint = did_you_mean(config.baseline, names)
+        raise loaded.error(("baseline",), f"no checkpoint goes by {config.baseline!r}{hint}")
+    for index, exam in enumerate(exams):
+        if exam.task.rubric and not judge:
+            raise loaded.error(("tasks", index), f"{exam.label} is judged: name a `judge:`")
+    for index, name in enumerate(config.reports):
+        _named(loaded, ("reports", index), "reports", name)
+    return Matrix(
+        config.baseline,
+        tuple(rows),
+        tuple(_stage(loaded, index, section) for index, section in enumerate(config.pipeline)),
+        exams,
+        judge,
+        _policy(loaded, exams),
+        tuple(config.reports),
+    )
+
+
+def _check_names(loaded: Loaded) -> None:
+    config = loaded.config
+    declared = [section.name for section in config.checkpoints]
+    _unique(loaded, "checkpoints", declared)
+    trained = [section.name for section in config.pipeline]
+    _unique(loaded, "pipeline", trained, declared)
+    for index, section in enumerate(config.checkpoints):
+        others = [name for name in (*declared, *trained) if name != section.name]
+        if section.parent and section.parent not in others:
+            hint = did_you_mean(section.parent, others)
+            where = ("checkpoints", index, "parent")
+            raise loaded.error(where, f"no other checkpoint {section.parent!r}{hint}")
+    for name in config.data:
+        _named(loaded, ("data", name), "tasks", name)
+
+
+def _unique(loaded: Loaded, key: str, names: list[str], taken: Iterable[str] = ()) -> None:
+    seen = set(taken)
+    for index, name in enumerate(names):
+        if name in seen:
+            raise loaded.error((key, index), f"two entries are called {name!r}; rename one")
+        seen.add(name)
+
+
+def _named(loaded: Loaded, where: Location, kind: str, name: str) -> object:
+    try:
+        return plugins.find(kind, name)
+    except EvalkitError as error:
+        raise loaded.error(where, str(error)) from None
+
+
+def _exam(loaded: Loaded, index: int, section: TaskSection, limit: int | None) -> Exam:
+    given = loaded.config.data.get(section.name)
+    data = loaded.resolve(given) if given else None
+    if data and not data.exists():
+        raise loaded.error(("data", section.name), f"no file or folder at {data}")
+    try:
+        return sit(section, data, limit)
+    except EvalkitError as error:
+        raise loaded.error(("tasks", index), str(error)) from None
+
+
+def _backend(
+    loaded: Loaded, where: Location, section: BackendSection
+) -> tuple[Backend, dict[str, object]]:
+    backend = _named(loaded, (*where, "name"), "backends", section.name)
+    assert isinstance(backend, Backend)
+    options = {**backend.options, **section.options}
+    for key in section.options:
+        if key not in backend.options:
+            hint = did_you_mean(key, backend.options)
+            raise loaded.error((*where, key), f"unknown option of {backend.name}{hint}")
+    if isinstance(options.get("path"), str) and options["path"]:
+        options["path"] = str(loaded.resolve(str(options["path"])))
+    return backend, options
+
+
+def _declared(loaded: Loaded, index: int, section: CheckpointSection) -> Row:
+    where: Location = ("checkpoints", index, "backend") if section.backend else ("backend",)
+    backend, options = _backend(loaded, where, section.backend or loaded.config.backend)
+    return Row(
+        Checkpoint(
+            section.name,
+            _model(loaded, section.model),
+            backend.name,
+            options,
+            section.format,
+            _system_prompt(loaded, index, section.system_prompt),
+            section.identity,
+            section.parent,
+        ),
+        backend,
+    )
+
+
+def _model(loaded: Loaded, model: str) -> str:
+    """A folder beside the file is that folder; anything else is a hub id, or the server's name."""
+    if model.startswith((".", "~", "/")) or (model and loaded.resolve(model).is_dir()):
+        return str(loaded.resolve(model))
+    return model
+
+
+def _system_prompt(loaded: Loaded, index: int, given: str) -> str:
+    if not given.endswith((".txt", ".md")) or "\n" in given:
+        return given
+    path = loaded.resolve(given)
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        where = ("checkpoints", index, "system_prompt")
+        raise loaded.error(where, f"cannot read {path}: {error.strerror}") from None
+
+
+def _trained(loaded: Loaded, section: StageSection) -> Row:
+    backend, options = _backend(loaded, ("backend",), loaded.config.backend)
+    checkpoint = Checkpoint(
+        section.name,
+        backend=backend.name,
+        options=options,
+        parent=section.parent,
+        method=section.method,
+    )
+    return Row(checkpoint, backend)
+
+
+def _stage(loaded: Loaded, index: int, section: StageSection) -> Stage:
+    """A stage with its paths resolved; raises ConfigError where something it names is not there."""
+    where: Location = ("pipeline", index)
+    earlier = [stage.name for stage in loaded.config.pipeline[:index]]
+    declared = [checkpoint.name for checkpoint in loaded.config.checkpoints]
+    if section.parent and section.parent not in (*earlier, *declared):
+        known = did_you_mean(section.parent, (*earlier, *declared))
+        raise loaded.error((*where, "parent"), f"no earlier checkpoint {section.parent!r}{known}")
+    key = "method"
+    try:
+        plugins.trainer(section.method)
+        key = "data"
+        data = {_source(loaded, name): weight for name, weight in section.data.items()}
+        key = "reward"
+        reward = _reward(loaded, section.reward)
+    except EvalkitError as error:
+        raise loaded.error((*where, key), str(error)) from None
+    seed = loaded.config.seed if section.seed is None else section.seed
+    return Stage(section.name, section.method, "", section.parent, data, reward, section.args, seed)
+
+
+def _source(loaded: Loaded, name: str) -> str:
+    if name.startswith("task:"):
+        task = plugins.task(name.removeprefix("task:"))
+        if task.train is None:
+            raise ConfigError(f"{task.name} has no training split; give a JSONL file instead")
+        return name
+    path = loaded.resolve(name)
+    if not path.is_file():
+        raise ConfigError(f"no data file at {path}")
+    return str(path)
+
+
+def _reward(loaded: Loaded, name: str) -> str:
+    if name.startswith("task:"):
+        plugins.task(name.removeprefix("task:"))
+        return name
+    if not name:
+        return ""
+    stem, colon, function = name.partition(".py:")
+    if not colon or not function.isidentifier():
+        raise ConfigError(f"{name!r} is not a reward: give task:<name> or file.py:function")
+    path = loaded.resolve(f"{stem}.py")
+    if not path.is_file():
+        raise ConfigError(f"no file at {path}")
+    return f"{path}:{function}"
+
+
+def _judge(loaded: Loaded) -> Row | None:
+    section = loaded.config.judge
+    if section is None:
+        return None
+    if section.checkpoint:
+        stages = {stage.name: stage for stage in loaded.config.pipeline}
+        if section.checkpoint in stages:
+            return _trained(loaded, stages[section.checkpoint])
+        for index, declared in enumerate(loaded.config.checkpoints):
+            if declared.name == section.checkpoint:
+                return _declared(loaded, index, declared)
+        names = [*stages, *(checkpoint.name for checkpoint in loaded.config.checkpoints)]
+        hint = did_you_mean(section.checkpoint, names)
+        raise loaded.error(("judge", "checkpoint"), f"no checkpoint {section.checkpoint!r}{hint}")
+    own = section.backend or BackendSection.model_validate(
+        {"name": "openai_api", "base_url": section.base_url}
+    )
+    backend, options = _backend(loaded, ("judge", "backend"), own)
+    identity = section.identity or f"{section.base_url} {section.model}".strip()
+    return Row(
+        Checkpoint(section.name, section.model, backend.name, options, identity=identity), backend
+    )
+
+
+def _policy(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
+    gate = loaded.config.gate
+    known = [*(exam.task.domain for exam in exams), *(exam.label for exam in exams)]
+    for name in gate.margins:
+        if name not in known:
+            hint = did_you_mean(name, set(known))
+            raise loaded.error(("gate", "margins", name), f"no such domain or task{hint}")
+    return Policy(
+        margins={name: points / 100 for name, points in gate.margins.items()},
+        gating_cells=frozenset(exam.label for exam in exams if exam.section.gate),
+        weights={exam.label: exam.section.weight for exam in exams},
+        any_decline=gate.fail_on == "any-decline",
+        inconclusive_passes=gate.on_inconclusive == "warn",
+        suspect_fails=gate.suspect == "fail",
+    )

@@ -1,0 +1,90 @@
+"""A seat: one checkpoint at one exam, and how far the cell it fills has come.
+
+Whether a cell is complete is told from its `cell.json`, without reading a question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evalkit import identity
+from evalkit.exam import Exam
+from evalkit.judge import UNJUDGED, Judge
+from evalkit.matrix import Matrix, Row
+from evalkit.store import Cell, Store
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One checkpoint at one exam, and the cell it fills."""
+
+    row: Row
+    exam: Exam
+    cell: Cell
+
+    @property
+    def asking(self) -> dict[str, Any]:
+        """What `cell.json` notes once everything has been asked."""
+        exam = self.exam
+        return {"source": exam.source, "limit": exam.limit, "epochs": exam.task.epochs}
+
+    @property
+    def asked(self) -> bool:
+        """Whether the cell holds every answer."""
+        meta, due = self.cell.meta(), self.asking
+        asked = meta.get("asked") or {}
+        limit = asked.get("limit")
+        return bool(
+            not self.cell.journal_path.exists()
+            and self.cell.answers_path.exists()
+            and asked.get("source") == due["source"]
+            and asked.get("epochs", 0) >= due["epochs"]
+            and (limit is None or (due["limit"] is not None and due["limit"] <= limit))
+            and not meta.get("totals", {}).get("errors")
+        )
+
+    def grading(self, who: Judge | None) -> dict[str, Any]:
+        """What `cell.json` notes once every answer has been graded."""
+        return {**self.asking, "judge": self.judge_identity(who)}
+
+    def graded(self, who: Judge | None) -> bool:
+        """Whether the cell holds every grade of its exam's preset."""
+        meta, preset = self.cell.meta(), self.exam.task.preset
+        return bool(
+            (meta.get("scored") or {}).get(preset) == self.grading(who)
+            and UNJUDGED not in meta.get("outcomes", {}).get(preset, {})
+            and self.cell.scores_path(preset).exists()
+        )
+
+    def judge_identity(self, who: Judge | None) -> str:
+        """Who judges here: nobody, unless the task is a judged one."""
+        return who.identity if who and self.exam.task.rubric else ""
+
+    def described(self) -> dict[str, Any]:
+        """What `cell.json` says of the task, the checkpoint and the engine."""
+        checkpoint, task = self.row.checkpoint, self.exam.task
+        return {
+            "task": task.name,
+            "domain": task.domain,
+            "bounds": list(task.bounds),
+            "higher_is_better": task.higher_is_better,
+            "checkpoint": {
+                name: value
+                for name, value in asdict(checkpoint).items()
+                if name not in ("options", "model")
+            },
+            "environment": dict(self.row.backend.environment(checkpoint)),
+        }
+
+
+def seating(matrix: Matrix, store: Store) -> list[Seat]:
+    """Every checkpoint at every exam, with the cell that holds or will hold its answers."""
+    cells: dict[tuple[str, str], Cell] = {}  # two names for one checkpoint share their cells
+
+    def cell(row: Row, exam: Exam) -> Cell:
+        key = identity.key(exam.task, row.checkpoint)
+        found = store.cell(exam.task.name, row.checkpoint.name, key)
+        return cells.setdefault((exam.task.name, key), found)
+
+    return [Seat(row, exam, cell(row, exam)) for row in matrix.rows for exam in matrix.exams]
