@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
+import click
 import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
@@ -179,6 +180,8 @@ def test_the_report_read_in_the_tutorial_is_the_one_in_the_picture() -> None:
 def test_the_reference_of_the_commands_is_what_they_say() -> None:
     page = runpy.run_path(str(ROOT / "docs/generate_cli.py"))["reference"]()
     assert _text("docs/cli.md") == page, "run `make docs`"
+    for name in cli.list_commands(click.Context(cli)):
+        assert f"\n## evalkit {name}\n\n```text\nUsage: evalkit {name} " in page
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
