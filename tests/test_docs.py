@@ -218,6 +218,13 @@ def test_the_configuration_page_names_every_method_and_renderer() -> None:
         assert f"`{name}`" in text or f"[{name}]" in text, name
 
 
+def test_every_task_is_described_with_its_domain() -> None:
+    text = _text("docs/benchmarks.md")
+    for name, task in plugins.all_plugins("tasks").items():
+        assert f"`{name}`" in text or name in text.lower(), name
+        assert f"`{task.domain}`" in text, name
+
+
 def _text(name: str) -> str:
     return (ROOT / name).read_text()
 
