@@ -9,6 +9,7 @@ import runpy
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -223,6 +224,14 @@ def test_every_task_is_described_with_its_domain() -> None:
     for name, task in plugins.all_plugins("tasks").items():
         assert f"`{name}`" in text or name in text.lower(), name
         assert f"`{task.domain}`" in text, name
+
+
+def test_the_statistics_page_names_functions_that_exist() -> None:
+    named = set(re.findall(r"`([a-z]+)\.([a-z_0-9]+)`", _text("docs/statistics.md")))
+    named -= {("evalkit", "stats")}
+    assert len(named) > 15
+    for module, function in named:
+        assert callable(getattr(import_module(f"evalkit.stats.{module}"), function))
 
 
 def _text(name: str) -> str:
