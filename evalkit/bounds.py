@@ -5,10 +5,8 @@ A rate is the share of a candidate's samples; a broken bound fails it whatever i
 
 from __future__ import annotations
 
-import numpy as np
-
+from evalkit.arm import Arm
 from evalkit.measured import Measured
-from evalkit.paired import Arm
 from evalkit.policy import Policy
 
 RATES = {
@@ -24,8 +22,7 @@ def rate(arm: Arm, name: str) -> float:
     """The share of the samples due that ended so and did not earn full marks."""
     if name == "errored":
         return arm.missing
-    ended = np.isin(arm.outcomes, RATES[name])
-    return float(ended.mean()) if ended.size else 0.0
+    return sum(arm.outcomes.get(how, 0) for how in RATES[name]) / max(1, arm.ends.size)
 
 
 def broken(candidate: Arm, cell: Measured, policy: Policy) -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import paired
+from evalkit.arm import load
 from evalkit.errors import ModelError, UnknownName
 from evalkit.events import Notify
 from evalkit.exam import Exam
@@ -89,7 +89,7 @@ def _note(seat: Seat, exam: Exam, name: str) -> NoiseNote:
             response = answer.response
             texts.setdefault(item, set()).add(f"{response.text}\0{response.tool_calls}")
     note = note_of(
-        paired.load(cell, cell.meta(), preset),
+        load(cell, cell.meta(), preset),
         texts,
         task=exam.label,
         checkpoint=name,

@@ -17,6 +17,7 @@ from evalkit import paired
 from evalkit.comparability import comparability
 from evalkit.errors import StoreError
 from evalkit.measured import Side
+from evalkit.stats.estimate import estimates
 from evalkit.stats.samples import variance_shares
 from evalkit.types import Task
 
@@ -91,7 +92,7 @@ def _of_transition(each: Transition) -> Spread | None:
         if pair.invalid:
             return None
         changes = paired.differences(pair)
-        variance = changes.estimate().se ** 2 * len(changes.values)
+        variance = estimates([changes])[0].se ** 2 * len(changes.values)
         k = pair.baseline.epochs, pair.candidate.epochs
         asked = f"{len(changes.values):,} items" + (f", k = {max(k)}" if max(k) > 1 else "")
         source = f"measured: {each.name} against {each.against}, {asked}"

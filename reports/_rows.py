@@ -7,7 +7,7 @@ in something that decides.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +31,7 @@ WORST_FIRST: tuple[Outcome, ...] = (
     "no_regression",
     "improved",
 )
+UNSHOWN = "no regression shown"
 Kind = Literal["domain", "cell", "both"]
 
 
@@ -66,20 +67,22 @@ def claim(found: CandidateVerdict | Report) -> str:
     candidates = found.candidates if isinstance(found, Report) else [found]
     units = [unit for candidate in candidates for unit in (*candidate.domains, *candidate.cells)]
     if found.verdict == "passed" and units and not any(unit.gates for unit in units):
-        return "no regression shown"
-    if found.verdict == "regressed" and all(map(_within_score, _regressed(units))):
+        return UNSHOWN
+    fallen = [unit for unit in units if unit.verdict == "regressed" and not is_advisory(unit)]
+    if found.verdict == "regressed" and fallen and all(map(_within_score, fallen)):
         return "out of bounds"
     return word(found.verdict)
-
-
-def _regressed(units: Sequence[Unit]) -> list[Unit]:
-    return [unit for unit in units if unit.verdict == "regressed" and not is_advisory(unit)]
 
 
 def _within_score(unit: Unit) -> bool:
     """Whether a unit fails for how its answers ended alone."""
     fell = unit.ci is not None and unit.ci[1] < 0 and (unit.p_regressed_adjusted or 0.0) <= 0.05
     return any(flag.startswith("bound:") for flag in unit.flags) and not fell
+
+
+def sign(found: CandidateVerdict | Report) -> str:
+    """The mark of a claim: a tick only for what was held against a margin."""
+    return "~" if claim(found) == UNSHOWN else MARKS[found.verdict]
 
 
 def rows(candidate: CandidateVerdict) -> list[Row]:
