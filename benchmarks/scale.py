@@ -140,18 +140,34 @@ def judge(folder: Path, checkpoints: int) -> None:
     )
 
 
-def statistics(cells: int, samples: int) -> float:
-    """CPU-seconds of the estimates alone, for so many cells whose differences are in memory."""
+def statistics(size: Size) -> float:
+    """CPU-seconds of estimates, families and decisions alone, the differences being in memory."""
     import time
 
-    from evalkit.stats.estimate import estimate
+    from evalkit.decided import Decided
+    from evalkit.measured import Measured
+    from evalkit.policy import Policy
+    from evalkit.stats.estimate import Differences, estimates
 
     random = np.random.default_rng(SEED)
-    changes = random.choice([-1.0, 0.0, 1.0], (20, samples), p=(0.1, 0.8, 0.1))
-    estimate(changes[0], binary=True)  # what is imported at the first call is not counted
+    policy = Policy(margins=dict.fromkeys(DOMAINS, 0.01))
+    domains = [DOMAINS[task % len(DOMAINS)] for task in range(size.tasks)]
+    changes = random.choice([-1.0, 0.0, 1.0], (size.tasks, size.samples), p=(0.1, 0.8, 0.1))
+    cells = [Differences(change, True) for change in changes]
+
+    def decided() -> Decided:
+        found = [
+            Measured(f"task{i}", domain, None, {"plain": each})
+            for i, (domain, each) in enumerate(zip(domains, estimates(cells), strict=True))
+        ]
+        return Decided(found, policy, "plain")
+
+    decided()  # what is imported at the first call is not counted
     started = time.process_time()
-    for cell in range(cells):
-        estimate(changes[cell % len(changes)], binary=True)
+    for _ in range(size.checkpoints - 1):
+        found = decided()
+        for domain in found.domains:
+            found.decide_domain(domain)
     return time.process_time() - started
 
 
@@ -192,7 +208,7 @@ def main() -> None:
     for samples in given.samples:
         size = Size(given.checkpoints, given.tasks, samples)
         found = measured(size, given.folder)
-        alone = statistics((size.checkpoints - 1) * size.tasks, samples)
+        alone = statistics(size)
         print(
             f"| {size.checkpoints} | {size.tasks} | {samples:,} "
             f"| {'cold' if found['cold'] else 'warm'} | {found['cpu']:.2f} | {found['wall']:.2f} "

@@ -59,7 +59,7 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
         gates=plain.gates(index),
         p_regressed_adjusted=plain.p_cell_adjusted[index] if estimate else None,
         p_improved_adjusted=float(plain.p_improved[index]) if estimate else None,
-        flags=_flags(measured, decision, scores, plain.policy),
+        flags=_flags(measured, decision, scores, gained + lost, plain.policy),
         n=pair.n if pair else 0,
         epochs=(pair.baseline.epochs, pair.candidate.epochs) if pair else (1, 1),
         baseline_score=scores[0] if scores else None,
@@ -140,6 +140,7 @@ def _flags(
     measured: Measured,
     decision: Decision,
     scores: tuple[float | None, float | None] | None,
+    moved: float,
     policy: Policy,
 ) -> list[str]:
     estimate = measured.estimate("plain")
@@ -147,7 +148,7 @@ def _flags(
     flags += estimate.flags if estimate else ()
     if estimate and scores and None not in scores:
         before, after = (value or 0.0 for value in scores)
-        if saturated(*_moved(measured), before, after):
+        if saturated(moved, 0.0, before, after):
             flags.append("saturated")
     if measured.task in policy.advisory:
         flags.append("advisory")

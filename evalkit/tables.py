@@ -127,7 +127,7 @@ def read_table(
             if absent:  # which reading would pass over
                 raise pa.ArrowInvalid(f"no column {', '.join(sorted(absent))}")
             return file.read(columns=columns, use_threads=False)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:  # names may be no text
         raise StoreError(
             f"{path}: not readable as Parquet ({str(error).splitlines()[0]}): "
             "restore it from a copy, or remove it and run again"
