@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.integer[Any]]
 Items = NDArray[np.bytes_]
 
+TEXT = [f"dictionary<values=string, indices=int{n}, ordered=0>" for n in (8, 16, 32, 64)]
 MOST_GAPS = 100  # samples due for each that is there: beyond it the epochs cannot be right
 
 
@@ -82,7 +83,7 @@ def _item_bytes(table: pa.Table) -> Items:
     return _buffer(column, "S16")
 
 
-def numbers(table: pa.Table, name: str, kinds: str = "iuf") -> NDArray[Any]:
+def numbers(table: pa.Table, name: str, kinds: str = "f") -> NDArray[Any]:
     """A column of numbers, NaN where there is none; ValueError where it is of something else."""
     column = table.column(name).combine_chunks()
     dtype = np.dtype(column.type.to_pandas_dtype())
@@ -99,11 +100,13 @@ def numbers(table: pa.Table, name: str, kinds: str = "iuf") -> NDArray[Any]:
 def coded(table: pa.Table, name: str) -> tuple[tuple[str, ...], Numbers]:
     """A column of text as its different values, and the index of each row's."""
     column = table.column(name).combine_chunks()
-    if column.null_count or not hasattr(column, "dictionary"):
+    if column.null_count or str(column.type) not in TEXT:
         raise ValueError(f"its column {name} does not hold a text in every row")
-    return tuple(column.dictionary.to_pylist()), _buffer(
-        column.indices, column.indices.type.to_pandas_dtype()
-    )
+    names = tuple(column.dictionary.to_pylist())
+    codes = _buffer(column.indices, column.indices.type.to_pandas_dtype())
+    if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):  # in a damaged file
+        raise ValueError(f"its column {name} does not hold a text in every row")
+    return names, codes
 
 
 def _buffer(column: pa.Array, dtype: Any) -> NDArray[Any]:
