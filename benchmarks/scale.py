@@ -44,6 +44,7 @@ class Size:
 
 def make(size: Size, root: Path) -> Path:
     """A results folder of that size; made once."""
+    from benchmarks.cells import described
     from evalkit.store import Store
 
     folder = size.folder(root)
@@ -60,7 +61,8 @@ def make(size: Size, root: Path) -> Path:
             cell = Store(folder).cell(task, name(step), f"{step:08x}")
             cell.path.mkdir(parents=True, exist_ok=True)
             _seal(cell, rows, lucky < skill + turn * step / size.checkpoints)
-            cell.write_meta(**_described(task, DOMAINS[number % len(DOMAINS)], name(step)))
+            domain = DOMAINS[number % len(DOMAINS)]
+            cell.write_meta(**described(task, domain, name(step)), bounds=(0.0, 1.0))
     (folder / "made").touch()
     return folder
 
@@ -95,22 +97,6 @@ def _seal(cell: Any, rows: list[dict[str, Any]], right: NDArray[np.bool_]) -> No
         row["answer"] = row["target"] if good else LETTERS[(i + 3) % len(LETTERS)]
         row["outcome"] = "correct" if good else "truncated" if i % 50 == 0 else "wrong"
     write_table(cell.scores_path(), rows, SCORE_COLUMNS)
-
-
-def _described(task: str, domain: str, checkpoint: str) -> dict[str, Any]:
-    sampling = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 1024, "stop": []}
-    exam = {"task": task, "version": 1, "preset": "", "fewshot": 0, "ask": "generate"}
-    exam |= {"sampling": sampling, "scorer": task, "judge": "", "data": "0123456789abcdef"}
-    return {
-        "task": task,
-        "domain": domain,
-        "bounds": [0.0, 1.0],
-        "higher_is_better": True,
-        "checkpoint": {"name": checkpoint, "identity": checkpoint, "format": "chat"},
-        "environment": {"engine": "made up", "version": "1", "dtype": "bfloat16"},
-        "names": [checkpoint],
-        "exams": {"": exam},
-    }
 
 
 def judge(folder: Path, checkpoints: int) -> None:
