@@ -82,7 +82,9 @@ def _paired(sides: Sides) -> Measured:
     baseline, candidate = sides.baseline, sides.candidate
     if baseline is None or candidate is None:
         which = "baseline" if baseline is None else "candidate"
-        return Measured(task, domain, None, {}, invalid=f"the {which} has no scores here")
+        return Measured(
+            task, domain, None, {}, invalid=f"the {which} has no scores here: run the matrix"
+        )
     found = comparability(baseline.meta, candidate.meta)
     try:
         pair = paired.pair(baseline.arm, candidate.arm)

@@ -252,7 +252,7 @@ def test_a_missing_cell_is_invalid_and_named(tmp_path: Path) -> None:
     ):
         found = compare("b", "a", [sides], Policy())
         assert found.exit_code == 4
-        assert found.cells[0].reason == f"the {which} has no scores here"
+        assert found.cells[0].reason == f"the {which} has no scores here: run the matrix"
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"PAR1" * 9])
