@@ -44,6 +44,7 @@ class Size:
 
 def make(size: Size, root: Path) -> Path:
     """A results folder of that size; made once."""
+    from benchmarks.cells import described
     from evalkit.store import Store
 
     folder = size.folder(root)
@@ -60,7 +61,8 @@ def make(size: Size, root: Path) -> Path:
             cell = Store(folder).cell(task, name(step), f"{step:08x}")
             cell.path.mkdir(parents=True, exist_ok=True)
             _seal(cell, rows, lucky < skill + turn * step / size.checkpoints)
-            cell.write_meta(**_described(task, DOMAINS[number % len(DOMAINS)], name(step)))
+            domain = DOMAINS[number % len(DOMAINS)]
+            cell.write_meta(**described(task, domain, name(step)), bounds=(0.0, 1.0))
     (folder / "made").touch()
     return folder
 
@@ -97,22 +99,6 @@ def _seal(cell: Any, rows: list[dict[str, Any]], right: NDArray[np.bool_]) -> No
     write_table(cell.scores_path(), rows, SCORE_COLUMNS)
 
 
-def _described(task: str, domain: str, checkpoint: str) -> dict[str, Any]:
-    sampling = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 1024, "stop": []}
-    exam = {"task": task, "version": 1, "preset": "", "fewshot": 0, "ask": "generate"}
-    exam |= {"sampling": sampling, "scorer": task, "judge": "", "data": "0123456789abcdef"}
-    return {
-        "task": task,
-        "domain": domain,
-        "bounds": [0.0, 1.0],
-        "higher_is_better": True,
-        "checkpoint": {"name": checkpoint, "identity": checkpoint, "format": "chat"},
-        "environment": {"engine": "made up", "version": "1", "dtype": "bfloat16"},
-        "names": [checkpoint],
-        "exams": {"": exam},
-    }
-
-
 def judge(folder: Path, checkpoints: int) -> None:
     """Judges everything in this process, and prints what it took as JSON."""
     import resource
@@ -140,18 +126,34 @@ def judge(folder: Path, checkpoints: int) -> None:
     )
 
 
-def statistics(cells: int, samples: int) -> float:
-    """CPU-seconds of the estimates alone, for so many cells whose differences are in memory."""
+def statistics(size: Size) -> float:
+    """CPU-seconds of estimates, families and decisions alone, the differences being in memory."""
     import time
 
-    from evalkit.stats.estimate import estimate
+    from evalkit.decided import Decided
+    from evalkit.measured import Measured
+    from evalkit.policy import Policy
+    from evalkit.stats.estimate import Differences, estimates
 
     random = np.random.default_rng(SEED)
-    changes = random.choice([-1.0, 0.0, 1.0], (20, samples), p=(0.1, 0.8, 0.1))
-    estimate(changes[0], binary=True)  # what is imported at the first call is not counted
+    policy = Policy(margins=dict.fromkeys(DOMAINS, 0.01))
+    domains = [DOMAINS[task % len(DOMAINS)] for task in range(size.tasks)]
+    changes = random.choice([-1.0, 0.0, 1.0], (size.tasks, size.samples), p=(0.1, 0.8, 0.1))
+    cells = [Differences(change, True) for change in changes]
+
+    def decided() -> Decided:
+        found = [
+            Measured(f"task{i}", domain, None, {"plain": each})
+            for i, (domain, each) in enumerate(zip(domains, estimates(cells), strict=True))
+        ]
+        return Decided(found, policy, "plain")
+
+    decided()  # what is imported at the first call is not counted
     started = time.process_time()
-    for cell in range(cells):
-        estimate(changes[cell % len(changes)], binary=True)
+    for _ in range(size.checkpoints - 1):
+        found = decided()
+        for domain in found.domains:
+            found.decide_domain(domain)
     return time.process_time() - started
 
 
@@ -192,7 +194,7 @@ def main() -> None:
     for samples in given.samples:
         size = Size(given.checkpoints, given.tasks, samples)
         found = measured(size, given.folder)
-        alone = statistics((size.checkpoints - 1) * size.tasks, samples)
+        alone = statistics(size)
         print(
             f"| {size.checkpoints} | {size.tasks} | {samples:,} "
             f"| {'cold' if found['cold'] else 'warm'} | {found['cpu']:.2f} | {found['wall']:.2f} "

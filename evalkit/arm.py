@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import StoreError
 from evalkit.rows import Items, Numbers, Rows, coded, numbers
+from evalkit.stats.scales import orient
 from evalkit.store import Cell
 from evalkit.tables import read_table
 
@@ -113,26 +114,35 @@ def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
     path = cell.scores_path(preset)
     table = read_table(path, [*COLUMNS], dictionaries=("outcome", "cluster"))
     try:
-        return _arm(table, meta)
+        return _arm(table, _scale(cell, meta))
     except ValueError as error:
         raise StoreError(f"{path}: {error}; remove the file, and run again") from None
 
 
-def _arm(table: pa.Table, meta: Mapping[str, Any]) -> Arm:
-    rows = Rows.of(table)
-    values = rows.laid(numbers(table, "value").astype(np.float64, copy=False), np.nan)
+def _scale(cell: Cell, meta: Mapping[str, Any]) -> tuple[float, float, bool]:
     low, high = meta.get("bounds", (0.0, 1.0))
     higher = bool(meta.get("higher_is_better", True))
+    try:
+        orient([], (low, high), higher)
+    except ValueError as error:
+        reason = f"{cell.path / 'cell.json'}: {error}: no margin can be stated on such a scale"
+        raise StoreError(reason) from None
+    return low, high, higher
+
+
+def _arm(table: pa.Table, native: tuple[float, float, bool]) -> Arm:
+    rows = Rows.of(table)
+    values = rows.laid(numbers(table, "value").astype(np.float64, copy=False), np.nan)
     classes, ends = coded(table, "outcome")
     names, codes = coded(table, "cluster")
     absent = classes.index(MISSING) if MISSING in classes else len(classes)
     return Arm(
         rows.items,
-        _oriented(values, low, high, higher),
+        _oriented(values, *native),
         rows.laid(ends, absent),
         classes if absent < len(classes) else (*classes, MISSING),
         _clusters(rows, names, codes),
-        (low, high, higher),
+        native,
     )
 
 
@@ -140,7 +150,7 @@ def _oriented(values: Floats, low: float, high: float, higher: bool) -> Floats:
     known = np.where(np.isfinite(values), values, np.nan)
     if (low, high, higher) == (0.0, 1.0, True):
         return known
-    return (known - low) / (high - low) if higher else (high - known) / (high - low)
+    return orient(known, (low, high), higher)
 
 
 def _clusters(rows: Rows, names: tuple[str, ...], codes: Numbers) -> Numbers | None:

@@ -55,6 +55,8 @@ def comparability(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> 
 
 
 def _differences(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    if before == after:
+        return []
     found: list[str] = []
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)

@@ -69,7 +69,7 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
         p_improved_adjusted=plain.p_improved[index] if estimate and not off else None,
         flags=[
             *(f"bound:{name}" for name in limits),
-            *_flags(measured, decision, scores, plain.policy),
+            *_flags(measured, decision, scores, gained + lost, plain.policy),
         ],
         n=pair.n if pair else 0,
         epochs=(pair.baseline.epochs, pair.candidate.epochs) if pair else (1, 1),
@@ -152,6 +152,7 @@ def _flags(
     measured: Measured,
     decision: Decision,
     scores: tuple[float | None, float | None] | None,
+    moved: float,
     policy: Policy,
 ) -> list[str]:
     estimate = measured.estimate("plain")
@@ -159,7 +160,7 @@ def _flags(
     flags += estimate.flags if estimate else ()
     if estimate and scores and None not in scores:
         before, after = (value or 0.0 for value in scores)
-        if saturated(*_moved(measured), before, after):
+        if saturated(moved, 0.0, before, after):
             flags.append("saturated")
     if measured.task in policy.advisory:
         flags.append("advisory")

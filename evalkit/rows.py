@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.integer[Any]]
 Items = NDArray[np.bytes_]
 
+TEXT = [f"dictionary<values=string, indices=int{n}, ordered=0>" for n in (8, 16, 32, 64)]
 MOST_GAPS = 100  # samples due for each that is there: beyond it the epochs cannot be right
 
 
@@ -32,7 +33,7 @@ class Rows:
     @classmethod
     def of(cls, table: pa.Table) -> Rows:
         """Tells where they belong; ValueError where two rows are of one sample."""
-        items, epoch = _item_bytes(table), numbers(table, "epoch")
+        items, epoch = _item_bytes(table), numbers(table, "epoch", "iu")
         epochs = int(epoch.max()) + 1 if len(epoch) else 1
         if len(epoch) and (epoch.min() < 0 or epochs > len(epoch)):
             raise ValueError(f"its epochs run from {epoch.min()} to {epoch.max()}")
@@ -76,27 +77,40 @@ def _in_order(items: Items, epoch: Numbers, epochs: int) -> bool:
 
 
 def _item_bytes(table: pa.Table) -> Items:
-    column = table.column("item")
+    column = table.column("item").combine_chunks()
     if column.null_count or str(column.type) != "fixed_size_binary[16]":
         raise ValueError("its items are not identities of 16 bytes")
-    column = column.combine_chunks()
-    raw = column.buffers()[1]
-    whole = np.frombuffer(raw, dtype="S16") if raw else np.empty(0, dtype="S16")
-    return whole[column.offset : column.offset + len(column)]
+    return _buffer(column, "S16")
 
 
-def numbers(table: pa.Table, name: str) -> NDArray[Any]:
-    """A column of numbers; ValueError where it is of something else."""
-    column = table.column(name).to_numpy()
-    if column.dtype.kind not in ("iu" if name == "epoch" else "fiu"):
-        raise ValueError(f"its column {name} holds something else than numbers")
-    return np.asarray(column)
+def numbers(table: pa.Table, name: str, kinds: str = "f") -> NDArray[Any]:
+    """A column of numbers, NaN where there is none; ValueError where it is of something else."""
+    column = table.column(name).combine_chunks()
+    dtype = np.dtype(column.type.to_pandas_dtype())
+    if dtype.kind not in kinds or (column.null_count and dtype.kind != "f"):
+        raise ValueError(f"its column {name} does not hold a number in every row")
+    found = _buffer(column, dtype)
+    if not column.null_count:
+        return found
+    known = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
+    here = slice(column.offset, column.offset + len(column))
+    return np.where(known[here] == 1, found, np.nan)
 
 
 def coded(table: pa.Table, name: str) -> tuple[tuple[str, ...], Numbers]:
     """A column of text as its different values, and the index of each row's."""
-    column = table.column(name)
-    if column.null_count:
-        raise ValueError(f"its column {name} has gaps")
-    column = column.combine_chunks()
-    return tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
+    column = table.column(name).combine_chunks()
+    if column.null_count or str(column.type) not in TEXT:
+        raise ValueError(f"its column {name} does not hold a text in every row")
+    names = tuple(column.dictionary.to_pylist())
+    codes = _buffer(column.indices, column.indices.type.to_pandas_dtype())
+    if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):  # in a damaged file
+        raise ValueError(f"its column {name} does not hold a text in every row")
+    return names, codes
+
+
+def _buffer(column: pa.Array, dtype: Any) -> NDArray[Any]:
+    """A column's memory as it is: `to_numpy` would import pandas, at half a second."""
+    raw = column.buffers()[1]
+    whole = np.frombuffer(raw, dtype) if raw else np.empty(0, dtype)
+    return whole[column.offset : column.offset + len(column)]

@@ -143,7 +143,7 @@ class Store:
 
     def cells(self) -> list[Cell]:
         """Every cell of the folder."""
-        return [Cell(path.parent) for path in sorted(self.root.glob("*/*/cell.json"))]
+        return [Cell(path.parent) for path in sorted(self.root.glob("*/*/cell.json"), key=str)]
 
 
 def safe(name: str) -> str:

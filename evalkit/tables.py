@@ -126,8 +126,11 @@ def read_table(
             absent = {*(columns or ())}.difference(file.schema_arrow.names)
             if absent:  # which reading would pass over
                 raise pa.ArrowInvalid(f"no column {', '.join(sorted(absent))}")
-            return file.read(columns=columns, use_threads=False)
-    except (OSError, pa.ArrowException) as error:
+            table = file.read(columns=columns, use_threads=False)
+            if table.num_rows != file.metadata.num_rows:
+                raise pa.ArrowInvalid(f"{table.num_rows} rows of {file.metadata.num_rows}")
+            return table
+    except (OSError, LookupError, ValueError, pa.ArrowException) as error:
         raise StoreError(
             f"{path}: not readable as Parquet ({str(error).splitlines()[0]}): "
             "restore it from a copy, or remove it and run again"

@@ -456,3 +456,58 @@ def test_every_item_hash_is_kept_whole_also_with_zero_bytes(tmp_path: Path) -> N
     arm = load(Cell(tmp_path), {}, "")
     assert len(arm.items) == 4
     assert arm.score == 0.5
+
+
+def test_the_same_sample_twice_is_no_verdict(tmp_path: Path) -> None:
+    before, after = side(tmp_path / "a", [1.0] * 200), side(tmp_path / "b", [1.0] * 200)
+    path = after.cell.scores_path()
+    rows = read_table(path).to_pylist()
+    write_table(path, [*rows, {**rows[0], "value": 0.0}], SCORE_COLUMNS)
+    found = compare("b", "a", [Sides("t", "d", before, after)], Policy(margins={"d": 0.05}))
+    assert (found.verdict, found.exit_code) == ("invalid", 4)
+    assert "b/scores.parquet: a sample is there twice" in found.cells[0].reason
+
+
+@pytest.mark.parametrize("bounds", [(0.0, math.inf), (-math.inf, 0.0), (1.0, 1.0), (1.0, 0.0)])
+def test_a_scale_without_two_finite_bounds_never_passes(
+    tmp_path: Path, bounds: tuple[float, float]
+) -> None:
+    sides = [side(tmp_path / name, ones(150, 50), bounds=bounds) for name in ("a", "b")]
+    found = compare("b", "a", [Sides("t", "d", *sides)], Policy(margins={"d": 0.05}))
+    assert (found.verdict, found.exit_code) == ("invalid", 4)
+    assert "a scale needs two finite bounds" in found.cells[0].reason
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shift"),
+    [
+        ([1.0] * 200, [1.0] * 200, 200),
+        ([1.0] * 200, [1.0] * 180, 0),
+        ([1.0] * 180, [1.0] * 200, 0),
+        ([NAN] * 200, [NAN] * 200, 0),
+        ([1.0] * 197 + [NAN] * 3, [1.0] * 200, 0),
+        ([1.0] * 199 + [1.2], [1.0] * 199 + [1.2], 0),
+        ([-0.1] * 200, [-0.1] * 200, 0),
+        ([1.0], [1.0], 0),
+        ([], [1.0] * 200, 0),
+        ([1.0] * 200, [], 0),
+        ([], [], 0),
+    ],
+)
+def test_bad_input_is_invalid_however_wide_the_margin(
+    bench: Bench, before: list[float], after: list[float], shift: int
+) -> None:
+    found = bench.add("t", "d", before, after, shift=shift).verdict(
+        margins={"d": 0.99}, inconclusive_passes=True
+    )
+    assert (found.verdict, found.exit_code) == ("invalid", 4)
+    assert found.cells[0].reason
+
+
+def test_scores_cut_off_halfway_are_no_verdict(tmp_path: Path) -> None:
+    before, after = side(tmp_path / "a", [1.0] * 200), side(tmp_path / "b", [1.0] * 200)
+    whole = after.cell.scores_path().read_bytes()
+    after.cell.scores_path().write_bytes(whole[: len(whole) // 2])
+    found = compare("b", "a", [Sides("t", "d", before, after)], Policy(margins={"d": 0.99}))
+    assert (found.verdict, found.exit_code) == ("invalid", 4)
+    assert "b/scores.parquet: not readable as Parquet" in found.cells[0].reason

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -39,6 +41,7 @@ def t_quantile(p: ArrayLike, df: ArrayLike) -> FloatArray:
     return np.asarray(special.stdtrit(np.asarray(df, dtype=float), np.asarray(p, dtype=float)))
 
 
+@cache
 def critical_value(conf: float) -> float:
     """z of a two-sided interval: 1.645 for 90 %."""
     return float(normal_quantile((1 + conf) / 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from evalkit.stats.distributions import normal_cdf, normal_quantile
 
@@ -59,5 +60,6 @@ def suggested_margin(
     return math.ceil((_z(1 - alpha) + _z(power)) * se / step - 1e-9) * step
 
 
+@cache  # the same few levels, asked for once a cell
 def _z(p: float) -> float:
     return float(normal_quantile(p))

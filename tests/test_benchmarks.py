@@ -1,0 +1,59 @@
+"""The benchmark scripts run, small, and print the tables that the documentation shows."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import (
+    scale,
+    simulate_clusters,
+    simulate_errors,
+    simulate_families,
+    simulate_missing,
+    simulate_strata,
+    simulate_verdicts,
+)
+
+SIMULATIONS = {
+    simulate_clusters: 6,
+    simulate_errors: 9,
+    simulate_families: 7,
+    simulate_missing: 7,
+    simulate_strata: 5,
+    simulate_verdicts: 7,
+}
+
+
+def table(printed: str) -> list[list[str]]:
+    """The cells of the rows below a Markdown table's head."""
+    rows = [line for line in printed.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1:]]
+
+
+@pytest.mark.parametrize("script", SIMULATIONS, ids=lambda script: script.__name__)
+def test_a_simulation_prints_one_row_a_design_and_the_same_each_time(
+    script: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["simulate", "--replicates", "3"])
+    script.main()  # type: ignore[attr-defined]
+    first = capsys.readouterr().out
+    assert len(table(first)) == SIMULATIONS[script]  # type: ignore[index]
+    script.main()  # type: ignore[attr-defined]
+    assert capsys.readouterr().out == first
+
+
+def test_the_scale_benchmark_judges_every_cell_and_keeps_what_it_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale, "emptied_cache", lambda: False)  # other tests' files stay cached
+    size = scale.Size(checkpoints=3, tasks=8, samples=60)
+    found = scale.measured(size, tmp_path)
+    assert found["cells"] == 16
+    assert sum(found["verdicts"].values()) == 2
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    assert len(made) == 24
+    scale.make(size, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == made
