@@ -57,6 +57,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         judge,
         _policy(loaded, exams),
         tuple(config.reports),
+        config.seed,
     )
 
 
