@@ -18,6 +18,7 @@ from evalkit.verdict import CandidateVerdict, Renderer, Report
 from ._details import details, throughout
 from ._grid import Column, line, packed, widths
 from ._judges import judge
+from ._looks import looks
 from ._needed import needed, undecided
 from ._rows import MARKS, Row, claim, in_reading_order, is_shown, p_shown, rows, tally, word
 from ._scores import in_words, scores
@@ -80,6 +81,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     sections = (
         ("Scores", [] if report.candidates else [in_words(score) for score in scores(report)]),
         ("What the inconclusive ones would need", _needs(report)),
+        ("Looks", _looks(report)),
         ("Judges", [judge(note) for note in report.judges]),
         ("Notes", [clean(note, 500) for note in report.notes]),
     )
@@ -165,6 +167,14 @@ def _needs(report: Report) -> list[str]:
         for candidate in in_reading_order(report)
         for row in rows(candidate)
         if undecided(row)
+    ]
+
+
+def _looks(report: Report) -> list[str]:
+    return [
+        f"{clean(candidate.name, 60)} against {clean(candidate.against, 60)}, {said}"
+        for candidate in in_reading_order(report)
+        for said in looks(candidate)
     ]
 
 
