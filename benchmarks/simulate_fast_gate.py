@@ -16,15 +16,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from multiprocessing import Pool
 from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.looks import DomainPlan, Known, plan_domain
+from evalkit.looks import CellPlan, DomainPlan, Known, item_caps, plan_domain
 from evalkit.stats.clock import Clock
+from evalkit.stats.sequential import look_count
 
 FOLDER = Path(os.environ.get("EVALKIT_DATA") or "absent") / "model_outputs" / "mmlu_pro"
 BASELINE = "Meta-Llama-3_1-8B-Instruct"
@@ -96,88 +100,107 @@ def flip_rates(found: Recorded, loss: float, discordance: float) -> Floats:
     return rate
 
 
-def replicate(found: Recorded, rate: Floats, design: Design, seed: int) -> tuple[str, float]:
-    """One fast gate: what it found, and the share of the items it asked."""
-    random = np.random.default_rng([SEED, design.items, round(1e4 * design.loss), seed])
-    drawn = random.integers(0, len(rate), design.items)
-    baseline = found.baseline[drawn]
-    flipped = random.random(design.items) < rate[drawn]
-    change = np.where(flipped, 1 - 2 * baseline, 0.0)
-    plan = planned(design, baseline, found.history[:, drawn])
-    cell = plan.cells[0]
-    place = np.array([int.from_bytes(item, "big") for item in cell.items])
-    return _gate(plan, change[place])
+def replicate(found: Recorded, rows: list[Design], seed: int) -> list[tuple[str, float]]:
+    """A fast gate of each design over the same items: what it found, the share that it asked."""
+    size = rows[0].items
+    drawn = np.random.default_rng([SEED, size, seed]).integers(0, len(found.baseline), size)
+    baseline, history = found.baseline[drawn], found.history[:, drawn]
+    plans = {True: planned(baseline, history), False: unstratified(size)}
+    outcomes = []
+    for design in rows:
+        rate = flip_rates(found, design.loss, design.discordance)[drawn]
+        kind = [round(1e4 * design.loss), round(100 * design.discordance)]
+        flipped = np.random.default_rng([SEED, size, seed, *kind]).random(size) < rate
+        change = np.where(flipped, 1 - 2 * baseline, 0.0)
+        outcomes.append(_gate(_fitted(plans[design.strata], design), change))
+    return outcomes
 
 
-def planned(design: Design, baseline: Floats, history: Floats) -> DomainPlan:
-    """The plan of a domain of one task; items are random, so any order of ids shuffles them."""
-    items = [number.to_bytes(16, "big") for number in range(design.items)]
-    if not design.strata:  # one stratum: nothing is known of any item
-        baseline, history = np.zeros(design.items), np.empty((0, design.items))
-    known = Known("mmlu-pro", 1.0, items, baseline, history, design.discordance)
-    return plan_domain("knowledge", MARGIN, [known], capped=design.capped)
+def planned(baseline: Floats, history: Floats) -> CellPlan:
+    """The strata of one task, and its items in an order: they are random, so any ids will do."""
+    items = [number.to_bytes(16, "big") for number in range(len(baseline))]
+    known = Known("mmlu-pro", 1.0, items, baseline, history, PLANNED)
+    return plan_domain("knowledge", MARGIN, [known]).cells[0]
+
+
+@cache
+def unstratified(size: int) -> CellPlan:
+    """The same where nothing is known of any item."""
+    return planned(np.zeros(size), np.empty((0, size)))
+
+
+def _fitted(cell: CellPlan, design: Design) -> DomainPlan:
+    """A design's plan: its cap follows from the share of items expected to flip."""
+    cap = design.items
+    if design.capped:
+        cap = item_caps([design.items], [1.0], [design.discordance], MARGIN)[0]
+    cell = replace(cell, cap=cap, flip=design.discordance)
+    return DomainPlan("knowledge", MARGIN, look_count(design.items), (cell,))
 
 
 def _gate(plan: DomainPlan, change: Floats) -> tuple[str, float]:
+    (cell,) = plan.cells
+    ordered = change[[int.from_bytes(item, "big") for item in cell.items]]
     clock = Clock(plan.margin, domains=1)
     for look in range(1, plan.looks + 1):
         asked = plan.asked(look)
-        taken = clock.take(plan.look({"mmlu-pro": change[:asked]}), last=look == plan.looks)
+        taken = clock.take(plan.look({cell.task: ordered[:asked]}), last=look == plan.looks)
         if taken.found != "continue":
             break
     return taken.found, asked / plan.items
 
 
-def measure(found: Recorded, design: Design, replicates: int) -> Measured:
-    """The replicates of one design."""
-    rate = flip_rates(found, design.loss, design.discordance)
-    outcomes = [replicate(found, rate, design, seed) for seed in range(replicates)]
-    return Measured(
-        float(np.mean([verdict == "no_regression" for verdict, _ in outcomes])),
-        float(np.mean([verdict == "regressed" for verdict, _ in outcomes])),
-        float(np.mean([share for _, share in outcomes])),
-    )
+def measure(found: Recorded, rows: list[Design], seeds: Iterable[int], jobs: int) -> list[Measured]:
+    """What came of the replicates of designs over equally many items."""
+    one = partial(replicate, found, rows)
+    if jobs == 1:
+        outcomes = list(map(one, seeds))
+    else:
+        with Pool(jobs) as pool:
+            outcomes = pool.map(one, seeds, chunksize=20)
+    return [
+        Measured(
+            float(np.mean([verdict == "no_regression" for verdict, _ in row])),
+            float(np.mean([verdict == "regressed" for verdict, _ in row])),
+            float(np.mean([share for _, share in row])),
+        )
+        for row in zip(*outcomes, strict=True)
+    ]
 
 
-def designs() -> list[Design]:
+def designs() -> list[list[Design]]:
     """Small, middling and whole benchmarks; no change, the margin's loss, and a plain decline."""
     plain, whole = (False, False), (True, True)
-    every = (plain, (False, True), (True, False), whole)
-    rows = [Design(12_032, 0.0, *plan) for plan in every]
-    rows += [Design(12_032, loss, *plan) for loss in (MARGIN, 0.05) for plan in (plain, whole)]
-    rows += [
-        Design(12_032, loss, *plan, AS_RECORDED)
-        for loss in (0.0, MARGIN, 0.05)
-        for plan in (plain, whole)
+    rows = [Design(12_032, 0.0, *p) for p in (plain, (False, True), (True, False), whole)]
+    rows += [Design(12_032, loss, *p) for loss in (MARGIN, 0.05) for p in (plain, whole)]
+    rows += [Design(12_032, loss, *whole, AS_RECORDED) for loss in (0.0, MARGIN, 0.05)]
+    small = [
+        [Design(n, loss, False, strata) for loss in (0.0, MARGIN) for strata in (False, True)]
+        for n in (541, 2000)
     ]
-    rows += [
-        Design(items, loss, False, strata)
-        for items in (541, 2000)
-        for loss in (0.0, MARGIN)
-        for strata in (False, True)
-    ]
-    return rows
+    return [*small, rows]
 
 
 def main() -> None:
     """Prints a row for every design, as a Markdown table."""
     parser = argparse.ArgumentParser(description="Error rates and cost of a fast gate.")
     parser.add_argument("--replicates", type=int, default=2000)
-    replicates = parser.parse_args().replicates
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
     if not FOLDER.is_dir():
         raise SystemExit("set EVALKIT_DATA to the folder with model_outputs/mmlu_pro")
     found = recorded()
     print("| items | flips | true change | cap | strata | passed | regressed | items asked |")
     print("|---|---|---|---|---|---|---|---|")
-    for design in designs():
-        it = measure(found, design, replicates)
-        print(
-            f"| {design.items:,} | {design.discordance:.0%} "
-            f"| {round(-100 * design.loss)} | {'yes' if design.capped else 'no'} "
-            f"| {'yes' if design.strata else 'no'} | {it.passed:.1%} | {it.regressed:.1%} "
-            f"| {it.asked:.1%} |",
-            flush=True,
-        )
+    for rows in designs():
+        measured = measure(found, rows, range(given.replicates), given.jobs)
+        for design, it in zip(rows, measured, strict=True):
+            print(
+                f"| {design.items:,} | {design.discordance:.0%} | {round(-100 * design.loss)} "
+                f"| {'yes' if design.capped else 'no'} | {'yes' if design.strata else 'no'} "
+                f"| {it.passed:.1%} | {it.regressed:.1%} | {it.asked:.1%} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
