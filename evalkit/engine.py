@@ -118,7 +118,8 @@ async def _round(
             model.concurrency,
         )
     for sitting in sittings:
-        meter.report(sitting)
+        if sitting.total:
+            meter.report(sitting)
 
 
 def _missing(

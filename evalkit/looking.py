@@ -49,7 +49,9 @@ class Looking:
         self.invalid: dict[str, str] = {}
         self._clocks = {plan.domain: Clock(plan.margin, len(plans)) for plan in plans}
         self._graders = {task: _remembering(by_scorer(s.seat.exam.task)) for task, s in sat.items()}
-        self._asked: dict[str, int] = dict.fromkeys(sat, 0)  # items known to have been asked
+        self._asked = {  # items known to have been asked, the first in the plan's order
+            cell.task: self._known(cell, plan.looks) for plan in plans for cell in plan.cells
+        }
         self._waiting: dict[str, Seat] = {}  # what the engine is asking
         self._round = 1
 
@@ -86,16 +88,13 @@ class Looking:
         """Takes every look whose answers are in; what has to be asked for the one after."""
         self._note_asked()
         while plans := self.undecided:
-            cells = [(plan, cell) for plan in plans for cell in plan.cells]
-            seats = {cell.task: self._seat(cell, plan.looks) for plan, cell in cells}
-            fresh = {
-                cell.task: cell.items[self._asked[cell.task] : cell.asked(self._round, plan.looks)]
-                for plan, cell in cells
+            due = {
+                cell.task: (cell, cell.asked(self._round, plan.looks))
+                for plan in plans
+                for cell in plan.cells
             }
-            waiting = {task: seat for task, seat in seats.items() if fresh[task] and not seat.asked}
-            if waiting:
-                self._waiting = waiting
-                return [self._sitting(seats[task], fresh[task]) for task in seats]
+            if any(count > self._asked[task] for task, (_, count) in due.items()):
+                return [self._sitting(cell, count) for cell, count in due.values()]
             for plan in plans:
                 self._take(plan)
             self._round += 1
@@ -104,17 +103,29 @@ class Looking:
     def _note_asked(self) -> None:
         for task, seat in self._waiting.items():
             seat.cell.write_meta(asked=seat.asking, totals=totals(seat))
-            assert seat.exam.only is not None
-            self._asked[task] = len(seat.exam.only)
+            self._asked[task] = len(seat.exam.items)
         self._waiting = {}
 
-    def _seat(self, cell: CellPlan, looks: int) -> Seat:
-        seat = self.sat[cell.task].seat
-        return replace(seat, exam=seat.exam.part(cell.items[: cell.asked(self._round, looks)]))
+    def _known(self, cell: CellPlan, looks: int) -> int:
+        """How many items an earlier run has asked: all, or those of its last look."""
+        counts = [cell.asked(look, looks) for look in range(looks, 0, -1)]
+        return next((n for n in (len(cell.items), *counts) if self._seat(cell, n).asked), 0)
 
-    def _sitting(self, seat: Seat, fresh: Sequence[bytes]) -> engine.Sitting:
-        seat.cell.write_meta(**seat.described(), asked={}, scored={})
-        return engine.Sitting(seat.exam.part(fresh), seat.cell)
+    def _seat(self, cell: CellPlan, count: int) -> Seat:
+        """The candidate's seat cut down to the first items of the plan."""
+        seat = self.sat[cell.task].seat
+        if count == len(cell.items):
+            return seat
+        return replace(seat, exam=seat.exam.part(cell.items[:count]))
+
+    def _sitting(self, cell: CellPlan, count: int) -> engine.Sitting:
+        """What is new of a cell at this look; nothing, where an earlier run was further."""
+        known = self._asked[cell.task]
+        seat = self._seat(cell, max(known, count))
+        if known < count:
+            self._waiting[cell.task] = seat
+            seat.cell.write_meta(**seat.described(), asked={}, scored={})
+        return engine.Sitting(seat.exam.part(cell.items[known:count]), seat.cell)
 
     def _take(self, plan: DomainPlan) -> None:
         try:
@@ -135,10 +146,10 @@ class Looking:
 
     def _differences(self, cell: CellPlan, looks: int) -> dict[str, FloatArray]:
         """Item differences of the items of this look, under each way to fill in what is missing."""
-        seat = self._seat(cell, looks)
+        items = cell.items[: cell.asked(self._round, looks)]
+        seat = self._seat(cell, max(len(items), self._asked[cell.task]))
         if not seat.graded(None):
             grade_seat(seat, self._graders[cell.task])
-        items = cell.items[: cell.asked(self._round, looks)]
         arm = paired.load(seat.cell, seat.cell.meta(), seat.exam.task.preset)
         arms = (values_of(self.sat[cell.task].baseline, items), values_of(arm, items))
         for name, values in zip(("baseline", "candidate"), arms, strict=True):
