@@ -26,8 +26,10 @@ def reference() -> str:
 def _sections() -> Iterator[str]:
     root = click.Context(cli, info_name="evalkit", **cli.context_settings, terminal_width=WIDTH)
     yield _section("evalkit", cli, root)
-    for name, command in sorted(cli.commands.items()):
-        inner = click.Context(command, root, f"{name}", **command.context_settings)
+    for name in cli.list_commands(root):
+        command = cli.get_command(root, name)
+        assert command is not None
+        inner = click.Context(command, root, name, **command.context_settings)
         yield _section(f"evalkit {name}", command, inner)
 
 
