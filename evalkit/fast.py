@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit import identity, looks_file, paired
+from evalkit import identity
+from evalkit.arm import Arm, load
 from evalkit.errors import ConfigError, StoreError
 from evalkit.events import Note, Notify
 from evalkit.exam import Exam
-from evalkit.history import earlier, item_scores, last_variance, values_of
 from evalkit.looked import verdict_of
 from evalkit.looking import Looking, Sat
-from evalkit.looks import DomainPlan, Known, plan_domain
+from evalkit.looks import DomainPlan
+from evalkit.looks_planned import plans_of
 from evalkit.matrix import Matrix, Row
 from evalkit.pipeline import identified, trained
 from evalkit.policy import Policy
 from evalkit.report import of_run
 from evalkit.run import Held, hold, remember
 from evalkit.seat import Seat, seating
-from evalkit.store import Store, safe
+from evalkit.store import Store
 from evalkit.verdict import CandidateVerdict, DomainVerdict, Report
 
 FEWEST_ITEMS = 50
@@ -52,7 +51,7 @@ def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = T
             continue
         own = [seat for seat in seats if seat.row is row]
         sat = {s.exam.label: Sat(s, _arm(b)) for s, b in zip(own, known.seats, strict=True)}
-        looking = Looking(_plans(matrix, store, sat, margins, capped=capped), sat)
+        looking = Looking(plans_of(matrix, store, sat, margins, capped=capped), sat)
         notify(Note(f"{row.checkpoint.name}: at most {_most(looking.plans)}"))
         failures += filter(None, [looking.run(notify)])
         remember([seat for seat in own if seat.cell.meta()])
@@ -120,63 +119,11 @@ def _check_items(exam: Exam) -> None:
         )
 
 
-def _plans(
-    matrix: Matrix, store: Store, sat: dict[str, Sat], margins: dict[str, float], *, capped: bool
-) -> list[DomainPlan]:
-    """The plan kept from an earlier run of this very gate, or else a new one."""
-    one = next(iter(sat.values())).seat.row
-    path = store.root / "looks" / f"{safe(one.checkpoint.name)}-{_key(matrix, one, capped)}.json"
-    plans = looks_file.kept(path)
-    if plans is None:
-        plans = []
-        for domain, margin in margins.items():
-            tasks = [each for each in sat.values() if each.seat.exam.task.domain == domain]
-            weighed = [each for each in tasks if _weight(matrix, each.seat.exam) > 0]
-            known = [_known(matrix, store, each, bool(weighed)) for each in weighed or tasks]
-            plans.append(plan_domain(domain, margin, known, seed=matrix.seed, capped=capped))
-        looks_file.keep(path, plans)
-    return plans
-
-
-def _key(matrix: Matrix, row: Row, capped: bool) -> str:
-    """The head of a hash over all that a plan is made for."""
-    rows = (matrix.row(matrix.baseline), row)
-    exams = [
-        [exam.label, exam.source, exam.limit, exam.task.epochs, _weight(matrix, exam)]
-        + [identity.key(exam.task, each.checkpoint) for each in rows]
-        for exam in matrix.exams
-    ]
-    whole = [exams, sorted(matrix.policy.margins.items()), matrix.seed, capped]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
-
-
-def _known(matrix: Matrix, store: Store, sat: Sat, weighed: bool) -> Known:
-    """What the store says of a task before the candidate is asked."""
-    exam, items = sat.seat.exam, list(sat.seat.exam.items)
-    others = {sat.seat.cell.path, *_paths_of(matrix, store, matrix.baseline)}
-    return Known(
-        exam.label,
-        _weight(matrix, exam) if weighed else 1.0,
-        items,
-        item_scores(values_of(sat.baseline, items)),
-        earlier(store, sat.seat, items, others),
-        last_variance(store, matrix, sat.seat, items),
-    )
-
-
-def _paths_of(matrix: Matrix, store: Store, name: str) -> set[Path]:
-    return {s.cell.path for s in seating(matrix, store) if s.row.checkpoint.name == name}
-
-
-def _weight(matrix: Matrix, exam: Exam) -> float:
-    return matrix.policy.weights.get(exam.label, 1.0)
-
-
-def _arm(seat: Seat) -> paired.Arm:
+def _arm(seat: Seat) -> Arm:
     meta, preset = seat.cell.meta(), seat.exam.task.preset
     if not seat.cell.scores_path(preset).exists():
         raise StoreError(f"{seat.cell.path}: the baseline has no scores here; run again")
-    return paired.load(seat.cell, meta, preset)
+    return load(seat.cell, meta, preset)
 
 
 def _most(plans: list[DomainPlan]) -> str:

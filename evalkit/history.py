@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit import paired
+from evalkit.arm import Arm, item_means, load
 from evalkit.errors import StoreError
 from evalkit.matrix import Matrix
 from evalkit.seat import Seat, seating
@@ -21,19 +21,14 @@ LEAST_VARIANCE = 0.02
 WHOLE = 0.99
 
 
-def values_of(arm: paired.Arm, items: Sequence[bytes]) -> FloatArray:
+def values_of(arm: Arm, items: Sequence[bytes]) -> FloatArray:
     """The scores of these items, a row each; NaN where there is none."""
-    place = {item: row for row, item in enumerate(arm.items.tolist())}
-    # numpy strips trailing zero bytes from fixed-width bytes: so must the key
-    rows = np.array([place.get(item.rstrip(b"\0"), -1) for item in items], dtype=np.intp)
-    return np.where((rows < 0)[:, None], np.nan, arm.values[rows])
-
-
-def item_scores(values: FloatArray) -> FloatArray:
-    """The mean over each item's samples; NaN where there is none."""
-    known = ~np.isnan(values)
-    total = np.where(known, values, 0.0).sum(axis=1)
-    return np.asarray(np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan))
+    if not len(arm.items):
+        return np.full((len(items), 1), np.nan)
+    wanted = np.array(items, dtype="S16")
+    row = np.minimum(np.searchsorted(arm.items, wanted), len(arm.items) - 1)
+    there = arm.items[row] == wanted
+    return np.where(there[:, None], arm.values[row], np.nan)
 
 
 def earlier(store: Store, seat: Seat, items: Sequence[bytes], without: set[Path]) -> FloatArray:
@@ -81,7 +76,7 @@ def _whole(cell: Cell, seat: Seat, items: Sequence[bytes]) -> FloatArray | None:
     if "only" in (meta.get("scored") or {}).get(preset, {}):
         return None
     with suppress(StoreError):
-        scores = item_scores(values_of(paired.load(cell, meta, preset), items))
+        scores = item_means(values_of(load(cell, meta, preset), items))
         if np.mean(~np.isnan(scores)) >= WHOLE:
             return scores
     return None

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit import engine, paired
+from evalkit.arm import Arm, item_means, load
 from evalkit.errors import ModelError
 from evalkit.events import Note, Notify
 from evalkit.grade import Grade, Grader, by_scorer
-from evalkit.history import item_scores, values_of
+from evalkit.history import values_of
 from evalkit.looks import CellPlan, DomainPlan
 from evalkit.measured import BOUNDS
 from evalkit.run import grade_seat, totals
@@ -32,7 +33,7 @@ class Sat:
     """One task of a fast gate: the candidate's seat, and the baseline's scores of every item."""
 
     seat: Seat
-    baseline: paired.Arm
+    baseline: Arm
 
 
 class Undecidable(Exception):
@@ -150,7 +151,7 @@ class Looking:
         seat = self._seat(cell, max(len(items), self._asked[cell.task]))
         if not seat.graded(None):
             grade_seat(seat, self._graders[cell.task])
-        arm = paired.load(seat.cell, seat.cell.meta(), seat.exam.task.preset)
+        arm = load(seat.cell, seat.cell.meta(), seat.exam.task.preset)
         arms = (values_of(self.sat[cell.task].baseline, items), values_of(arm, items))
         for name, values in zip(("baseline", "candidate"), arms, strict=True):
             missing = float(np.isnan(values).mean())
@@ -159,7 +160,7 @@ class Looking:
                     f"{missing:.1%} of the {name}'s samples of {cell.task} are missing (1 % is "
                     "tolerated): run again, and what failed is asked again"
                 )
-        found = {"plain": item_scores(arms[1]) - item_scores(arms[0])}
+        found = {"plain": item_means(arms[1]) - item_means(arms[0])}
         for variant, fill in BOUNDS.items():
             filled = [
                 np.where(np.isnan(values), value, values)
