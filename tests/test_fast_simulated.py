@@ -35,10 +35,10 @@ def test_candidates_flip_as_often_and_fall_as_far_as_they_should(found: Recorded
 
 def test_errors_stay_near_five_percent(found: Recorded) -> None:
     rows = [Design(541, loss, False, True) for loss in (MARGIN, 0.0)]
-    at_margin, unchanged = measure(found, rows, range(120), jobs=1)
-    # 12 % is four standard errors above 5 %
-    assert at_margin.passed <= 0.12
-    assert unchanged.regressed <= 0.12
+    at_margin, unchanged = measure(found, rows, range(60), jobs=1)
+    # 15 % is over three standard errors above 5 %
+    assert at_margin.passed <= 0.15
+    assert unchanged.regressed <= 0.15
     assert at_margin.regressed > unchanged.regressed
 
 
