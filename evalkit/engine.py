@@ -55,26 +55,53 @@ class _Question:
     request: Request
 
 
-def ask(backend: Backend, checkpoint: Checkpoint, sittings: list[Sitting], notify: Notify) -> None:
+def no_more() -> list[Sitting]:
+    """Nothing is to be asked after this."""
+    return []
+
+
+def ask(
+    backend: Backend,
+    checkpoint: Checkpoint,
+    sittings: list[Sitting],
+    notify: Notify,
+    more: Callable[[], list[Sitting]] = no_more,
+) -> None:
     """Asks what is missing in the cells of one checkpoint, and seals them.
 
-    The checkpoint is loaded once.  Raises ModelError when it cannot be loaded or answers nothing
-    but errors, StoreError when answers can no longer be kept; both leave every answer in place.
+    The checkpoint is loaded once: `more` says, when everything has been sealed, what is to be
+    asked next, in cells of the first round.  Raises ModelError when it cannot be loaded or answers
+    nothing but errors, StoreError when answers can no longer be kept; both leave every answer in
+    place.
     """
     with ExitStack() as stack:
         for sitting in sittings:
             stack.enter_context(sitting.cell.lock())
-        run(_ask(backend, checkpoint, sittings, notify))
-        for sitting in sittings:
-            sitting.cell.seal()
+        run(_ask(backend, checkpoint, sittings, notify, more))
 
 
 async def _ask(
-    backend: Backend, checkpoint: Checkpoint, sittings: list[Sitting], notify: Notify
+    backend: Backend,
+    checkpoint: Checkpoint,
+    sittings: list[Sitting],
+    notify: Notify,
+    more: Callable[[], list[Sitting]],
 ) -> None:
     model = await asyncio.to_thread(backend.open, checkpoint)
     meter = _Meter(checkpoint, notify, may_be_dead=backend.reads_prompt)
+    try:
+        while sittings:
+            await _round(model, backend, checkpoint, sittings, meter)
+            for sitting in sittings:
+                sitting.cell.seal()
+            sittings = await asyncio.to_thread(more)
+    finally:
+        await model.close()
 
+
+async def _round(
+    model: Model, backend: Backend, checkpoint: Checkpoint, sittings: list[Sitting], meter: _Meter
+) -> None:
     async def answer(question: _Question) -> None:
         started = time.monotonic()
         response = await respond(model, question.request, reads_prompt=backend.reads_prompt)
@@ -82,22 +109,20 @@ async def _ask(
         question.journal.append(line(stored))
         meter.count(question.sitting, response, time.monotonic() - started)
 
-    try:
-        with ExitStack() as stack:
-            await pool(
-                (
-                    question
-                    for sitting in sittings
-                    for question in _missing(sitting, stack, checkpoint, model, backend)
-                ),
-                answer,
-                model.concurrency,
-            )
-    finally:
-        await model.close()
+    with ExitStack() as stack:
+        await pool(
+            (
+                question
+                for sitting in sittings
+                for question in _missing(sitting, stack, checkpoint, model, backend)
+            ),
+            answer,
+            model.concurrency,
+        )
     meter.share_time(sittings)
     for sitting in sittings:
-        meter.report(sitting)
+        if sitting.total:
+            meter.report(sitting)
 
 
 def _missing(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ class Exam:
     section: TaskSection
     data: Path | None = None  # the file or folder given for its rows
     limit: int | None = None
+    only: frozenset[bytes] | None = None  # of these, the items to be asked; None: all
 
     @property
     def label(self) -> str:
@@ -49,7 +50,22 @@ class Exam:
         """
         found = self._everything
         chosen = sorted(found)[: self.limit]
-        return {item: found[item] for item in chosen}
+        only = self.only
+        return {item: found[item] for item in chosen if only is None or item in only}
+
+    def part(self, only: Iterable[bytes]) -> Exam:
+        """The same exam cut down to some of its items; its rows are not read again."""
+        small = replace(self, only=frozenset(only))
+        for shared in ("source", "_everything", "data_digest"):
+            vars(small)[shared] = getattr(self, shared)
+        return small
+
+    @property
+    def part_digest(self) -> str:
+        """Hash of the items it is cut down to; empty where it is whole."""
+        if self.only is None:
+            return ""
+        return hashlib.sha256(b"".join(sorted(self.only))).hexdigest()[:16]
 
     @cached_property
     def data_digest(self) -> str:

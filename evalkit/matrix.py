@@ -28,6 +28,7 @@ class Matrix:
     judge: Row | None
     policy: Policy
     reports: tuple[str, ...]
+    seed: int = 0
 
     def row(self, name: str) -> Row:
         """The row of that name, the judge's included."""

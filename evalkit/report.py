@@ -46,17 +46,22 @@ class Found:
             self.side.release()
 
 
-def of_run(held: Held) -> Report:
-    """The report of a run."""
+def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Report:
+    """The report of a run; with `judged`, of verdicts that were reached otherwise."""
     matrix = held.matrix
     advisory = frozenset(note.task for note in held.judges if note.advisory)
     policy = replace(matrix.policy, advisory=advisory)
     report = assemble(
         matrix.baseline,
-        matrix.pairs,
+        matrix.pairs if judged is None else (),
         [_found(seat) for seat in held.seats],
         policy,
     )
+    if judged:
+        verdict, exit_code = _worst(judged, report.scores)
+        report = report.model_copy(
+            update={"candidates": list(judged), "verdict": verdict, "exit_code": exit_code}
+        )
     notes = [
         CheckpointNote(
             name=row.checkpoint.name,

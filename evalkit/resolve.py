@@ -57,6 +57,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         judge,
         policy_of(loaded, exams),
         tuple(config.reports),
+        config.seed,
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from evalkit import engine, identity, judge
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.events import Note, Notify
-from evalkit.grade import by_scorer, grade
+from evalkit.grade import Grader, by_scorer, grade
 from evalkit.judge import Judge
 from evalkit.judging import judge_answers
 from evalkit.matrix import Matrix, Row
@@ -58,7 +58,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
         notify(Note(f"error: {error}"))
         judges = judge_answers(matrix, seats, results, notify, ask=False)
     _grade(matrix, seats)
-    _remember(seats)
+    remember(seats)
     return Held(matrix, seats, judges, failures)
 
 
@@ -78,10 +78,11 @@ def _ask(row: Row, seats: list[Seat], notify: Notify) -> None:
     for seat, sitting in zip(missing.values(), sittings, strict=True):
         pace = {"answers": sitting.asked, "seconds": round(sitting.elapsed, 3)}
         kept = {"pace": pace} if sitting.asked else {}
-        seat.cell.write_meta(asked=seat.asking, totals=_totals(seat), **kept)
+        seat.cell.write_meta(asked=seat.asking, totals=totals(seat), **kept)
 
 
-def _totals(seat: Seat) -> dict[str, int]:
+def totals(seat: Seat) -> dict[str, int]:
+    """What `cell.json` counts of the answers."""
     columns = ["item", "epoch", "error", "prompt_tokens", "completion_tokens"]
     table = read_table(seat.cell.answers_path, columns)
     rows = zip(*(table.column(name).to_pylist() for name in columns[:3]), strict=True)
@@ -96,7 +97,7 @@ def _totals(seat: Seat) -> dict[str, int]:
     }
 
 
-def _remember(seats: list[Seat]) -> None:
+def remember(seats: list[Seat]) -> None:
     """Notes under which names a cell was used, and that it was used now.
 
     `evalkit compare` finds it by them; of two cells of one name it takes the one used last.
@@ -116,15 +117,21 @@ def _grade(matrix: Matrix, seats: list[Seat]) -> None:
         exam, cell = seat.exam, seat.cell
         if not cell.answers_path.exists() or seat.graded(who):
             continue
-        if exam.task.rubric:
-            if who is None:
-                raise EvalkitError(f"{exam.label} is judged: name a judge in the config")
-            outcomes = grade(exam, cell, judge.grader(who, exam, cell))
+        if not exam.task.rubric:
+            grade_seat(seat, by_scorer(exam.task))
+        elif who is None:
+            raise EvalkitError(f"{exam.label} is judged: name a judge in the config")
         else:
-            outcomes = grade(exam, cell, by_scorer(exam.task))
-        meta = cell.meta()
-        sat = {**identity.exam(exam.task, seat.judge_identity(who)), "data": exam.data_digest}
-        exams = {**meta.get("exams", {}), exam.task.preset: sat}
-        scored = {**meta.get("scored", {}), exam.task.preset: seat.grading(who)}
-        counts = {**meta.get("outcomes", {}), exam.task.preset: outcomes}
-        cell.write_meta(exams=exams, scored=scored, outcomes=counts)
+            grade_seat(seat, judge.grader(who, exam, cell), who)
+
+
+def grade_seat(seat: Seat, grader: Grader, who: Judge | None = None) -> None:
+    """Grades a cell, and notes in its `cell.json` that this was done."""
+    exam, cell = seat.exam, seat.cell
+    outcomes = grade(exam, cell, grader)
+    meta = cell.meta()
+    sat = {**identity.exam(exam.task, seat.judge_identity(who)), "data": exam.data_digest}
+    exams = {**meta.get("exams", {}), exam.task.preset: sat}
+    scored = {**meta.get("scored", {}), exam.task.preset: seat.grading(who)}
+    counts = {**meta.get("outcomes", {}), exam.task.preset: outcomes}
+    cell.write_meta(exams=exams, scored=scored, outcomes=counts)

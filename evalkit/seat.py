@@ -29,7 +29,8 @@ class Seat:
     def asking(self) -> dict[str, Any]:
         """What `cell.json` notes once everything has been asked."""
         exam = self.exam
-        return {"source": exam.source, "limit": exam.limit, "epochs": exam.task.epochs}
+        part = {"only": exam.part_digest} if exam.only is not None else {}
+        return {"source": exam.source, "limit": exam.limit, "epochs": exam.task.epochs, **part}
 
     @property
     def asked(self) -> bool:
@@ -42,6 +43,7 @@ class Seat:
             and self.cell.answers_path.exists()
             and asked.get("source") == due["source"]
             and asked.get("epochs", 0) >= due["epochs"]
+            and asked.get("only") in (None, due.get("only"))
             and (limit is None or (due["limit"] is not None and due["limit"] <= limit))
             and not meta.get("totals", {}).get("errors")
         )
@@ -53,8 +55,10 @@ class Seat:
     def graded(self, who: Judge | None) -> bool:
         """Whether the cell holds every grade of its exam's preset."""
         meta, preset = self.cell.meta(), self.exam.task.preset
+        due = self.grading(who)
+        whole = {name: value for name, value in due.items() if name != "only"}
         return bool(
-            (meta.get("scored") or {}).get(preset) == self.grading(who)
+            (meta.get("scored") or {}).get(preset) in (due, whole)
             and UNJUDGED not in meta.get("outcomes", {}).get(preset, {})
             and self.cell.scores_path(preset).exists()
         )

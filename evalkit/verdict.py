@@ -96,6 +96,30 @@ class DomainVerdict(Unit):
     """The weighted mean of a domain's cells."""
 
 
+class DomainLooks(_Model):
+    """How far a fast gate went into one domain, and what its last look was held against."""
+
+    domain: str = Field(description="the skill that the tasks measure")
+    looks: int = Field(description="looks taken")
+    planned: int = Field(description="looks planned")
+    asked: int = Field(description="items that the candidate was asked")
+    cap: int = Field(description="items that it would have been asked at most")
+    items: int = Field(description="items there are")
+    strata: int = Field(default=1, description="strata that the estimate is weighted by")
+    history: int = Field(default=0, description="earlier checkpoints that the strata are made from")
+    information: float | None = Field(
+        default=None, description="share of the planned information that was in"
+    )
+    pass_statistic: float | None = Field(default=None, description="T(-m) = (delta + margin) / SE")
+    pass_bound: float | None = Field(
+        default=None, description="to pass, T(-m) must reach it; null: nothing could pass yet"
+    )
+    fail_statistic: float | None = Field(default=None, description="-T(0) = -delta / SE")
+    fail_bound: float | None = Field(
+        default=None, description="to regress, -T(0) must reach it; null: nothing could yet"
+    )
+
+
 class CandidateVerdict(_Model):
     """One checkpoint against another."""
 
@@ -108,6 +132,9 @@ class CandidateVerdict(_Model):
     )
     domains: list[DomainVerdict] = Field(default=[], description="one entry a domain")
     cells: list[CellVerdict] = Field(default=[], description="one entry a task")
+    sequential: list[DomainLooks] = Field(
+        default=[], description="of a fast gate, one entry a domain; its intervals hold at any look"
+    )
 
 
 class CheckpointNote(_Model):

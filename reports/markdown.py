@@ -17,6 +17,7 @@ from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Uni
 
 from ._details import details, throughout
 from ._judges import judge
+from ._looks import looks
 from ._markdown import Escaped, code, prose
 from ._needed import needed, undecided
 from ._noise import noise
@@ -57,7 +58,7 @@ def render(report: Report) -> str:
     return _squeezed(text)
 
 
-GLOBALS = (claim, judge, needed, noise, p_shown, rows, tally, throughout, word)
+GLOBALS = (claim, judge, looks, needed, noise, p_shown, rows, tally, throughout, word)
 
 
 @cache

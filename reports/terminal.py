@@ -18,6 +18,7 @@ from evalkit.verdict import CandidateVerdict, Renderer, Report
 from ._details import details, throughout
 from ._grid import Column, line, packed, widths
 from ._judges import judge
+from ._looks import looks
 from ._needed import needed, undecided
 from ._noise import noise
 from ._rows import (
@@ -92,6 +93,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     sections = (
         ("Scores", [] if report.candidates else [in_words(score) for score in scores(report)]),
         ("What the inconclusive ones would need", _needs(report)),
+        ("Looks", _looks(report)),
         ("Judges", [judge(note) for note in report.judges]),
         ("Asked again, nothing changed", [noise(note) for note in report.noise]),
         ("Notes", [clean(note, 500) for note in report.notes]),
@@ -178,6 +180,14 @@ def _needs(report: Report) -> list[str]:
         for candidate in in_reading_order(report)
         for row in rows(candidate)
         if undecided(row)
+    ]
+
+
+def _looks(report: Report) -> list[str]:
+    return [
+        f"{clean(candidate.name, 60)} against {clean(candidate.against, 60)}, {said}"
+        for candidate in in_reading_order(report)
+        for said in looks(candidate)
     ]
 
 

@@ -367,3 +367,33 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     assert done.returncode == 0, done.stderr
     assert after.ru_utime - before.ru_utime < 20
     assert int(done.stdout) < 600
+
+
+FAST = """\
+baseline: base
+checkpoints:
+  - {name: base, backend: {name: echo, skill: 0.9}}
+  - {name: worse, backend: {name: echo, skill: 0.5}}
+tasks: [mini-instruct, mini-arithmetic]
+gate:
+  margins: {instruction-following: 5.0}
+"""
+
+
+def test_a_fast_gate_asks_by_itself_and_exits_with_the_verdict(home: Path, called: Called) -> None:
+    (home / "fast.yaml").write_text(FAST)
+    code, out, _ = called("gate", "fast.yaml", "--fast", "--results", "r")
+    assert code == 1
+    assert "look 1 of 5" in out
+    verdict = json.loads((home / "r" / "report" / "verdict.json").read_text())
+    (looks,) = verdict["candidates"][0]["sequential"]
+    assert looks["asked"] < looks["items"]
+    markdown = (home / "r" / "report" / "report.md").read_text()
+    assert "- instruction-following: look 1 of 5, asked 90 of 448 items" in markdown
+    assert not (home / "r" / "mini-arithmetic").exists()
+
+
+def test_uncapped_looks_belong_to_a_fast_gate(home: Path, called: Called) -> None:
+    code, _, err = called("gate", "c.yaml", "--uncapped", "--results", "r")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--uncapped says how --fast plans its looks" in err

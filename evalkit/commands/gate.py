@@ -23,14 +23,42 @@ from evalkit.commands._shared import (
 @results_option
 @report_dir_option
 @limit_option
-def gate(config: Path, results: Path | None, report_dir: Path | None, limit: int | None) -> None:
-    """Judge what the results hold by CONFIG's `gate:` and exit with the verdict; asks nothing."""
+@click.option(
+    "--fast", is_flag=True, help="Ask in planned looks, and stop as soon as a margin is decided."
+)
+@click.option(
+    "--uncapped",
+    is_flag=True,
+    help="With --fast: lay the looks out up to every item, as a full run may follow.",
+)
+def gate(
+    config: Path,
+    results: Path | None,
+    report_dir: Path | None,
+    limit: int | None,
+    fast: bool,
+    uncapped: bool,
+) -> None:
+    """Judge what the results hold by CONFIG's `gate:` and exit with the verdict.
+
+    Asks nothing, but with --fast: then the baseline is asked in full where it has not been, and
+    each candidate only as far as it takes to decide.
+    """
     from evalkit import report as reporting
+    from evalkit.errors import ConfigError
     from evalkit.events import silent
+    from evalkit.fast import fast_gate
+    from evalkit.progress import progress
     from evalkit.run import hold
 
+    if uncapped and not fast:
+        raise ConfigError("--uncapped says how --fast plans its looks: give both")
     matrix, folder = matrix_of(config, results, limit)
-    found = reporting.of_run(hold(matrix, folder, silent, ask=False))
-    refuse_margins(found, matrix, config)
+    if fast:
+        with progress() as notify:
+            found = fast_gate(matrix, folder, notify, capped=not uncapped)
+    else:
+        found = reporting.of_run(hold(matrix, folder, silent, ask=False))
+        refuse_margins(found, matrix, config)
     publish(found, report_dir or folder / "report", matrix.reports)
     sys.exit(found.exit_code)

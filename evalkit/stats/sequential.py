@@ -61,28 +61,41 @@ def obrien_fleming(t: float, alpha: float) -> float:
     return float(2 * normal_cdf(normal_quantile(alpha / 2) / np.sqrt(t)))
 
 
-def boundaries(
-    information: Sequence[float], alpha: float, spending: Spending = obrien_fleming
-) -> list[float]:
-    """One-sided z boundaries at the given information times (Lan & DeMets 1983, Biometrika 70:659).
+class Boundary:
+    """One-sided z boundaries, look by look (Lan & DeMets 1983, Biometrika 70:659).
 
     Found by the recursion of Armitage, McPherson & Rowe (1969, JRSS-A 132:235) on the
     sub-density of S_k = Z_k√t_k.  A look without new information has an infinite boundary.
     """
-    spent, previous, bounds = 0.0, 0.0, list[float]()
-    at, mass = np.zeros(1), np.ones(1)  # where the walk may be, and with which probability
-    for t in information:
-        step = float(np.sqrt(max(t - previous, 0.0)))
-        increment = spending(t, alpha) - spent
-        if step == 0.0 or increment <= 0.0:
-            bounds.append(float("inf"))
-        else:
-            bounds.append(_crossing(at, mass, step, increment) / float(np.sqrt(t)))
-            spent += increment
+
+    def __init__(self, alpha: float, spending: Spending = obrien_fleming) -> None:
+        self.alpha = alpha
+        self.spending = spending
+        self._spent, self._time = 0.0, 0.0
+        # where the walk may be, and with which probability
+        self._at, self._mass = np.zeros(1), np.ones(1)
+
+    def at(self, t: float) -> float:
+        """The boundary of the next look, which comes at information time t."""
+        step = float(np.sqrt(max(t - self._time, 0.0)))
+        increment = self.spending(t, self.alpha) - self._spent
+        bound = float("inf")
+        if step > 0.0 and increment > 0.0:
+            bound = _crossing(self._at, self._mass, step, increment) / float(np.sqrt(t))
+            self._spent += increment
         if step > 0.0:
-            at, mass = _advance(at, mass, step, min(bounds[-1], REACH + 1) * np.sqrt(t), t)
-            previous = t
-    return bounds
+            top = min(bound, REACH + 1) * float(np.sqrt(t))
+            self._at, self._mass = _advance(self._at, self._mass, step, top, t)
+            self._time = t
+        return bound
+
+
+def boundaries(
+    information: Sequence[float], alpha: float, spending: Spending = obrien_fleming
+) -> list[float]:
+    """The boundaries at information times that are all known."""
+    boundary = Boundary(alpha, spending)
+    return [boundary.at(t) for t in information]
 
 
 def look_count(items: int) -> int:
