@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TREATMENT = ("format", "system_prompt")
+TREATMENT = ("format", "system_prompt", "chat_template")
 
 
 @dataclass(frozen=True, slots=True)

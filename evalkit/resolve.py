@@ -55,7 +55,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         tuple(_stage(loaded, index, section) for index, section in enumerate(config.pipeline)),
         exams,
         judge,
-        _policy(loaded, exams),
+        policy_of(loaded, exams),
         tuple(config.reports),
     )
 
@@ -252,7 +252,8 @@ def _judge(loaded: Loaded) -> Row | None:
     )
 
 
-def _policy(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
+def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
+    """What was fixed before the run; raises ConfigError pointing at a name that nothing has."""
     gate = loaded.config.gate
     known = [*(exam.task.domain for exam in exams), *(exam.label for exam in exams)]
     for name in gate.margins:
