@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -10,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
@@ -25,6 +25,7 @@ from tests.small_exams import doubles, right, right_below, sit
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 WRITERS = {"lm-eval": write_lm_eval.write, "every-eval-ever": write_every_eval_ever.write}
+jsonschema: Any = importlib.import_module("jsonschema")
 SCHEMAS = "every_eval_ever==0.3.0"
 
 

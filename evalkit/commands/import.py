@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -44,8 +45,8 @@ def import_logs(
     from evalkit.interchange.reading import read
     from evalkit.store import Store
 
-    if bounds and not bounds[0] < bounds[1]:
-        raise ConfigError("--bounds: give the lower end first")
+    if bounds and not -math.inf < bounds[0] < bounds[1] < math.inf:
+        raise ConfigError("--bounds: give two numbers, the lower end first")
     store, kept = Store(results or Path(RESULTS)), 0
     for found in read(paths, Wanted(name, metric, bounds, domain), form):
         if isinstance(found, Skipped):

@@ -6,6 +6,7 @@ Whatever is wrong is a DataError of one line that names the file and what is mis
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ MOST_BYTES = 1 << 30
 
 MOST_LINE_BYTES = 1 << 26
 """Of one line of a JSONL file."""
+
+MOST_COUNTED = 1 << 53
 
 Kind = TypeVar("Kind")
 
@@ -36,8 +39,8 @@ def parse(content: bytes, where: str) -> Any:
         raise DataError(f"{where}: not JSON: {error}") from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A file that holds one JSON object."""
+def read_json(path: Path) -> Any:
+    """A file that holds one JSON value."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -45,7 +48,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: {error.strerror}") from None
     if len(content) > MOST_BYTES:
         raise DataError(f"{path}: over {MOST_BYTES >> 20} MiB of JSON; write it as samples")
-    return as_object(parse(content, str(path)), str(path))
+    return parse(content, str(path))
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -92,8 +95,21 @@ def text(document: Mapping[str, Any], name: str) -> str:
     return "" if value is None else str(value)
 
 
+def finite(value: Any) -> float | None:
+    """A number that is neither infinite nor NaN, or None."""
+    found = number(value)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def count(value: Any) -> int:
+    """A count, such as of tokens; 0 where there is none, or none that can be."""
+    found = finite(value)
+    return int(found) if found is not None and 0 <= found < MOST_COUNTED else 0
+
+
 def number(value: Any) -> float | None:
     """A number, or None: what others write for one they do not have, such as "N/A"."""
-    if isinstance(value, bool | int | float):
-        return float(value)
-    return None
+    try:
+        return float(value) if isinstance(value, bool | int | float) else None
+    except OverflowError:  # JSON knows no limit to an integer
+        return None

@@ -23,6 +23,9 @@ UNKNOWN_END = "unknown"
 """The finish reason where the log does not say why an answer ended."""
 
 
+MOST_EPOCHS = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the user asked for; "" and None leave it to the log."""
@@ -166,6 +169,8 @@ def identities(found: Imported) -> list[bytes]:
     }
     seen: set[tuple[bytes, str, int]] = set()
     for row in found.rows:
+        if not 0 <= row.epoch < MOST_EPOCHS:
+            raise DataError(f"{found.source}: sample {row.id!r} has epoch {row.epoch + 1}")
         if (row.content, row.id, row.epoch) in seen:
             raise DataError(
                 f"{found.source}: {found.task}: sample {row.id!r} is there twice; "

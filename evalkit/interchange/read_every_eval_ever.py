@@ -17,7 +17,7 @@ from typing import Any
 
 from evalkit.errors import DataError
 from evalkit.identity import digest
-from evalkit.interchange._documents import need, number, read_lines, section, text
+from evalkit.interchange._documents import count, finite, need, number, read_lines, section, text
 from evalkit.interchange._metrics import scale
 from evalkit.interchange.imported import (
     UNKNOWN_END,
@@ -110,7 +110,7 @@ def _task(
     config = need(result, "metric_config", dict, where)
     rows = _rows(placed)
     aggregate = _aggregate(result, where, bool(rows))
-    low, high = number(config.get("min_score")), number(config.get("max_score"))
+    low, high = finite(config.get("min_score")), finite(config.get("max_score"))
     if low is not None and high is not None and low < high:  # the file states its own
         wanted = replace(wanted, metric=_ids(result)[0], bounds=wanted.bounds or (low, high))
     values = [row.value for row in rows] or [aggregate.score]
@@ -152,10 +152,10 @@ def _aggregate(result: Mapping[str, Any], where: str, has_rows: bool) -> Aggrega
     if score is None or not math.isfinite(score):
         raise DataError(f"{where}: `score_details.score` is not a number")
     uncertainty = section(details, "uncertainty")
-    stderr = number(section(uncertainty, "standard_error").get("value"))
-    n = number(uncertainty.get("num_samples"))
+    stderr = finite(section(uncertainty, "standard_error").get("value"))
+    n = finite(uncertainty.get("num_samples"))
     if n is None:
-        n = number(section(result, "source_data").get("samples_number"))
+        n = finite(section(result, "source_data").get("samples_number"))
     if not has_rows and (n is None or n < 2):
         raise DataError(f"{where}: no samples beside it, and `uncertainty.num_samples` is missing")
     return Aggregate(score, stderr, int(n or 0))
@@ -194,8 +194,8 @@ def _row(line: Mapping[str, Any], where: str, epoch: int) -> Row:
         response=Response(
             text=_said(line) or answer or "",
             finish_reason=text(section(line, "metadata"), "finish_reason") or UNKNOWN_END,
-            prompt_tokens=int(number(usage.get("input_tokens")) or 0),
-            completion_tokens=int(number(usage.get("output_tokens")) or 0),
+            prompt_tokens=count(usage.get("input_tokens")),
+            completion_tokens=count(usage.get("output_tokens")),
             error=error,
         ),
         stratum=text(section(line, "metadata"), "stratum"),

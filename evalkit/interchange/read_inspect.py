@@ -18,7 +18,7 @@ from typing import Any
 from evalkit.errors import DataError, did_you_mean
 from evalkit.identity import digest
 from evalkit.interchange._archive import Archive
-from evalkit.interchange._documents import as_object, need, number, parse, section, text
+from evalkit.interchange._documents import as_object, count, need, number, parse, section, text
 from evalkit.interchange._metrics import scale
 from evalkit.interchange.imported import Asked, Imported, Metric, Row, Skipped, Wanted
 from evalkit.types import Response
@@ -118,10 +118,10 @@ def _scorer(path: Path, header: Mapping[str, Any], wanted: str) -> str:
 
 
 def _check_complete(path: Path, spec: Mapping[str, Any], rows: list[Row]) -> None:
-    epochs = number(section(spec, "config").get("epochs")) or 1
+    epochs = count(section(spec, "config").get("epochs")) or 1
     asked = {row.id for row in rows}
     if len(rows) != len(asked) * epochs:
-        due = int(len(asked) * epochs)
+        due = len(asked) * epochs
         raise DataError(f"{path}: {len(rows)} answers, but {due} were asked: the log is not whole")
 
 
@@ -166,7 +166,7 @@ def _row(sample: Mapping[str, Any], scorer: str, part: str, where: str) -> Row:
     return Row(
         content=digest([question, options, name]),
         id=str(sample["id"]),
-        epoch=int(number(sample.get("epoch")) or 1) - 1,
+        epoch=max(count(sample.get("epoch")), 1) - 1,
         value=math.nan if response.error else _value(score.get("value"), part),
         question=question,
         target=target if isinstance(target, str) else ", ".join(map(str, target)),
@@ -201,8 +201,8 @@ def _response(sample: Mapping[str, Any], attached: Mapping[str, Any]) -> Respons
     return Response(
         text=_content(section(first, "message").get("content"), attached),
         finish_reason="length" if cut else reason,
-        prompt_tokens=int(number(usage.get("input_tokens")) or 0),
-        completion_tokens=int(number(usage.get("output_tokens")) or 0),
+        prompt_tokens=count(usage.get("input_tokens")),
+        completion_tokens=count(usage.get("output_tokens")),
         error=(text(failed, "message") or "the sample failed") if failed else "",
     )
 

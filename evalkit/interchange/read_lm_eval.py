@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from evalkit.errors import DataError, did_you_mean
 from evalkit.identity import digest
-from evalkit.interchange._documents import need, number, read_lines, section, text
+from evalkit.interchange._documents import finite, need, number, read_lines, section, text
 from evalkit.interchange._metrics import scale
 from evalkit.interchange.imported import (
     UNKNOWN_END,
@@ -81,7 +81,7 @@ def _headline(task: str, numbers: Mapping[str, Any], metric: str) -> Headline:
             continue
         if not math.isfinite(score):
             raise _Unfit(f"{key} is {score}")
-        stderr = number(numbers.get(f"{name}_stderr,{filter_}" if filter_ else f"{name}_stderr"))
+        stderr = finite(numbers.get(f"{name}_stderr,{filter_}" if filter_ else f"{name}_stderr"))
         found[key] = Headline(name, filter_ or "none", score, stderr)
     if not found:
         raise _Unfit("no score among its results")
@@ -128,15 +128,15 @@ def _stated(config: Mapping[str, Any]) -> tuple[float, float] | None:
     stated = section(config, "metadata").get("bounds")
     if not isinstance(stated, list) or len(stated) != 2:
         return None
-    low, high = number(stated[0]), number(stated[1])
+    low, high = finite(stated[0]), finite(stated[1])
     return None if low is None or high is None or not low < high else (low, high)
 
 
 def _count(path: Path, document: Mapping[str, Any], task: str) -> int:
     counts = section(section(document, "n-samples"), task)
-    known = number(counts.get("effective"))
+    known = finite(counts.get("effective"))
     if known is None:
-        known = number(section(section(document, "results"), task).get("sample_len"))
+        known = finite(section(section(document, "results"), task).get("sample_len"))
     if known is None or known < 2:
         raise DataError(f"{path}: `n-samples` says of {task} no number of samples of 2 or more")
     return int(known)

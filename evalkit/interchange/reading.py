@@ -49,6 +49,8 @@ def _file(path: Path, wanted: Wanted, form: str) -> Iterator[Imported | Skipped]
     if path.suffix == ".jsonl":
         raise DataError(f"{path}: samples alone; give the results file beside it, or the folder")
     document = read_json(path)
+    if not isinstance(document, dict):
+        return None
     for name, reader in READERS.items():
         if form in ("auto", name) and reader.recognises(document):
             found: Iterator[Imported | Skipped] = reader.read(path, document, wanted)
