@@ -51,8 +51,9 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
     decisions = [other.cells[index] for other in bounds]
     decision = _surviving(plain.cells[index], decisions)
     pair = measured.pair
-    low, high, higher = pair.candidate.native if pair else (0.0, 1.0, True)
-    scores = (pair.baseline.score, pair.candidate.score) if pair else None
+    known = pair.candidate if pair else measured.unpaired[1] if measured.unpaired else None
+    low, high, higher = known.native if known else (0.0, 1.0, True)
+    scores = _scores(measured)
     margin = plain.margin(measured.task, measured.domain)
     off = measured.task in plain.policy.off
     limits = {} if pair is None or off else broken(pair.candidate, measured, plain.policy)
@@ -71,7 +72,7 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
             *(f"bound:{name}" for name in limits),
             *_flags(measured, decision, scores, gained + lost, plain.policy),
         ],
-        n=pair.n if pair else 0,
+        n=pair.n if pair else estimate.n if estimate else 0,
         epochs=(pair.baseline.epochs, pair.candidate.epochs) if pair else (1, 1),
         baseline_score=scores[0] if scores else None,
         candidate_score=scores[1] if scores else None,
@@ -87,6 +88,14 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
         p_truncation=triage.truncation_p(pair) if pair else None,
         native=_native(scores, low, high, higher),
     )
+
+
+def _scores(measured: Measured) -> tuple[float | None, float | None] | None:
+    if measured.pair:
+        return measured.pair.baseline.score, measured.pair.candidate.score
+    if measured.unpaired:
+        return measured.unpaired[0].score, measured.unpaired[1].score
+    return None
 
 
 def _domain(plain: Decided, bounds: Sequence[Decided], domain: str) -> DomainVerdict:
@@ -158,7 +167,7 @@ def _flags(
     estimate = measured.estimate("plain")
     flags = [*decision.flags, *measured.flags]
     flags += estimate.flags if estimate else ()
-    if estimate and scores and None not in scores:
+    if measured.pair and estimate and scores and None not in scores:
         before, after = (value or 0.0 for value in scores)
         if saturated(moved, 0.0, before, after):
             flags.append("saturated")

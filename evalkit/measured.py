@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from evalkit import paired
+from evalkit import paired, unpaired
 from evalkit.arm import Arm, load
-from evalkit.comparability import comparability
+from evalkit.comparability import Comparability, comparability
 from evalkit.errors import StoreError
 from evalkit.stats.estimate import Differences, Estimate, estimates
 from evalkit.store import Cell
@@ -36,6 +36,13 @@ class Side:
         """Lets go of its scores, which would be read again if they were needed again."""
         vars(self).pop("arm", None)
 
+    @property
+    def summary(self) -> unpaired.Summary:
+        """Its score alone; raises StoreError where there is none."""
+        if unpaired.bare(self.meta):
+            return unpaired.published(self.meta)
+        return unpaired.summary(self.arm)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -50,6 +57,7 @@ class Measured:
     differences: tuple[str, ...] = ()
     comparable: bool = True
     changes: Mapping[str, Differences] = field(default_factory=dict)  # what was estimated from
+    unpaired: tuple[unpaired.Summary, unpaired.Summary] | None = None  # instead of a pair
 
     def estimate(self, variant: str) -> Estimate | None:
         """Its estimate under one way of filling in what is missing."""
@@ -73,7 +81,10 @@ def measure(sides: Sequence[Sides]) -> list[Measured]:
     known: list[dict[str, Estimate | None]] = [{} for _ in found]
     for (i, name, _), estimate in zip(due, estimates([d for *_, d in due]), strict=True):
         known[i][name] = estimate
-    return [replace(one, estimates=each) for one, each in zip(found, known, strict=True)]
+    return [
+        replace(one, estimates={**one.estimates, **each})
+        for one, each in zip(found, known, strict=True)
+    ]
 
 
 def _paired(sides: Sides) -> Measured:
@@ -85,17 +96,15 @@ def _paired(sides: Sides) -> Measured:
         return Measured(
             task, domain, None, {}, invalid=f"the {which} has no scores here: run the matrix"
         )
+    if unpaired.bare(baseline.meta) or unpaired.bare(candidate.meta):
+        return _unpaired(task, domain, baseline, candidate)
     found = comparability(baseline.meta, candidate.meta)
     try:
         pair = paired.pair(baseline.arm, candidate.arm)
     except StoreError as error:
         return Measured(task, domain, None, {}, invalid=str(error))
-    reason = pair.invalid
-    if not found.same_exam:
-        reason = f"two different exams ({'; '.join(found.exam)}): evaluate both alike"
-    flags = pair.flags
-    flags += (TREATMENT,) if found.treatment else ()
-    flags += (ENVIRONMENT,) if found.environment else ()
+    reason = _two_exams(found) or pair.invalid
+    flags = pair.flags + _differing(found)
     return Measured(
         task,
         domain,
@@ -107,6 +116,37 @@ def _paired(sides: Sides) -> Measured:
         found.same_exam,
         {} if reason else _changes(pair),
     )
+
+
+def _unpaired(task: str, domain: str, baseline: Side, candidate: Side) -> Measured:
+    found = comparability(baseline.meta, candidate.meta)
+    try:
+        scores = (baseline.summary, candidate.summary)
+    except StoreError as error:
+        return Measured(task, domain, None, {}, invalid=str(error))
+    reason = _two_exams(found)
+    return Measured(
+        task,
+        domain,
+        None,
+        {} if reason else {"plain": unpaired.difference(*scores)},
+        reason,
+        _differing(found),
+        tuple(found.all),
+        found.same_exam,
+        unpaired=scores,
+    )
+
+
+def _two_exams(found: Comparability) -> str:
+    if found.same_exam:
+        return ""
+    return f"two different exams ({'; '.join(found.exam)}): evaluate both alike"
+
+
+def _differing(found: Comparability) -> tuple[str, ...]:
+    treatment = (TREATMENT,) if found.treatment else ()
+    return treatment + ((ENVIRONMENT,) if found.environment else ())
 
 
 def _changes(pair: paired.Pair) -> dict[str, Differences]:

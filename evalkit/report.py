@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalkit import plugins
+from evalkit import plugins, unpaired
 from evalkit.arm import Arm
 from evalkit.compare import compare
 from evalkit.errors import StoreError
@@ -86,7 +86,7 @@ def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
 
     Raises StoreError naming what is there when one is not.
     """
-    found = list(_stored(store))
+    found = list(stored(store))
     there = {cell.checkpoint for cell in found}
     for name in names:
         if name not in there:
@@ -147,14 +147,14 @@ def _found(seat: Seat) -> Found:
     return Found(seat.row.checkpoint.name, seat.exam.label, seat.exam.task.domain, side)
 
 
-def _stored(store: Store) -> Iterable[Found]:
+def stored(store: Store) -> Iterable[Found]:
     """Every scored cell by each of its names; of one name and task, the one used last is last."""
     for cell in sorted(
         store.cells(), key=lambda cell: (cell.path / "cell.json").stat().st_mtime_ns
     ):
         meta = cell.meta()
         for preset in meta.get("exams", {}):
-            if cell.scores_path(preset).exists():
+            if cell.scores_path(preset).exists() or unpaired.bare(meta):
                 task = f"{meta['task']}@{preset}" if preset else meta["task"]
                 side = Side(cell, _side_meta(meta, preset), preset)
                 for name in meta.get("names", [meta["checkpoint"]["name"]]):
@@ -168,6 +168,8 @@ def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
 
 
 def _score(found: Found) -> CheckpointScore:
+    if found.side and unpaired.bare(found.side.meta):
+        return _bare_score(found, found.side)
     arm = _arm(found)
     score = arm.score if arm else None
     return CheckpointScore(
@@ -179,6 +181,19 @@ def _score(found: Found) -> CheckpointScore:
         score=score,
         ci=_alone(arm, score) if arm and score is not None else None,
         outcomes=arm.outcomes if arm else {},
+    )
+
+
+def _bare_score(found: Found, side: Side) -> CheckpointScore:
+    whole = None
+    with suppress(StoreError):  # the comparison says why
+        whole = side.summary
+    return CheckpointScore(
+        checkpoint=found.checkpoint,
+        task=found.task,
+        domain=found.domain,
+        n=whole.n if whole else 0,
+        score=whole.score if whole else None,
     )
 
 

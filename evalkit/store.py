@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +122,11 @@ class Cell:
         ordered = [_columns(rows[key]) for key in sorted(rows)]
         write_table(self.answers_path, ordered, ANSWER_COLUMNS)
         self.journal_path.unlink()
+
+    def keep(self, answers: Iterable[Answer]) -> None:
+        """Puts answers that came from elsewhere in the place of those there are."""
+        ordered = sorted(map(_columns, answers), key=lambda row: (row["item"], row["epoch"]))
+        write_table(self.answers_path, ordered, ANSWER_COLUMNS)
 
     def lock(self) -> AbstractContextManager[None]:
         """Keeps other writers out for as long as the context lasts."""

@@ -7,6 +7,7 @@ import json
 import re
 import runpy
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
@@ -78,6 +79,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gate = next(block for block in blocks("docs/tutorial.md", "yaml") if "margins" in block)
     (folder / "examples/quickstart.yaml").write_text(NO_MODEL + gate)
     (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
+    shutil.copytree(ROOT / "tests/fixtures/interchange/lm-eval", folder / "logs")
+    (folder / "imported.yaml").write_text(blocks("docs/interchange.md", "yaml")[0])
     with (folder / "rows.jsonl").open("w") as rows:
         for number in range(300):
             row = {"question_id": number, "question": f"Which is {number}?", "answer": "B"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from evalkit.config import Loaded
     from evalkit.matrix import Matrix
     from evalkit.verdict import Report
 
@@ -36,9 +37,12 @@ def matrix_of(config: Path, results: Path | None, limit: int | None) -> tuple[Ma
     from evalkit.resolve import resolve
 
     loaded = load(config)
+    return resolve(loaded, limit), results_of(loaded, results)
+
+
+def results_of(loaded: Loaded, given: Path | None) -> Path:
     stated = loaded.config.results
-    folder = results or (loaded.resolve(stated) if stated else Path(RESULTS))
-    return resolve(loaded, limit), folder.absolute()
+    return (given or (loaded.resolve(stated) if stated else Path(RESULTS))).absolute()
 
 
 def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:

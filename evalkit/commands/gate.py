@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -14,6 +15,7 @@ from evalkit.commands._shared import (
     publish,
     refuse_margins,
     report_dir_option,
+    results_of,
     results_option,
 )
 
@@ -31,6 +33,9 @@ from evalkit.commands._shared import (
     is_flag=True,
     help="With --fast: lay the looks out up to every item, as a full run may follow.",
 )
+@click.option(
+    "--stored", is_flag=True, help="Take checkpoints and tasks by name from the results: imports."
+)
 def gate(
     config: Path,
     results: Path | None,
@@ -38,6 +43,7 @@ def gate(
     limit: int | None,
     fast: bool,
     uncapped: bool,
+    stored: bool,
 ) -> None:
     """Judge what the results hold by CONFIG's `gate:` and exit with the verdict.
 
@@ -53,6 +59,8 @@ def gate(
 
     if uncapped and not fast:
         raise ConfigError("--uncapped says how --fast plans its looks: give both")
+    if stored:
+        _gate_stored(config, results, report_dir)
     matrix, folder = matrix_of(config, results, limit)
     if fast:
         with progress() as notify:
@@ -61,4 +69,15 @@ def gate(
         found = reporting.of_run(hold(matrix, folder, silent, ask=False))
         refuse_margins(found, matrix, config)
     publish(found, report_dir or folder / "report", matrix.reports)
+    sys.exit(found.exit_code)
+
+
+def _gate_stored(config: Path, results: Path | None, report_dir: Path | None) -> NoReturn:
+    from evalkit.config import load
+    from evalkit.stored_gate import stored_report
+
+    loaded = load(config)
+    folder = results_of(loaded, results)
+    found = stored_report(loaded, folder)
+    publish(found, report_dir or folder / "report", tuple(loaded.config.reports))
     sys.exit(found.exit_code)

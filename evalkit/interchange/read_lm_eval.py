@@ -1,0 +1,280 @@
+"""lm-eval's `results_<date>.json` with its `samples_<task>_<date>.jsonl`, or alone.
+
+Biderman et al. 2024, "Lessons from the Trenches on Reproducible Evaluation", arXiv:2405.14782.
+
+A task becomes one cell: its headline is the first `metric,filter` of its results, or the one that
+is asked for.  A samples file has a line for each document and filter; those of the headline's
+filter are taken.  Documents are paired by `doc_hash`.  A score that is not the mean of its samples
+(perplexity, F1 over the corpus), or whose samples are not there, is taken as a bare number.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalkit.errors import DataError, did_you_mean
+from evalkit.identity import digest
+from evalkit.interchange._documents import finite, need, number, read_lines, section, text
+from evalkit.interchange._metrics import scale
+from evalkit.interchange.imported import (
+    UNKNOWN_END,
+    Aggregate,
+    Asked,
+    Imported,
+    Metric,
+    Row,
+    Skipped,
+    Wanted,
+    mean,
+)
+from evalkit.types import Response
+
+NAME = "lm-eval"
+DATE = re.compile(r"\d{4}-\d\d-\d\dT[0-9.+-]+$")
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+QUESTIONS = ("question", "query", "problem", "prompt", "input", "instruction", "text")
+UNREADABLE = ("[invalid]", "")
+NOT_THE_EXAM = ("metadata", "fewshot_split", "dataset_kwargs")
+TOLERANCE = 1e-6
+
+
+class Headline(NamedTuple):
+    """The number of a task that stands for it."""
+
+    metric: str
+    filter: str
+    score: float
+    stderr: float | None
+
+
+def recognises(document: Mapping[str, Any]) -> bool:
+    """Whether a JSON document is a results file."""
+    return isinstance(document.get("results"), dict) and "configs" in document
+
+
+def read(path: Path, document: Mapping[str, Any], wanted: Wanted) -> Iterator[Imported | Skipped]:
+    """Every task of a results file; groups are left to their tasks."""
+    results = need(document, "results", dict, str(path))
+    groups = {name for name, parts in section(document, "group_subtasks").items() if parts}
+    for task in sorted(results.keys() - groups):
+        numbers = need(results, task, dict, f"{path}: results")
+        try:
+            yield _task(path, document, task, _headline(task, numbers, wanted.metric), wanted)
+        except _Unfit as error:
+            yield Skipped(str(path), task, str(error))
+
+
+class _Unfit(DataError):
+    """One task cannot be taken over; the others can."""
+
+
+def _headline(task: str, numbers: Mapping[str, Any], metric: str) -> Headline:
+    found: dict[str, Headline] = {}
+    for key, value in numbers.items():
+        name, _, filter_ = key.partition(",")
+        score = number(value)
+        if score is None or name.endswith("_stderr") or name == "sample_len":
+            continue
+        if not math.isfinite(score):
+            raise _Unfit(f"{key} is {score}")
+        stderr = finite(numbers.get(f"{name}_stderr,{filter_}" if filter_ else f"{name}_stderr"))
+        found[key] = Headline(name, filter_ or "none", score, stderr)
+    if not found:
+        raise _Unfit("no score among its results")
+    if not metric:
+        return next(iter(found.values()))
+    for key, headline in found.items():
+        if metric in (key, headline.metric):
+            return headline
+    raise _Unfit(f"no metric {metric!r}{did_you_mean(metric, found)}")
+
+
+def _task(
+    path: Path, document: Mapping[str, Any], task: str, headline: Headline, wanted: Wanted
+) -> Imported:
+    rows = _rows(path, document, task, headline)
+    values = [row.value for row in rows] or [headline.score]
+    config = section(section(document, "configs"), task)
+    better = section(section(document, "higher_is_better"), task).get(headline.metric)
+    try:
+        bounds = _stated(config) or scale(headline.metric, values, wanted)
+    except DataError as error:
+        raise _Unfit(str(error)) from None
+    return Imported(
+        source=str(path),
+        format=NAME,
+        task=task,
+        domain=wanted.domain or _group(document, task),
+        asked=_asked(document, wanted),
+        metric=Metric(headline.metric, bounds, better is not False),
+        exam=_exam(document, task, config, headline),
+        environment=_environment(document),
+        dataset={
+            "id": text(config, "dataset_path"),
+            "config": text(config, "dataset_name"),
+            "revision": text(section(config, "dataset_kwargs"), "revision"),
+        },
+        rows=rows,
+        aggregate=Aggregate(headline.score, headline.stderr, _count(path, document, task)),
+    )
+
+
+def _stated(config: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The scale that evalkit's own export notes, and lm-eval keeps."""
+    stated = section(config, "metadata").get("bounds")
+    if not isinstance(stated, list) or len(stated) != 2:
+        return None
+    low, high = finite(stated[0]), finite(stated[1])
+    return None if low is None or high is None or not low < high else (low, high)
+
+
+def _count(path: Path, document: Mapping[str, Any], task: str) -> int:
+    counts = section(section(document, "n-samples"), task)
+    known = finite(counts.get("effective"))
+    if known is None:
+        known = finite(section(section(document, "results"), task).get("sample_len"))
+    if known is None or known < 2:
+        raise DataError(f"{path}: `n-samples` says of {task} no number of samples of 2 or more")
+    return int(known)
+
+
+def _group(document: Mapping[str, Any], task: str) -> str:
+    """The outermost group of a task; itself without one."""
+    groups = section(document, "group_subtasks")
+    for _ in range(len(groups)):
+        outer = next((name for name, parts in groups.items() if task in (parts or ())), task)
+        if outer == task:
+            break
+        task = outer
+    return task
+
+
+def _asked(document: Mapping[str, Any], wanted: Wanted) -> Asked:
+    config = section(document, "config")
+    name = text(document, "model_name") or text(document, "model_name_sanitized")
+    return Asked(
+        name=wanted.name or name.replace("/", "__") or "unnamed",
+        identity=text(config, "model_sha") or name,
+        format="chat" if document.get("chat_template") else "completion",
+        system_prompt=text(document, "system_instruction"),
+        chat_template=text(document, "chat_template_sha"),
+    )
+
+
+def _exam(
+    document: Mapping[str, Any], task: str, config: Mapping[str, Any], headline: Headline
+) -> dict[str, Any]:
+    shots = section(document, "n-shot").get(task)
+    sampling = {
+        **section(config, "generation_kwargs"),
+        **section(section(document, "config"), "gen_kwargs"),
+    }
+    exam = {
+        "version": section(document, "versions").get(task),
+        "fewshot": shots,
+        "ask": text(config, "output_type"),
+        "sampling": sampling,
+        "filter": headline.filter,
+        "config": _config_hash(config),
+    }
+    if shots:
+        exam["fewshot_seed"] = section(document, "config").get("fewshot_seed")
+    return exam
+
+
+def _config_hash(config: Mapping[str, Any]) -> str:
+    """Hash of a task's own YAML: what it asks, of which rows, and how it reads answers."""
+    kept = {name: value for name, value in config.items() if name not in NOT_THE_EXAM}
+    plain = ADDRESS.sub("", repr(sorted(kept.items())))
+    return digest(plain).hex()[:16]
+
+
+def _environment(document: Mapping[str, Any]) -> dict[str, str]:
+    config = section(document, "config")
+    found = {
+        "engine": text(config, "model") or text(document, "model_source"),
+        "lm_eval": text(document, "lm_eval_version"),
+        "transformers": text(document, "transformers_version"),
+        "dtype": text(config, "model_dtype"),
+        "device": text(config, "device"),
+        "fewshot_as_multiturn": text(document, "fewshot_as_multiturn"),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _rows(path: Path, document: Mapping[str, Any], task: str, headline: Headline) -> Sequence[Row]:
+    """The samples of the headline; none where the score is not their mean, or they are gone."""
+    date = DATE.search(path.stem)
+    samples = path.parent / f"samples_{task}_{date[0] if date else ''}.jsonl"
+    if samples.parent != path.parent or not samples.is_file():
+        return ()
+    rows: list[Row] = []
+    for where, line in read_lines(samples):
+        if text(line, "filter") not in (headline.filter, ""):
+            continue
+        if headline.metric not in line:
+            raise DataError(f"{where}: `{headline.metric}` is missing")
+        said = line[headline.metric]
+        value = math.nan if said is None else number(said)
+        if value is None:  # counts that only make a number together
+            return ()
+        rows.append(_row(line, value, where))
+    due = _count(path, document, task)
+    if len({row.id for row in rows}) != due:
+        raise DataError(f"{samples}: {len(rows)} samples of {headline.filter}, {due} were asked")
+    whole = all(math.isfinite(row.value) for row in rows)
+    return rows if not whole or abs(mean(rows) - headline.score) < TOLERANCE else ()
+
+
+def _row(line: Mapping[str, Any], value: float, where: str) -> Row:
+    document = need(line, "doc", dict, where) if "doc_hash" not in line else section(line, "doc")
+    arguments = [part for part in section(line, "arguments").values() if isinstance(part, dict)]
+    prompt = text(arguments[0], "arg_0") if arguments else ""
+    options = [text(part, "arg_1") for part in arguments]
+    likelihoods = _likelihoods(line.get("resps"))
+    answer = _answer(line.get("filtered_resps"), likelihoods, options)
+    said = line.get("resps")
+    return Row(
+        content=digest(text(line, "doc_hash") or digest(document).hex()),
+        id=text(line, "doc_id"),
+        epoch=0,
+        value=value,
+        question=next((q for n in QUESTIONS if isinstance(q := document.get(n), str)), prompt),
+        target=text(line, "target"),
+        answer=answer,
+        request=digest(text(line, "prompt_hash") or prompt),
+        response=Response(
+            text="" if likelihoods else _first(said),
+            finish_reason=UNKNOWN_END,
+            loglikelihoods=likelihoods,
+        ),
+    )
+
+
+def _first(value: Any) -> str:
+    """The innermost first element of nested lists, as text."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, str) else ""
+
+
+def _likelihoods(responses: Any) -> tuple[float, ...]:
+    """One for each option, of responses like [[["-1.2", "False"]], …]; else none."""
+    try:
+        if all(str(each[0][1]) in ("True", "False") for each in responses):
+            return tuple(float(each[0][0]) for each in responses)
+    except (TypeError, LookupError, ValueError):
+        pass
+    return ()
+
+
+def _answer(filtered: Any, likelihoods: tuple[float, ...], options: Sequence[str]) -> str | None:
+    if likelihoods:
+        best = likelihoods.index(max(likelihoods))
+        return options[best].strip() if best < len(options) else str(best)
+    answer = _first(filtered)
+    return None if answer in UNREADABLE else answer
