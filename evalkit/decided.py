@@ -37,6 +37,7 @@ class Decided:
         family = regression_family(
             [[_p(self.estimates[i], "p_regressed") for i in row] for row in self._deciding_rows],
             [[_se(self.estimates[i]) for i in row] for row in self._deciding_rows],
+            disjoint=[self._disjoint(row) for row in self._deciding_rows],
         )
         self.p_domain = dict(zip(self.domains, family.p_domain, strict=True))
         self.p_domain_adjusted = dict(zip(self.domains, family.p_domain_adjusted, strict=True))
@@ -63,7 +64,13 @@ class Decided:
         found = [estimate for i in weighed if (estimate := self.estimates[i]) is not None]
         if len(found) < len(weighed):
             return None
-        return domain_mean(found, [self._weight(i) or 1.0 for i in weighed])
+        weights = [self._weight(i) or 1.0 for i in weighed]
+        return domain_mean(found, weights, disjoint=self._disjoint(weighed))
+
+    def _disjoint(self, members: Sequence[int]) -> bool:
+        """Whether no two of these cells share items, as two presets of one task do."""
+        tasks = {self.measured[i].task.partition("@")[0] for i in members}
+        return len(tasks) == len(members)
 
     def _weight(self, index: int) -> float:
         task = self.measured[index].task

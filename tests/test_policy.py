@@ -251,3 +251,26 @@ def test_a_margin_of_0_asks_for_an_improvement_and_is_no_mistake(tmp_path: Path)
     found = report(judged(tmp_path, {"t": SAME}, margins={"d": 0.0}))
     assert hopeless(found, Policy(margins={"d": 0.0})) == []
     assert found.exit_code == 3
+
+
+def test_two_forms_of_one_task_may_not_both_gate(tmp_path: Path) -> None:
+    twice = "{name: mmlu-pro, gate: true}, {name: mmlu-pro, preset: two-stage, gate: true}"
+    with pytest.raises(ConfigError, match=r"c.yaml:3: tasks\[1\].gate: another form of mmlu-pro"):
+        resolve(
+            loaded(
+                tmp_path,
+                YAML.splitlines()[0]
+                + "\ncheckpoints: [{name: base, backend: echo}]\n"
+                + f"tasks: [{twice}]\n",
+            )
+        )
+
+
+def test_two_forms_of_one_task_are_not_taken_for_independent(tmp_path: Path) -> None:
+    weak = (ends(correct=200, wrong=200), ends(correct=185, wrong=215))
+    apart = judged(tmp_path / "1", {"t": weak, "u": SAME})
+    shared = judged(tmp_path / "2", {"t": weak, "t@other": SAME})
+    before, after = (found.domains[0].p_regressed or 0 for found in (apart, shared))
+    smallest = min(cell.p_regressed or 1 for cell in apart.cells)
+    assert before == pytest.approx(2 * (1 - (1 - smallest) ** 2))
+    assert after == pytest.approx(2 * 2 * smallest)
