@@ -70,7 +70,7 @@ def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
 
     Raises StoreError naming what is there when one is not.
     """
-    found = list(_stored(store))
+    found = list(stored(store))
     there = {cell.checkpoint for cell in found}
     for name in names:
         if name not in there:
@@ -127,7 +127,7 @@ def _found(seat: Seat) -> Found:
     return Found(seat.row.checkpoint.name, seat.exam.label, seat.exam.task.domain, side)
 
 
-def _stored(store: Store) -> Iterable[Found]:
+def stored(store: Store) -> Iterable[Found]:
     """Every scored cell by each of its names; of one name and task, the one used last is last."""
     for cell in sorted(
         store.cells(), key=lambda cell: (cell.path / "cell.json").stat().st_mtime_ns

@@ -30,6 +30,15 @@ limit_option = click.option(
     "--limit", type=click.IntRange(min=2), help="Only so many items of each task."
 )
 
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How it is shown.",
+)
+
 
 def matrix_of(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:
     from evalkit.config import load
