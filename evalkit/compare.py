@@ -19,7 +19,7 @@ from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcom
 
 def compare(name: str, against: str, sides: Sequence[Sides], policy: Policy) -> CandidateVerdict:
     """The verdict of `name` against `against` over all their tasks."""
-    measured = [measure(side) for side in sides]
+    measured = [measure(side, policy.conf) for side in sides]
     plain = Decided(measured, policy, "plain")
     bounds = [
         Decided(measured, policy, variant)

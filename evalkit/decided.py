@@ -15,8 +15,6 @@ from evalkit.stats.estimate import Estimate
 from evalkit.stats.families import holm, regression_family
 from evalkit.stats.power import mde_regressed
 
-ALPHA = 0.05
-
 
 class Decided:
     """The decision table over all cells and domains, under one way of filling what is missing."""
@@ -83,7 +81,7 @@ class Decided:
             self.margin(cell.task, cell.domain),
             self.p_cell_adjusted[index],
             float(self.p_improved[index]),
-            alpha=ALPHA,
+            alpha=self.policy.alpha,
             fail_on_any_decline=self.policy.any_decline,
         )
 
@@ -98,9 +96,9 @@ class Decided:
             self.p_domain_improved[domain],
             Evidence(
                 tuple(self.cells[i].verdict for i in members),
-                pooled(valid).lower if valid else None,
+                pooled(valid, self.policy.conf).lower if valid else None,
             ),
-            alpha=ALPHA,
+            alpha=self.policy.alpha,
             fail_on_any_decline=self.policy.any_decline,
         )
 
@@ -117,7 +115,11 @@ class Decided:
         margin = self.margin(cell.task, cell.domain) or 0.0
         cells = len(self.members[cell.domain])
         return mde_regressed(
-            estimate.se, margin, cells_in_domain=cells, n_domains=len(self.domains), alpha=ALPHA
+            estimate.se,
+            margin,
+            cells_in_domain=cells,
+            n_domains=len(self.domains),
+            alpha=self.policy.alpha,
         )
 
 

@@ -60,7 +60,7 @@ class Sides:
     candidate: Side | None
 
 
-def measure(sides: Sides) -> Measured:
+def measure(sides: Sides, conf: float = 0.90) -> Measured:
     """Pairs two cells of a task and estimates their difference, or says why it cannot."""
     task, domain = sides.task, sides.domain
     baseline, candidate = sides.baseline, sides.candidate
@@ -82,7 +82,7 @@ def measure(sides: Sides) -> Measured:
         task,
         domain,
         pair,
-        {} if reason else _estimates(pair),
+        {} if reason else _estimates(pair, conf),
         reason,
         flags,
         tuple(found.all),
@@ -90,9 +90,9 @@ def measure(sides: Sides) -> Measured:
     )
 
 
-def _estimates(pair: paired.Pair) -> dict[str, Estimate | None]:
-    found: dict[str, Estimate | None] = {"plain": paired.differences(pair).estimate()}
+def _estimates(pair: paired.Pair, conf: float) -> dict[str, Estimate | None]:
+    found: dict[str, Estimate | None] = {"plain": paired.differences(pair).estimate(conf)}
     if paired.has_missing(pair):
         for variant, fill in BOUNDS.items():
-            found[variant] = paired.differences(pair, fill).estimate()
+            found[variant] = paired.differences(pair, fill).estimate(conf)
     return found

@@ -164,12 +164,16 @@ class Differences:
     lattice: int | None
     clusters: list[str] | None
 
-    def estimate(self) -> Estimate:
+    def estimate(self, conf: float = 0.90) -> Estimate:
         """The estimate of their mean."""
         from evalkit.stats.estimate import estimate
 
         return estimate(
-            self.values, binary=self.binary, clusters=self.clusters, lattice=self.lattice
+            self.values,
+            binary=self.binary,
+            clusters=self.clusters,
+            lattice=self.lattice,
+            conf=conf,
         )
 
 

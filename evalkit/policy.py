@@ -16,4 +16,10 @@ class Policy:
     any_decline: bool = False
     inconclusive_passes: bool = False
     suspect_fails: bool = False
+    alpha: float = 0.05  # one-sided error rate of each family, and of each limit
     advisory: frozenset[str] = frozenset()  # tasks whose judge is too weak to decide anything
+
+    @property
+    def conf(self) -> float:
+        """The two-sided level of every interval: each limit is a one-sided bound at α."""
+        return 1 - 2 * self.alpha

@@ -103,6 +103,8 @@ def assemble(
     verdict, exit_code = _worst(candidates, scores)
     return Report(
         baseline=baseline,
+        alpha=policy.alpha,
+        ci_level=round(policy.conf, 12),
         verdict=verdict,
         exit_code=exit_code,
         candidates=candidates,
