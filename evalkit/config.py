@@ -149,6 +149,10 @@ class Loaded:
         """An error that points at a place of the file."""
         return _error(self.path, self._lines, where, message)
 
+    def replaced(self, **changes: Any) -> Loaded:
+        """The same file with some of its top keys saying something else."""
+        return Loaded(self.path, self.config.model_copy(update=changes), self._lines)
+
     def resolve(self, path: str) -> Path:
         """A path of the file, from the file's folder if relative."""
         return (self.path.parent / Path(path).expanduser()).resolve()

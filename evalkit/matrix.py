@@ -28,6 +28,7 @@ class Matrix:
     judge: Row | None
     policy: Policy
     reports: tuple[str, ...]
+    registered: str = ""  # the identity that the baseline must have, if the registry says one
 
     def row(self, name: str) -> Row:
         """The row of that name, the judge's included."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,13 +42,15 @@ format_option = click.option(
 
 
 def matrix_of(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:
+    from evalkit.baseline import named
     from evalkit.config import load
     from evalkit.resolve import resolve
 
     loaded = load(config)
     stated = loaded.config.results
-    folder = results or (loaded.resolve(stated) if stated else Path(RESULTS))
-    return resolve(loaded, limit), folder.absolute()
+    folder = (results or (loaded.resolve(stated) if stated else Path(RESULTS))).absolute()
+    loaded, registered = named(loaded, folder)
+    return replace(resolve(loaded, limit), registered=registered), folder
 
 
 def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
