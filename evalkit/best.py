@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from evalkit.arm import Floats
 from evalkit.columns import columns, percent, points
 from evalkit.errors import DataError, UnknownName
-from evalkit.paired import Floats
 from evalkit.series import Series
 from evalkit.stats.domains import domain_mean, weighted_mean
 from evalkit.stats.estimate import Estimate, estimate
@@ -121,10 +121,13 @@ def best(series: Sequence[Series], baseline: str, target: str = "") -> Best:
 
 
 def first_half(series: Series) -> NDArray[np.bool_]:
-    """Which items choose: the lowest bit of a hash, of the cluster where items come in clusters."""
-    keys = [c.encode() for c in series.clusters] if series.clusters else series.items.tolist()
-    half = {key: hashlib.sha256(b"half" + key).digest()[0] & 1 == 0 for key in set(keys)}
-    return np.array([half[key] for key in keys], dtype=np.bool_)
+    """Which items choose: the lowest bit of a hash, of a cluster's first item where it is one's."""
+    keys = series.items
+    if series.clusters is not None:
+        _, first, cluster = np.unique(series.clusters, return_index=True, return_inverse=True)
+        keys = keys[first][cluster]
+    halves = [hashlib.sha256(b"half" + bytes(key)).digest()[0] & 1 == 0 for key in keys.tolist()]
+    return np.array(halves, dtype=np.bool_)
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:

@@ -14,12 +14,13 @@ from evalkit.measured import BOUNDS, Measured, Sides, measure
 from evalkit.policy import Policy
 from evalkit.stats.decision import Decision, overall, saturated, within_missing_bounds
 from evalkit.stats.estimate import Estimate
+from evalkit.stats.intervals import change_sums
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcomes, Overall
 
 
 def compare(name: str, against: str, sides: Sequence[Sides], policy: Policy) -> CandidateVerdict:
     """The verdict of `name` against `against` over all their tasks."""
-    measured = [measure(side, policy.conf) for side in sides]
+    measured = measure(sides, policy.conf)
     plain = Decided(measured, policy, "plain")
     bounds = [
         Decided(measured, policy, variant)
@@ -46,9 +47,9 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
     decision = _surviving(plain.cells[index], decisions)
     pair = measured.pair
     low, high, higher = pair.candidate.native if pair else (0.0, 1.0, True)
-    scores = (paired.score(pair.baseline), paired.score(pair.candidate)) if pair else None
+    scores = (pair.baseline.score, pair.candidate.score) if pair else None
     margin = plain.margin(measured.task, measured.domain)
-    completed = _both(pair, paired.completed_score)
+    gained, lost = _moved(measured)
     return CellVerdict(
         **_unit(estimate, margin),
         task=measured.task,
@@ -58,19 +59,20 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
         gates=plain.gates(index),
         p_regressed_adjusted=plain.p_cell_adjusted[index] if estimate else None,
         p_improved_adjusted=float(plain.p_improved[index]) if estimate else None,
-        flags=_flags(measured, decision, estimate, scores, plain.policy),
+        flags=_flags(measured, decision, scores, plain.policy),
         n=pair.n if pair else 0,
         epochs=(pair.baseline.epochs, pair.candidate.epochs) if pair else (1, 1),
         baseline_score=scores[0] if scores else None,
         candidate_score=scores[1] if scores else None,
-        **_changes(pair, estimate),
+        gained=gained,
+        lost=lost,
         mde80=plain.mde80(index),
         method=estimate.method if estimate else "",
         comparable=measured.comparable,
         differences=list(measured.differences),
         outcomes=_outcomes(pair),
         lost_to=paired.lost_to(pair) if pair else {},
-        completed=completed,
+        completed=_completed(pair),
         native=_native(scores, low, high, higher),
     )
 
@@ -126,26 +128,26 @@ def _unit(estimate: Estimate | None, margin: float | None) -> dict[str, Any]:
     }
 
 
-def _changes(pair: paired.Pair | None, estimate: Estimate | None) -> dict[str, float]:
-    if pair is None or estimate is None:
-        return {}
-    change = paired.differences(pair).values
-    return {"gained": float(change[change > 0].sum()), "lost": float(-change[change < 0].sum())}
+def _moved(measured: Measured) -> tuple[float, float]:
+    """The sums of the rises and of the falls in item score."""
+    if "plain" not in measured.changes:
+        return 0.0, 0.0
+    gained, lost, _ = change_sums(measured.changes["plain"].values)
+    return gained, lost
 
 
 def _flags(
     measured: Measured,
     decision: Decision,
-    estimate: Estimate | None,
     scores: tuple[float | None, float | None] | None,
     policy: Policy,
 ) -> list[str]:
+    estimate = measured.estimate("plain")
     flags = [*decision.flags, *measured.flags]
     flags += estimate.flags if estimate else ()
     if estimate and scores and None not in scores:
-        changes = _changes(measured.pair, estimate)
         before, after = (value or 0.0 for value in scores)
-        if saturated(changes["gained"], changes["lost"], before, after):
+        if saturated(*_moved(measured), before, after):
             flags.append("saturated")
     if measured.task in policy.advisory:
         flags.append("advisory")
@@ -155,13 +157,13 @@ def _flags(
 def _outcomes(pair: paired.Pair | None) -> Outcomes:
     if pair is None:
         return Outcomes()
-    return Outcomes(baseline=paired.counts(pair.baseline), candidate=paired.counts(pair.candidate))
+    return Outcomes(baseline=pair.baseline.outcomes, candidate=pair.candidate.outcomes)
 
 
-def _both(pair: paired.Pair | None, of: Any) -> tuple[float, float] | None:
+def _completed(pair: paired.Pair | None) -> tuple[float, float] | None:
     if pair is None:
         return None
-    before, after = of(pair.baseline), of(pair.candidate)
+    before, after = pair.baseline.completed, pair.candidate.completed
     return None if before is None or after is None else (before, after)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from evalkit import paired
+from evalkit.arm import Arm, load
 from evalkit.comparability import comparability
 from evalkit.errors import StoreError
-from evalkit.stats.estimate import Estimate
+from evalkit.stats.estimate import Differences, Estimate, estimates
 from evalkit.store import Cell
 
 ENVIRONMENT, TREATMENT = "environment", "treatment"
@@ -27,9 +28,13 @@ class Side:
     preset: str = ""
 
     @cached_property
-    def arm(self) -> paired.Arm:
+    def arm(self) -> Arm:
         """Its scores, read once; raises StoreError where they cannot be read."""
-        return paired.load(self.cell, self.meta, self.preset)
+        return load(self.cell, self.meta, self.preset)
+
+    def release(self) -> None:
+        """Lets go of its scores, which would be read again if they were needed again."""
+        vars(self).pop("arm", None)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Measured:
     flags: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
     comparable: bool = True
+    changes: Mapping[str, Differences] = field(default_factory=dict)  # what was estimated from
 
     def estimate(self, variant: str) -> Estimate | None:
         """Its estimate under one way of filling in what is missing."""
@@ -60,13 +66,25 @@ class Sides:
     candidate: Side | None
 
 
-def measure(sides: Sides, conf: float = 0.90) -> Measured:
-    """Pairs two cells of a task and estimates their difference, or says why it cannot."""
+def measure(sides: Sequence[Sides], conf: float = 0.90) -> list[Measured]:
+    """Pairs the cells of every task and estimates their differences, or says why it cannot."""
+    found = [_paired(each) for each in sides]
+    due = [(i, name, d) for i, one in enumerate(found) for name, d in one.changes.items()]
+    known: list[dict[str, Estimate | None]] = [{} for _ in found]
+    for (i, name, _), estimate in zip(due, estimates([d for *_, d in due], conf), strict=True):
+        known[i][name] = estimate
+    return [replace(one, estimates=each) for one, each in zip(found, known, strict=True)]
+
+
+def _paired(sides: Sides) -> Measured:
+    """Two cells of a task, paired but not yet estimated."""
     task, domain = sides.task, sides.domain
     baseline, candidate = sides.baseline, sides.candidate
     if baseline is None or candidate is None:
         which = "baseline" if baseline is None else "candidate"
-        return Measured(task, domain, None, {}, invalid=f"the {which} has no scores here")
+        return Measured(
+            task, domain, None, {}, invalid=f"the {which} has no scores here: run the matrix"
+        )
     found = comparability(baseline.meta, candidate.meta)
     try:
         pair = paired.pair(baseline.arm, candidate.arm)
@@ -82,17 +100,18 @@ def measure(sides: Sides, conf: float = 0.90) -> Measured:
         task,
         domain,
         pair,
-        {} if reason else _estimates(pair, conf),
+        {},
         reason,
         flags,
         tuple(found.all),
         found.same_exam,
+        {} if reason else _changes(pair),
     )
 
 
-def _estimates(pair: paired.Pair, conf: float) -> dict[str, Estimate | None]:
-    found: dict[str, Estimate | None] = {"plain": paired.differences(pair).estimate(conf)}
-    if paired.has_missing(pair):
+def _changes(pair: paired.Pair) -> dict[str, Differences]:
+    found = {"plain": paired.differences(pair)}
+    if pair.has_missing:
         for variant, fill in BOUNDS.items():
-            found[variant] = paired.differences(pair, fill).estimate(conf)
+            found[variant] = paired.differences(pair, fill)
     return found

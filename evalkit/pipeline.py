@@ -6,8 +6,7 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit import plugins, training
-from evalkit.errors import ConfigError, EvalkitError
+from evalkit import training
 from evalkit.events import Notify
 from evalkit.matrix import Matrix, Row
 from evalkit.types import Stage
@@ -26,9 +25,7 @@ def trained(
     Without `make`, a stage that has not been trained is a TrainingError.
     """
     made: dict[str, tuple[Path, str]] = {}
-    needed = _needed(matrix.stages, only)
-    checked = False
-    for position, stage in enumerate(needed):
+    for stage in _needed(matrix.stages, only):
         parent, parent_identity = "", ""
         if stage.parent in made:
             parent, parent_identity = str(made[stage.parent][0]), made[stage.parent][1]
@@ -36,24 +33,12 @@ def trained(
             declared = _identify(matrix.row(stage.parent)).checkpoint
             parent, parent_identity = declared.model, declared.identity
         ready = replace(stage, parent=parent)
-        kept = training.made(ready, parent_identity, results / "runs")
-        if kept is None and make and not checked:
-            for later in needed[position:]:  # what cannot be run is told before time is spent
-                _check(later)
-            checked = True
         train = training.train if make else training.found
-        made[stage.name] = kept or train(ready, parent_identity, results / "runs", notify)
+        made[stage.name] = train(ready, parent_identity, results / "runs", notify)
     rows = tuple(_with_weights(row, made) for row in matrix.rows)
     return replace(
         matrix, rows=rows, judge=_with_weights(matrix.judge, made) if matrix.judge else None
     )
-
-
-def _check(stage: Stage) -> None:
-    try:
-        plugins.trainer(stage.method).check(stage)
-    except EvalkitError as error:
-        raise ConfigError(f"stage {stage.name}: {error}") from None
 
 
 def _needed(stages: tuple[Stage, ...], only: tuple[str, ...]) -> list[Stage]:

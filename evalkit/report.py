@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalkit import paired, plugins
+from evalkit import plugins
+from evalkit.arm import Arm
 from evalkit.compare import compare
 from evalkit.errors import StoreError
 from evalkit.files import write_beside
@@ -36,6 +37,11 @@ class Found:
     task: str  # as it is called in reports: with its preset, if any
     domain: str
     side: Side | None  # None: nothing was measured
+
+    def release(self) -> None:
+        """Lets go of its samples, which are read again if they are needed again."""
+        if self.side:
+            self.side.release()
 
 
 def of_run(held: Held) -> Report:
@@ -87,20 +93,24 @@ def assemble(
     """Compares every pair over every task and puts the verdicts together."""
     by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
     domains = {cell.task: cell.domain for cell in found}
-    candidates = [
-        compare(
-            name,
-            against,
-            [
-                Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
-                for task, domain in domains.items()
-            ],
-            policy,
-        )
-        for name, against in pairs
-    ]
-    scores = [_score(cell) for cell in found]
-    verdict, exit_code = _worst(candidates, scores)
+    rows: dict[str, list[int]] = {}
+    for i, cell in enumerate(found):
+        rows.setdefault(cell.checkpoint, []).append(i)
+    scores: dict[int, CheckpointScore] = {}
+    candidates = []
+    for name, against in pairs:
+        sides = [
+            Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
+            for task, domain in domains.items()
+        ]
+        candidates.append(compare(name, against, sides, policy))
+        for i in (*rows.get(name, ()), *rows.get(against, ())):
+            scores[i] = scores.get(i) or _score(found[i])
+            if found[i].checkpoint != baseline:  # many checkpoints' samples fill the memory
+                found[i].release()
+    scores |= {i: _score(cell) for i, cell in enumerate(found) if i not in scores}
+    in_order = [scores[i] for i in range(len(found))]
+    verdict, exit_code = _worst(candidates, in_order)
     return Report(
         baseline=baseline,
         alpha=policy.alpha,
@@ -108,7 +118,7 @@ def assemble(
         verdict=verdict,
         exit_code=exit_code,
         candidates=candidates,
-        scores=scores,
+        scores=in_order,
     )
 
 
@@ -151,7 +161,7 @@ def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
 
 def _score(found: Found) -> CheckpointScore:
     arm = _arm(found)
-    score = paired.score(arm) if arm else None
+    score = arm.score if arm else None
     return CheckpointScore(
         checkpoint=found.checkpoint,
         task=found.task,
@@ -160,20 +170,20 @@ def _score(found: Found) -> CheckpointScore:
         epochs=arm.epochs if arm else 1,
         score=score,
         ci=_alone(arm, score) if arm and score is not None else None,
-        outcomes=paired.counts(arm) if arm else {},
+        outcomes=arm.outcomes if arm else {},
     )
 
 
-def _arm(found: Found) -> paired.Arm | None:
+def _arm(found: Found) -> Arm | None:
     """A cell's scores; none where there are none, or none that can be read."""
     with suppress(StoreError):  # the comparison says why
         return found.side.arm if found.side else None
     return None
 
 
-def _alone(arm: paired.Arm, score: float) -> tuple[float, float] | None:
+def _alone(arm: Arm, score: float) -> tuple[float, float] | None:
     """Wilson's interval, for one 0/1 score per item."""
-    if arm.epochs != 1 or not paired.zero_one(arm.values):
+    if arm.epochs != 1 or not arm.zero_one:
         return None
     low, high = wilson_ci(round(score * len(arm.items)), len(arm.items), conf=0.90)
     return float(low), float(high)

@@ -183,7 +183,22 @@ def _stage(loaded: Loaded, index: int, section: StageSection) -> Stage:
     except EvalkitError as error:
         raise loaded.error((*where, key), str(error)) from None
     seed = loaded.config.seed if section.seed is None else section.seed
-    return Stage(section.name, section.method, "", section.parent, data, reward, section.args, seed)
+    stage = Stage(
+        section.name, section.method, "", section.parent, data, reward, section.args, seed
+    )
+    _check_stage(loaded, where, stage)
+    return stage
+
+
+def _check_stage(loaded: Loaded, where: Location, stage: Stage) -> None:
+    """What a trainer can tell to be wrong before any time is spent."""
+    try:
+        plugins.trainer(stage.method).check(stage)
+    except EvalkitError as error:
+        key, colon, message = str(error).partition(": ")
+        if colon and key in StageSection.model_fields:
+            raise loaded.error((*where, key), message) from None
+        raise loaded.error(where, str(error)) from None
 
 
 def _source(loaded: Loaded, name: str) -> str:

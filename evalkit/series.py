@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit import paired
+from evalkit.arm import Arm, Floats
 from evalkit.comparability import comparability
 from evalkit.errors import ConfigError, StoreError, UnknownName
 from evalkit.measured import Side
-from evalkit.paired import Arm, Floats
 from evalkit.report import Found, stored
+from evalkit.rows import Items, Numbers
 from evalkit.store import Store
 
 FEWEST = 3
@@ -32,8 +33,8 @@ class Series:
     domain: str
     checkpoints: tuple[str, ...]
     values: Floats  # (T, n), oriented to [0, 1]
-    items: NDArray[np.bytes_]  # (n,)
-    clusters: list[str] | None  # one an item, where any two items share one
+    items: Items  # (n,)
+    clusters: Numbers | None  # (n,) by number; None where every item stands alone
     binary: bool  # one 0/1 score per item
     lattice: int | None  # every score is a multiple of 1/lattice
     flags: tuple[str, ...] = ()
@@ -41,9 +42,7 @@ class Series:
 
     def take(self, keep: NDArray[np.bool_]) -> Series:
         """The series on some of its items."""
-        clusters = self.clusters and [
-            c for c, kept in zip(self.clusters, keep, strict=True) if kept
-        ]
+        clusters = None if self.clusters is None else self.clusters[keep]
         return Series(
             self.task,
             self.domain,
@@ -108,21 +107,21 @@ def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side |
             return invalid(f"{name} against {names[0]}: {reason}")
         flags += more
     arms = _aligned([side.arm for side in there])
-    values = np.array([_means(arm) for arm in arms])
+    values = np.array([arm.means for arm in arms])
     known = ~np.isnan(values).any(axis=0)
     most = max(len(side.arm.items) for side in there)
     if known.sum() < max(2, paired.LEAST_OVERLAP * most):
         return invalid(f"only {known.sum()} items were answered by all, of {most}")
     first = arms[0].take(np.flatnonzero(known))
     whole = not any(np.isnan(arm.values[known]).any() for arm in arms)
-    zero_one = all(paired.zero_one(arm.values) for arm in arms)
+    zero_one = all(arm.zero_one for arm in arms)
     return Series(
         task,
         domain,
         tuple(names),
         values[:, known],
         first.items,
-        _clusters(first),
+        first.clusters,
         zero_one and all(arm.epochs == 1 for arm in arms),
         lcm(*(arm.epochs for arm in arms)) if zero_one and whole else None,
         tuple(dict.fromkeys(flags)),
@@ -147,17 +146,3 @@ def _aligned(arms: Sequence[Arm]) -> list[Arm]:
         if not np.array_equal(common, arm.items):
             common = np.intersect1d(common, arm.items, assume_unique=True)
     return [arm.take(np.flatnonzero(np.isin(arm.items, common))) for arm in arms]
-
-
-def _means(arm: Arm) -> Floats:
-    known = ~np.isnan(arm.values)
-    total = np.where(known, arm.values, 0.0).sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(total / known.sum(axis=1))
-
-
-def _clusters(arm: Arm) -> list[str] | None:
-    if not (arm.clusters != "").any():
-        return None
-    pairs = zip(arm.clusters.tolist(), arm.items.tolist(), strict=True)
-    return [label or item.hex() for label, item in pairs]

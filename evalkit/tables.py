@@ -43,6 +43,9 @@ SCORE_COLUMNS = {
     "details": "string",
 }
 
+DICTIONARIES = {"epoch", "finish_reason", "outcome", "stratum", "cluster", "value", "error"}
+"""Columns with few different values."""
+
 
 def write_table(path: Path, rows: list[dict[str, Any]], columns: Mapping[str, str]) -> None:
     """Writes rows as Parquet, beside and renamed, once their number has been checked."""
@@ -67,8 +70,9 @@ def write_table(path: Path, rows: list[dict[str, Any]], columns: Mapping[str, st
             table,
             beside,
             compression="zstd",
-            use_dictionary=["epoch", "finish_reason", "outcome", "stratum", "value", "error"],
+            use_dictionary=[*DICTIONARIES.intersection(columns)],
             write_statistics=False,
+            write_page_checksum=True,  # a flipped bit is an error, not another score
         )
         if pq.read_metadata(beside).num_rows != len(rows):
             raise StoreError(f"cannot write {path}: rows were lost on the way; run again")
@@ -101,17 +105,28 @@ def _repair(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file of the store; raises StoreError where it cannot be read."""
+def read_table(
+    path: Path, columns: list[str] | None = None, dictionaries: tuple[str, ...] = ()
+) -> pa.Table:
+    """A Parquet file of the store; raises StoreError where it cannot be read.
+
+    Text columns named in `dictionaries` come as their different values and indices of these.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:  # read_table would import pandas
+        # an open file: given a path, pyarrow looks for a file system first, at twice the cost
+        with (
+            pa.OSFile(str(path)) as source,
+            pq.ParquetFile(
+                source, read_dictionary=[*dictionaries], page_checksum_verification=True
+            ) as file,
+        ):
             absent = {*(columns or ())}.difference(file.schema_arrow.names)
             if absent:  # which reading would pass over
                 raise pa.ArrowInvalid(f"no column {', '.join(sorted(absent))}")
-            return file.read(columns=columns)
+            return file.read(columns=columns, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(
             f"{path}: not readable as Parquet ({str(error).splitlines()[0]}): "

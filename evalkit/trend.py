@@ -84,7 +84,9 @@ def _task(series: Series, alpha: float) -> TaskTrend:
     about = {"task": series.task, "domain": series.domain, "flags": list(series.flags)}
     if series.invalid:
         return TaskTrend(**about, n=0, invalid=series.invalid)
-    values = by_cluster(series.values, series.clusters) if series.clusters else series.values
+    values = series.values
+    if series.clusters is not None:
+        values = by_cluster(values, series.clusters)
 
     def change(found: ChangePoint) -> Change:
         return Change(checkpoint=names[found.index], delta=found.delta, p=found.p)

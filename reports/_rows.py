@@ -31,6 +31,7 @@ WORST_FIRST: tuple[Outcome, ...] = (
     "no_regression",
     "improved",
 )
+UNSHOWN = "no regression shown"
 Kind = Literal["domain", "cell", "both"]
 
 
@@ -66,8 +67,13 @@ def claim(found: CandidateVerdict | Report) -> str:
     candidates = found.candidates if isinstance(found, Report) else [found]
     units = [unit for candidate in candidates for unit in (*candidate.domains, *candidate.cells)]
     if found.verdict == "passed" and units and not any(unit.gates for unit in units):
-        return "no regression shown"
+        return UNSHOWN
     return word(found.verdict)
+
+
+def sign(found: CandidateVerdict | Report) -> str:
+    """The mark of a claim: a tick only for what was held against a margin."""
+    return "~" if claim(found) == UNSHOWN else MARKS[found.verdict]
 
 
 def rows(candidate: CandidateVerdict) -> list[Row]:

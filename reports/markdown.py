@@ -20,7 +20,19 @@ from ._judges import judge
 from ._markdown import Escaped, code, prose
 from ._needed import needed, undecided
 from ._outcomes import classes
-from ._rows import MARKS, Kind, Row, claim, in_reading_order, is_shown, p_shown, rows, tally, word
+from ._rows import (
+    MARKS,
+    Kind,
+    Row,
+    claim,
+    in_reading_order,
+    is_shown,
+    p_shown,
+    rows,
+    sign,
+    tally,
+    word,
+)
 from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, points
 
@@ -69,6 +81,7 @@ def _template() -> Template:
     }
     environment.globals |= {
         "mark": lambda verdict: Escaped(MARKS[verdict]),
+        "sign": lambda found: Escaped(sign(found)),
         **{made.__name__: made for made in GLOBALS},
         "score_with_interval": lambda score: Escaped(score_with_interval(score)),
         "details": _details,

@@ -19,7 +19,18 @@ from ._details import details, throughout
 from ._grid import Column, line, packed, widths
 from ._judges import judge
 from ._needed import needed, undecided
-from ._rows import MARKS, Row, claim, in_reading_order, is_shown, p_shown, rows, tally, word
+from ._rows import (
+    MARKS,
+    Row,
+    claim,
+    in_reading_order,
+    is_shown,
+    p_shown,
+    rows,
+    sign,
+    tally,
+    word,
+)
 from ._scores import in_words, scores
 from ._text import clean, count, interval, p_value, percent, points
 
@@ -91,8 +102,8 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
 
 
 def _banner(report: Report) -> Text:
-    banner = Text(f"{MARKS[report.verdict]} {claim(report).upper()}")
-    banner.stylize(STYLES[report.verdict])
+    banner = Text(f"{sign(report)} {claim(report).upper()}")
+    banner.stylize("" if sign(report) == "~" else STYLES[report.verdict])
     banner.append("   baseline ").append(clean(report.baseline, 60), style="bold")
     return banner.append(f"   a gate exits {report.exit_code}")
 
@@ -100,8 +111,8 @@ def _banner(report: Report) -> Text:
 def _title(candidate: CandidateVerdict) -> Text:
     title = Text.assemble((clean(candidate.name, 60), "bold"), " against ")
     title.append(clean(candidate.against, 60)).append("   ")
-    mark = f"{MARKS[candidate.verdict]} {claim(candidate)}"
-    return title.append(mark, style=STYLES[candidate.verdict])
+    style = "" if sign(candidate) == "~" else STYLES[candidate.verdict]
+    return title.append(f"{sign(candidate)} {claim(candidate)}", style=style)
 
 
 def _remarks(candidate: CandidateVerdict) -> Iterator[RenderableType]:

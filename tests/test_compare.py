@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from evalkit import identity, paired
+from evalkit import identity
+from evalkit.arm import load
 from evalkit.comparability import comparability
 from evalkit.compare import compare
 from evalkit.measured import Side, Sides
@@ -251,7 +252,7 @@ def test_a_missing_cell_is_invalid_and_named(tmp_path: Path) -> None:
     ):
         found = compare("b", "a", [sides], Policy())
         assert found.exit_code == 4
-        assert found.cells[0].reason == f"the {which} has no scores here"
+        assert found.cells[0].reason == f"the {which} has no scores here: run the matrix"
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"PAR1" * 9])
@@ -452,6 +453,6 @@ def test_every_item_hash_is_kept_whole_also_with_zero_bytes(tmp_path: Path) -> N
         for i, h in enumerate(hashes)
     ]
     write_table(Cell(tmp_path).scores_path(), rows, SCORE_COLUMNS)
-    arm = paired.load(Cell(tmp_path), {}, "")
+    arm = load(Cell(tmp_path), {}, "")
     assert len(arm.items) == 4
-    assert paired.score(arm) == 0.5
+    assert arm.score == 0.5

@@ -9,9 +9,11 @@ import runpy
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
+import click
 import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
@@ -179,6 +181,8 @@ def test_the_report_read_in_the_tutorial_is_the_one_in_the_picture() -> None:
 def test_the_reference_of_the_commands_is_what_they_say() -> None:
     page = runpy.run_path(str(ROOT / "docs/generate_cli.py"))["reference"]()
     assert _text("docs/cli.md") == page, "run `make docs`"
+    for name in cli.list_commands(click.Context(cli)):
+        assert f"\n## evalkit {name}\n\n```text\nUsage: evalkit {name} " in page
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
@@ -196,8 +200,9 @@ def test_the_configuration_page_has_every_key_with_its_default(heading: str) -> 
 
 @pytest.mark.parametrize("backend", sorted(plugins.all_plugins("backends")))
 def test_the_configuration_page_has_every_option_of_a_backend(backend: str) -> None:
-    table = {cells[0]: cells[1].strip("`") for cells in _table(backend)}
     options = plugins.backend(backend).options
+    assert f"\n### {backend}\n" in _text("docs/configuration.md")
+    table = {cells[0]: cells[1].strip("`") for cells in _table(backend)} if options else {}
     assert table == {name: json.dumps(default) for name, default in options.items()}
 
 
@@ -212,6 +217,21 @@ def test_the_configuration_page_names_every_method_and_renderer() -> None:
     renderers = [name for name in plugins.all_plugins("reports") if name != "json"]
     for name in (*methods, *renderers):
         assert f"`{name}`" in text or f"[{name}]" in text, name
+
+
+def test_every_task_is_described_with_its_domain() -> None:
+    text = _text("docs/benchmarks.md")
+    for name, task in plugins.all_plugins("tasks").items():
+        assert f"`{name}`" in text or name in text.lower(), name
+        assert f"`{task.domain}`" in text, name
+
+
+def test_the_statistics_page_names_functions_that_exist() -> None:
+    named = set(re.findall(r"`([a-z]+)\.([a-z_0-9]+)`", _text("docs/statistics.md")))
+    named -= {("evalkit", "stats")}
+    assert len(named) > 15
+    for module, function in named:
+        assert callable(getattr(import_module(f"evalkit.stats.{module}"), function))
 
 
 def _text(name: str) -> str:

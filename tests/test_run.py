@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
+from evalkit.config import load
 from evalkit.errors import ConfigError, EvalkitError, ModelError, StoreError
 from evalkit.events import Asked, Note, silent
 from evalkit.matrix import Matrix, Row
@@ -20,6 +21,7 @@ from evalkit.pipeline import trained
 from evalkit.policy import Policy
 from evalkit.progress import progress
 from evalkit.report import of_run, of_store, write
+from evalkit.resolve import resolve
 from evalkit.run import hold
 from evalkit.store import Store
 from evalkit.types import Checkpoint, Stage
@@ -96,13 +98,19 @@ def test_stages_are_trained_in_order_and_join_the_matrix(tmp_path: Path, trainer
     assert all(seat.row.checkpoint.model for seat in found.seats[1:])
 
 
-def test_a_later_stage_that_cannot_be_run_is_told_before_the_first_is_trained(
-    tmp_path: Path, trainer: None
+def test_a_later_stage_that_cannot_be_run_is_told_with_its_line_before_any_is_trained(
+    tmp_path: Path,
 ) -> None:
-    stages = (Stage("one", "write", ""), Stage("two", "write", "", "one", args={"typo": 1}))
-    with pytest.raises(ConfigError, match="stage two: args: no such argument 'typo'"):
-        hold(staged(*stages), tmp_path / "r", silent)
-    assert not (tmp_path / "r").exists()
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "baseline: one\n"
+        "pipeline:\n"
+        "  - {name: one, method: pretrain, data: task:mini-copy}\n"
+        "  - {name: two, method: sft, parent: one, data: task:mini-copy, args: {typo: 1}}\n"
+        "tasks: [mini-copy]\n"
+    )
+    with pytest.raises(ConfigError, match=r"c\.yaml:4: pipeline\[1\]\.args: .*'typo'"):
+        resolve(load(config))
 
 
 def test_a_checkpoint_that_is_not_there_is_told_before_anything_is_trained(

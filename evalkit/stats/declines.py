@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.stats.distributions import FloatArray
-from evalkit.stats.estimate import estimate
+from evalkit.stats.estimate import Clusters, estimate
 from evalkit.stats.families import holm
 from evalkit.stats.trend import SEED, by_cluster
 
@@ -37,7 +37,7 @@ def declines(
     items: ArrayLike,
     *,
     binary: bool,
-    clusters: Sequence[str] | None = None,
+    clusters: Clusters | None = None,
     lattice: int | None = None,
     seed: int = SEED,
 ) -> list[Decline]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from evalkit.stats.distributions import FloatArray, critical_value, t_quantile
 
@@ -131,20 +131,13 @@ def _invert(
     critical: FloatArray | float,
     reach: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """The two values where a decreasing statistic equals ± critical, each side by bisection."""
-    low = np.where(estimate < -reach, -1.0, -reach)
-    high = np.where(estimate > reach, 1.0, reach)
-    return (
-        _bisect(lambda x: statistic(x) > critical, low, estimate),
-        _bisect(lambda x: statistic(x) > -critical, estimate, high),
-    )
-
-
-def _bisect(
-    too_low: Callable[[FloatArray], NDArray[np.bool_]], low: FloatArray, high: FloatArray
-) -> FloatArray:
+    """The two values where a decreasing statistic equals ± critical, both by one bisection."""
+    low = np.stack([np.where(estimate < -reach, -1.0, -reach), estimate])
+    high = np.stack([estimate, np.where(estimate > reach, 1.0, reach)])
+    level = np.stack([np.broadcast_to(side, estimate.shape) for side in (critical, -critical)])
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        below = too_low(middle)
+        below = statistic(middle) > level
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.asarray((low + high) / 2)
+    lower, upper = (low + high) / 2
+    return lower, upper

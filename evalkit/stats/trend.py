@@ -6,13 +6,13 @@ change point annotates a figure; it decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.stats.distributions import FloatArray
+from evalkit.stats.estimate import Clusters
 
 RESAMPLES = 1_000
 SEED = 20_250_704  # fixed: the same data give the same report
@@ -72,7 +72,7 @@ def change_points(items: ArrayLike, alpha: float = 0.05, *, seed: int = SEED) ->
     return []
 
 
-def by_cluster(items: ArrayLike, clusters: Sequence[str]) -> FloatArray:
+def by_cluster(items: ArrayLike, clusters: Clusters) -> FloatArray:
     """The item matrix with one column a cluster, for which the same formulas are right.
 
     Y'_tc = Ȳ_t + (G/n) Σ_{i∈c}(Y_ti − Ȳ_t): the means stay, and sd/√G of any contrast becomes its
