@@ -19,6 +19,7 @@ from evalkit.errors import ConfigError, StoreError, UnknownName, did_you_mean
 from evalkit.journal import Journal
 from evalkit.lock import hold
 from evalkit.matrix import Matrix
+from evalkit.seeds import with_seeds
 from evalkit.store import Store
 
 REGISTERED = "registered"
@@ -75,7 +76,7 @@ def named(loaded: Loaded, results: Path) -> tuple[Loaded, str]:
 
     A config that has a checkpoint of that very name means its own.
     """
-    config = loaded.config
+    config = with_seeds(loaded)[0].config
     names = [each.name for each in config.checkpoints] + [each.name for each in config.pipeline]
     if config.baseline != REGISTERED or REGISTERED in names:
         return loaded, ""

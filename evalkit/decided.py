@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from evalkit.measured import Measured
 from evalkit.policy import Policy
 from evalkit.stats.decision import Decision, Evidence, decide_cell, decide_domain
+from evalkit.stats.designs import seeds_mean
 from evalkit.stats.domains import domain_mean, pooled
 from evalkit.stats.estimate import Estimate
 from evalkit.stats.families import holm, regression_family
@@ -32,9 +33,12 @@ class Decided:
             for domain, members in self.members.items()
         }
         self.estimates = [cell.estimate(variant) for cell in measured]
+        self.means = {domain: self._mean(domain) for domain in self.domains}
         family = regression_family(
             [[_p(self.estimates[i], "p_regressed") for i in row] for row in self._deciding_rows],
             [[_se(self.estimates[i]) for i in row] for row in self._deciding_rows],
+            disjoint=[self._over_seeds(domain) is None for domain in self.domains],
+            pooled=[self._over_seeds(domain) for domain in self.domains],
         )
         self.p_domain = dict(zip(self.domains, family.p_domain, strict=True))
         self.p_domain_adjusted = dict(zip(self.domains, family.p_domain_adjusted, strict=True))
@@ -44,7 +48,6 @@ class Decided:
             for i, p in zip(members, row, strict=True)
         }
         self.p_improved = holm([_p(estimate, "p_improved") for estimate in self.estimates])
-        self.means = {domain: self._mean(domain) for domain in self.domains}
         improved = holm([_p(self.means[domain], "p_improved") for domain in self.domains])
         self.p_domain_improved = dict(zip(self.domains, improved.tolist(), strict=True))
         self.cells = [self._decide_cell(i) for i in range(len(measured))]
@@ -60,7 +63,15 @@ class Decided:
         found = [estimate for i in weighed if (estimate := self.estimates[i]) is not None]
         if len(found) < len(weighed):
             return None
-        return domain_mean(found, [self._weight(i) or 1.0 for i in weighed])
+        weights = [self._weight(i) or 1.0 for i in weighed]
+        if len(found) > 1 and all(estimate.seeds for estimate in found):
+            return seeds_mean(found, weights, self.policy.conf)
+        return domain_mean(found, weights)
+
+    def _over_seeds(self, domain: str) -> float | None:
+        """p of a domain's mean over training seeds, which move all of its cells together."""
+        mean = self.means[domain]
+        return mean.p_regressed if mean and mean.seeds else None
 
     def _weight(self, index: int) -> float:
         task = self.measured[index].task

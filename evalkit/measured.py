@@ -11,6 +11,7 @@ from evalkit import paired
 from evalkit.arm import Arm, load
 from evalkit.comparability import comparability
 from evalkit.errors import StoreError
+from evalkit.recipe import Recipe, over_seeds
 from evalkit.stats.estimate import Differences, Estimate, estimates
 from evalkit.store import Cell
 
@@ -63,7 +64,7 @@ class Sides:
     task: str
     domain: str
     baseline: Side | None
-    candidate: Side | None
+    candidate: Side | Recipe | None
 
 
 def measure(sides: Sequence[Sides], conf: float = 0.90) -> list[Measured]:
@@ -72,8 +73,21 @@ def measure(sides: Sequence[Sides], conf: float = 0.90) -> list[Measured]:
     due = [(i, name, d) for i, one in enumerate(found) for name, d in one.changes.items()]
     known: list[dict[str, Estimate | None]] = [{} for _ in found]
     for (i, name, _), estimate in zip(due, estimates([d for *_, d in due], conf), strict=True):
-        known[i][name] = estimate
+        known[i][name] = _spread(sides[i].candidate, found[i].pair, name, estimate, conf)
     return [replace(one, estimates=each) for one, each in zip(found, known, strict=True)]
+
+
+def _spread(
+    candidate: Side | Recipe | None,
+    pair: paired.Pair | None,
+    variant: str,
+    items: Estimate,
+    conf: float,
+) -> Estimate:
+    """The estimate with the spread between training seeds, where the candidate has several."""
+    if pair is None or not isinstance(candidate, Recipe):
+        return items
+    return over_seeds(pair, len(candidate.sides), items, BOUNDS.get(variant), conf)
 
 
 def _paired(sides: Sides) -> Measured:

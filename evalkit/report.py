@@ -10,10 +10,11 @@ from pathlib import Path
 from evalkit import plugins
 from evalkit.arm import Arm
 from evalkit.compare import compare
-from evalkit.errors import StoreError
+from evalkit.errors import ConfigError, StoreError
 from evalkit.files import write_beside
 from evalkit.measured import Side, Sides
 from evalkit.policy import Policy
+from evalkit.recipe import Recipe, members
 from evalkit.run import Held
 from evalkit.seat import Seat
 from evalkit.stats.decision import worst
@@ -36,7 +37,7 @@ class Found:
     checkpoint: str
     task: str  # as it is called in reports: with its preset, if any
     domain: str
-    side: Side | None  # None: nothing was measured
+    side: Side | Recipe | None  # None: nothing was measured
 
     def release(self) -> None:
         """Lets go of its samples, which are read again if they are needed again."""
@@ -51,7 +52,7 @@ def of_run(held: Held) -> Report:
     report = assemble(
         matrix.baseline,
         matrix.pairs,
-        [_found(seat) for seat in held.seats],
+        with_recipes([_found(seat) for seat in held.seats], matrix.recipes),
         replace(matrix.policy, advisory=advisory),
     )
     notes = [
@@ -78,13 +79,34 @@ def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
     """
     found = list(stored(store))
     there = {cell.checkpoint for cell in found}
-    for name in names:
+    groups = {name: members(name) for name in names}
+    if len(groups[names[0]]) > 1:
+        raise ConfigError(f"{names[0]}: the baseline is one checkpoint; seeds are of a candidate")
+    if any(names[0] in groups[name] for name in names[1:]):
+        raise ConfigError(f"{names[0]} is the baseline: name others to hold against it")
+    for name in (member for group in groups.values() for member in group):
         if name not in there:
             known = ", ".join(sorted(there)) or "nothing"
             raise StoreError(f"no cells of {name!r} in {store.root}; there are: {known}")
     tasks = {cell.task for cell in found if cell.checkpoint == names[0]}
-    chosen = [cell for cell in found if cell.checkpoint in names and cell.task in tasks]
-    return assemble(names[0], [(name, names[0]) for name in names[1:]], chosen, policy)
+    wanted = {member for group in groups.values() for member in group}
+    chosen = [cell for cell in found if cell.checkpoint in wanted and cell.task in tasks]
+    recipes = {name: group for name, group in groups.items() if len(group) > 1}
+    pairs = [(name, names[0]) for name in names[1:]]
+    return assemble(names[0], pairs, with_recipes(chosen, recipes), policy)
+
+
+def with_recipes(found: Sequence[Found], recipes: Mapping[str, Sequence[str]]) -> list[Found]:
+    """The cells, and after them those of every recipe: its seeds' of one task together."""
+    sides = {(cell.checkpoint, cell.task): cell.side for cell in found}
+    domains = {cell.task: cell.domain for cell in found}
+    averaged = []
+    for name, group in recipes.items():
+        for task, domain in domains.items():
+            each = [side for m in group if isinstance(side := sides.get((m, task)), Side)]
+            whole = Recipe(tuple(group), tuple(each)) if len(each) == len(group) else None
+            averaged.append(Found(name, task, domain, whole))
+    return [*found, *averaged]
 
 
 def assemble(
@@ -100,7 +122,7 @@ def assemble(
     candidates = []
     for name, against in pairs:
         sides = [
-            Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
+            Sides(task, domain, _one(by_name.get((against, task))), by_name.get((name, task)))
             for task, domain in domains.items()
         ]
         candidates.append(compare(name, against, sides, policy))
@@ -120,6 +142,10 @@ def assemble(
         candidates=candidates,
         scores=in_order,
     )
+
+
+def _one(side: Side | Recipe | None) -> Side | None:
+    return side if isinstance(side, Side) else None  # only candidates are averaged over seeds
 
 
 def _worst(
