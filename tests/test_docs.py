@@ -77,6 +77,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "examples").mkdir()
     gate = next(block for block in blocks("docs/tutorial.md", "yaml") if "margins" in block)
     (folder / "examples/quickstart.yaml").write_text(NO_MODEL + gate)
+    chain = next(block for block in blocks("docs/series.md", "yaml") if "step-3" in block)
+    (folder / "chain.yaml").write_text(chain)
     (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
     with (folder / "rows.jsonl").open("w") as rows:
         for number in range(300):
