@@ -25,12 +25,17 @@ def reference() -> str:
 
 def _sections() -> Iterator[str]:
     root = click.Context(cli, info_name="evalkit", **cli.context_settings, terminal_width=WIDTH)
-    yield _section("evalkit", cli, root)
-    for name in cli.list_commands(root):
-        command = cli.get_command(root, name)
-        assert command is not None
-        inner = click.Context(command, root, name, **command.context_settings)
-        yield _section(f"evalkit {name}", command, inner)
+    yield from _of_group("evalkit", cli, root)
+
+
+def _of_group(title: str, group: click.Command, context: click.Context) -> Iterator[str]:
+    """The section of a command, and of every command under it."""
+    yield _section(title, group, context)
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            inner = click.Context(command, context, name, **command.context_settings)
+            yield from _of_group(f"{title} {name}", command, inner)
 
 
 def _section(title: str, command: click.Command, context: click.Context) -> str:

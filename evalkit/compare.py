@@ -25,7 +25,7 @@ SILENT = {"advisory", "off"}
 
 def compare(name: str, against: str, sides: Sequence[Sides], policy: Policy) -> CandidateVerdict:
     """The verdict of `name` against `against` over all their tasks."""
-    measured = measure(sides)
+    measured = measure(sides, policy.conf)
     plain = Decided(measured, policy, "plain")
     bounds = [
         Decided(measured, policy, variant)
@@ -115,7 +115,11 @@ def _domain(plain: Decided, bounds: Sequence[Decided], domain: str) -> DomainVer
         gates=plain.margin(domain, domain) is not None and not advisory,
         p_regressed_adjusted=plain.p_domain_adjusted[domain],
         p_improved_adjusted=plain.p_domain_improved[domain],
-        flags=[*decision.flags, *(["advisory"] if advisory else [])],
+        flags=[
+            *decision.flags,
+            *(["advisory"] if advisory else []),
+            *(["seeds"] if estimate and estimate.seeds else []),
+        ],
     )
 
 
@@ -146,6 +150,7 @@ def _unit(estimate: Estimate | None, margin: float | None) -> dict[str, Any]:
         "margin": margin,
         "p_regressed": estimate.p_regressed,
         "p_improved": estimate.p_improved,
+        "df": estimate.df,
     }
 
 

@@ -91,6 +91,7 @@ class StageSection(_Section):
     reward: str = ""
     args: dict[str, Any] = {}
     seed: int | None = None
+    seeds: list[int] = []
 
 
 class JudgeSection(_Section):
@@ -189,6 +190,20 @@ class Loaded:
     def error(self, where: Location, message: str) -> ConfigError:
         """An error that points at a place of the file."""
         return _error(self.path, self._lines, where, message)
+
+    def replaced(self, **changes: Any) -> Loaded:
+        """The same file with some of its top keys saying something else."""
+        return Loaded(self.path, self.config.model_copy(update=changes), self._lines)
+
+    def staged(self, stages: Sequence[tuple[int, StageSection]]) -> Loaded:
+        """The same file with other stages, each with the place in the file that it comes from."""
+        lines = {at: line for at, line in self._lines.items() if at[:1] != ("pipeline",)}
+        for new, (old, _) in enumerate(stages):
+            for at, line in self._lines.items():
+                if at[:2] == ("pipeline", old):
+                    lines["pipeline", new, *at[2:]] = line
+        config = self.config.model_copy(update={"pipeline": [stage for _, stage in stages]})
+        return Loaded(self.path, config, lines)
 
     def resolve(self, path: str) -> Path:
         """A path of the file, from the file's folder if relative."""

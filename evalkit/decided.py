@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from evalkit.measured import Measured
 from evalkit.policy import Policy
 from evalkit.stats.decision import Decision, Evidence, decide_cell, decide_domain
+from evalkit.stats.designs import seeds_mean
 from evalkit.stats.domains import domain_mean, pooled
 from evalkit.stats.estimate import Estimate
 from evalkit.stats.families import holm, regression_family
 from evalkit.stats.power import mde_regressed
-
-ALPHA = 0.05
 
 
 class Decided:
@@ -34,10 +33,15 @@ class Decided:
             for domain, members in self.members.items()
         }
         self.estimates = [cell.estimate(variant) for cell in measured]
+        self.means = {domain: self._mean(domain) for domain in self.domains}
         family = regression_family(
             [[_p(self.estimates[i], "p_regressed") for i in row] for row in self._deciding_rows],
             [[_se(self.estimates[i]) for i in row] for row in self._deciding_rows],
-            disjoint=[self._disjoint(row) for row in self._deciding_rows],
+            disjoint=[
+                self._disjoint(row) and self._over_seeds(domain) is None
+                for domain, row in zip(self.domains, self._deciding_rows, strict=True)
+            ],
+            pooled=[self._over_seeds(domain) for domain in self.domains],
         )
         self.p_domain = dict(zip(self.domains, family.p_domain, strict=True))
         self.p_domain_adjusted = dict(zip(self.domains, family.p_domain_adjusted, strict=True))
@@ -48,7 +52,6 @@ class Decided:
         }
         raised = holm([_p(self.estimates[i], "p_improved") for i in judged])
         self.p_improved = dict(zip(judged, raised.tolist(), strict=True))
-        self.means = {domain: self._mean(domain) for domain in self.domains}
         improved = holm([_p(self.means[domain], "p_improved") for domain in self.domains])
         self.p_domain_improved = dict(zip(self.domains, improved.tolist(), strict=True))
         self.cells = [self._decide_cell(i) for i in range(len(measured))]
@@ -65,12 +68,19 @@ class Decided:
         if len(found) < len(weighed):
             return None
         weights = [self._weight(i) or 1.0 for i in weighed]
+        if len(found) > 1 and all(estimate.seeds for estimate in found):
+            return seeds_mean(found, weights, self.policy.conf)
         return domain_mean(found, weights, disjoint=self._disjoint(weighed))
 
     def _disjoint(self, members: Sequence[int]) -> bool:
         """Whether no two of these cells share items, as two presets of one task do."""
         tasks = {self.measured[i].task.partition("@")[0] for i in members}
         return len(tasks) == len(members)
+
+    def _over_seeds(self, domain: str) -> float | None:
+        """p of a domain's mean over training seeds, which move all of its cells together."""
+        mean = self.means[domain]
+        return mean.p_regressed if mean and mean.seeds else None
 
     def _weight(self, index: int) -> float:
         task = self.measured[index].task
@@ -95,7 +105,7 @@ class Decided:
             self.margin(cell.task, cell.domain),
             self.p_cell_adjusted[index],
             self.p_improved[index],
-            alpha=ALPHA,
+            alpha=self.policy.alpha,
             fail_on_any_decline=self.policy.any_decline,
         )
 
@@ -110,9 +120,9 @@ class Decided:
             self.p_domain_improved[domain],
             Evidence(
                 tuple(self.cells[i].verdict for i in members),
-                pooled(valid).lower if valid else None,
+                pooled(valid, self.policy.conf).lower if valid else None,
             ),
-            alpha=ALPHA,
+            alpha=self.policy.alpha,
             fail_on_any_decline=self.policy.any_decline,
         )
 
@@ -129,7 +139,11 @@ class Decided:
         margin = self.margin(cell.task, cell.domain) or 0.0
         cells = len(self.members[cell.domain])
         return mde_regressed(
-            estimate.se, margin, cells_in_domain=cells, n_domains=len(self.domains), alpha=ALPHA
+            estimate.se,
+            margin,
+            cells_in_domain=cells,
+            n_domains=len(self.domains),
+            alpha=self.policy.alpha,
         )
 
 

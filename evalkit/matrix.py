@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from evalkit.exam import Exam
 from evalkit.policy import Policy
@@ -29,6 +30,8 @@ class Matrix:
     policy: Policy
     reports: tuple[str, ...]
     seed: int = 0
+    recipes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a checkpoint a seed
+    registered: str = ""  # the identity that the baseline must have, if the registry says one
 
     def row(self, name: str) -> Row:
         """The row of that name, the judge's included."""
@@ -38,10 +41,16 @@ class Matrix:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """(candidate, against): each against the baseline first, then against its parent."""
-        names = [row.checkpoint.name for row in self.rows if row.checkpoint.name != self.baseline]
+        seeds = {member for group in self.recipes.values() for member in group}
+        names = [
+            row.checkpoint.name
+            for row in self.rows
+            if row.checkpoint.name not in (self.baseline, *seeds)
+        ]
         parents = {row.checkpoint.name: row.checkpoint.parent for row in self.rows}
         return [
             *((name, self.baseline) for name in names),
+            *((recipe, self.baseline) for recipe in self.recipes),
             *(
                 (name, parents[name])
                 for name in names

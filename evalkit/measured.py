@@ -11,6 +11,7 @@ from evalkit import paired, unpaired
 from evalkit.arm import Arm, load
 from evalkit.comparability import Comparability, comparability
 from evalkit.errors import StoreError
+from evalkit.recipe import Recipe, over_seeds
 from evalkit.stats.estimate import Differences, Estimate, estimates
 from evalkit.store import Cell
 
@@ -71,20 +72,33 @@ class Sides:
     task: str
     domain: str
     baseline: Side | None
-    candidate: Side | None
+    candidate: Side | Recipe | None
 
 
-def measure(sides: Sequence[Sides]) -> list[Measured]:
+def measure(sides: Sequence[Sides], conf: float = 0.90) -> list[Measured]:
     """Pairs the cells of every task and estimates their differences, or says why it cannot."""
     found = [_paired(each) for each in sides]
     due = [(i, name, d) for i, one in enumerate(found) for name, d in one.changes.items()]
     known: list[dict[str, Estimate | None]] = [{} for _ in found]
-    for (i, name, _), estimate in zip(due, estimates([d for *_, d in due]), strict=True):
-        known[i][name] = estimate
+    for (i, name, _), estimate in zip(due, estimates([d for *_, d in due], conf), strict=True):
+        known[i][name] = _spread(sides[i].candidate, found[i].pair, name, estimate, conf)
     return [
         replace(one, estimates={**one.estimates, **each})
         for one, each in zip(found, known, strict=True)
     ]
+
+
+def _spread(
+    candidate: Side | Recipe | None,
+    pair: paired.Pair | None,
+    variant: str,
+    items: Estimate,
+    conf: float,
+) -> Estimate:
+    """The estimate with the spread between training seeds, where the candidate has several."""
+    if pair is None or not isinstance(candidate, Recipe):
+        return items
+    return over_seeds(pair, len(candidate.sides), items, BOUNDS.get(variant), conf)
 
 
 def _paired(sides: Sides) -> Measured:
@@ -97,6 +111,9 @@ def _paired(sides: Sides) -> Measured:
             task, domain, None, {}, invalid=f"the {which} has no scores here: run the matrix"
         )
     if unpaired.bare(baseline.meta) or unpaired.bare(candidate.meta):
+        if isinstance(candidate, Recipe):
+            reason = "bare scores say nothing of items, so seeds cannot be averaged: compare each"
+            return Measured(task, domain, None, {}, invalid=reason)
         return _unpaired(task, domain, baseline, candidate)
     found = comparability(baseline.meta, candidate.meta)
     try:

@@ -19,6 +19,7 @@ class Policy:
     any_decline: bool = False
     inconclusive_passes: bool = False
     suspect_fails: bool = False
+    alpha: float = 0.05  # one-sided error rate of each family, and of each limit
     advisory: frozenset[str] = frozenset()  # tasks whose judge is too weak to decide anything
     off: frozenset[str] = frozenset()  # tasks that are displayed only: in no family, no domain
     forced: frozenset[str] = frozenset()  # margins that gate however little the data can show
@@ -30,3 +31,8 @@ class Policy:
         limits = self.bounds.get(rate, {})
         names = (task, domain, EVERYWHERE)
         return next((limits[name] for name in names if name in limits), None)
+
+    @property
+    def conf(self) -> float:
+        """The two-sided level of every interval: each limit is a one-sided bound at α."""
+        return 1 - 2 * self.alpha

@@ -10,11 +10,12 @@ from pathlib import Path
 from evalkit import plugins, unpaired
 from evalkit.arm import Arm
 from evalkit.compare import compare
-from evalkit.errors import StoreError
+from evalkit.errors import ConfigError, StoreError
 from evalkit.files import write_beside
 from evalkit.measured import Side, Sides
 from evalkit.noise import kept as noted
 from evalkit.policy import Policy
+from evalkit.recipe import Recipe, members
 from evalkit.refusal import hopeless
 from evalkit.run import Held
 from evalkit.seat import Seat
@@ -38,7 +39,7 @@ class Found:
     checkpoint: str
     task: str  # as it is called in reports: with its preset, if any
     domain: str
-    side: Side | None  # None: nothing was measured
+    side: Side | Recipe | None  # None: nothing was measured
 
     def release(self) -> None:
         """Lets go of its samples, which are read again if they are needed again."""
@@ -54,7 +55,7 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
     report = assemble(
         matrix.baseline,
         matrix.pairs if judged is None else (),
-        [_found(seat) for seat in held.seats],
+        with_recipes([_found(seat) for seat in held.seats], matrix.recipes),
         policy,
     )
     if judged:
@@ -88,13 +89,34 @@ def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
     """
     found = list(stored(store))
     there = {cell.checkpoint for cell in found}
-    for name in names:
+    groups = {name: members(name) for name in names}
+    if len(groups[names[0]]) > 1:
+        raise ConfigError(f"{names[0]}: the baseline is one checkpoint; seeds are of a candidate")
+    if any(names[0] in groups[name] for name in names[1:]):
+        raise ConfigError(f"{names[0]} is the baseline: name others to hold against it")
+    for name in (member for group in groups.values() for member in group):
         if name not in there:
             known = ", ".join(sorted(there)) or "nothing"
             raise StoreError(f"no cells of {name!r} in {store.root}; there are: {known}")
     tasks = {cell.task for cell in found if cell.checkpoint == names[0]}
-    chosen = [cell for cell in found if cell.checkpoint in names and cell.task in tasks]
-    return assemble(names[0], [(name, names[0]) for name in names[1:]], chosen, policy)
+    wanted = {member for group in groups.values() for member in group}
+    chosen = [cell for cell in found if cell.checkpoint in wanted and cell.task in tasks]
+    recipes = {name: group for name, group in groups.items() if len(group) > 1}
+    pairs = [(name, names[0]) for name in names[1:]]
+    return assemble(names[0], pairs, with_recipes(chosen, recipes), policy)
+
+
+def with_recipes(found: Sequence[Found], recipes: Mapping[str, Sequence[str]]) -> list[Found]:
+    """The cells, and after them those of every recipe: its seeds' of one task together."""
+    sides = {(cell.checkpoint, cell.task): cell.side for cell in found}
+    domains = {cell.task: cell.domain for cell in found}
+    averaged = []
+    for name, group in recipes.items():
+        for task, domain in domains.items():
+            each = [side for m in group if isinstance(side := sides.get((m, task)), Side)]
+            whole = Recipe(tuple(group), tuple(each)) if len(each) == len(group) else None
+            averaged.append(Found(name, task, domain, whole))
+    return [*found, *averaged]
 
 
 def assemble(
@@ -110,7 +132,7 @@ def assemble(
     candidates = []
     for name, against in pairs:
         sides = [
-            Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
+            Sides(task, domain, _one(by_name.get((against, task))), by_name.get((name, task)))
             for task, domain in domains.items()
         ]
         candidates.append(compare(name, against, sides, policy))
@@ -123,11 +145,17 @@ def assemble(
     verdict, exit_code = _worst(candidates, in_order)
     return Report(
         baseline=baseline,
+        alpha=policy.alpha,
+        ci_level=round(policy.conf, 12),
         verdict=verdict,
         exit_code=exit_code,
         candidates=candidates,
         scores=in_order,
     )
+
+
+def _one(side: Side | Recipe | None) -> Side | None:
+    return side if isinstance(side, Side) else None  # only candidates are averaged over seeds
 
 
 def _worst(
@@ -168,7 +196,7 @@ def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
 
 
 def _score(found: Found) -> CheckpointScore:
-    if found.side and unpaired.bare(found.side.meta):
+    if isinstance(found.side, Side) and unpaired.bare(found.side.meta):
         return _bare_score(found, found.side)
     arm = _arm(found)
     score = arm.score if arm else None

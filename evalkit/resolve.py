@@ -20,11 +20,13 @@ from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.exam import Exam, sit
 from evalkit.gating import policy_of
 from evalkit.matrix import Matrix, Row
+from evalkit.seeds import with_seeds
 from evalkit.types import Backend, Checkpoint, Stage
 
 
 def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     """The matrix a config describes; raises ConfigError pointing at the line that is wrong."""
+    loaded, recipes = with_seeds(loaded)
     config = loaded.config
     _check_names(loaded)
     exams = tuple(
@@ -58,6 +60,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         policy_of(loaded, exams),
         tuple(config.reports),
         config.seed,
+        recipes,
     )
 
 

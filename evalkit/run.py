@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit import engine, identity, judge
+from evalkit import baseline, engine, identity, judge
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.events import Note, Notify
 from evalkit.grade import Grader, by_scorer, grade
@@ -43,6 +43,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
     failure, and its cells are invalid.
     """
     matrix = identified(trained(identified(matrix), results, notify, make=ask))
+    baseline.check(matrix)
     seats = seating(matrix, Store(results))
     failures: list[str] = []
     for row in matrix.rows if ask else ():

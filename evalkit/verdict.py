@@ -45,6 +45,9 @@ class Unit(_Model):
     p_improved: float | None = Field(default=None, description="one-sided, of this unit alone")
     p_improved_adjusted: float | None = Field(default=None, description="over the whole family")
     flags: list[str] = Field(default=[], description="beyond_margin, small_decline, suspect, ...")
+    df: float | None = Field(
+        default=None, description="degrees of freedom, where training seeds were averaged"
+    )
 
 
 class Outcomes(_Model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,12 @@ def test_a_wider_margin_or_family_hides_larger_declines() -> None:
     assert power.mde_regressed(0.02, 0.20) > lone
     assert power.mde_regressed(0.02, 0.03, n_domains=7) > lone
     assert power.mde_regressed(0.02, 0.03, cells_in_domain=3) > lone
+
+
+@pytest.mark.parametrize("right", range(6))
+@pytest.mark.parametrize("k", range(1, 6))
+def test_drawing_k_of_the_answers_says_the_same(right: int, k: int) -> None:
+    answers = [True] * right + [False] * (5 - right)
+    draws = list(combinations(answers, k))
+    assert pass_at_k(5, right, k) == pytest.approx(np.mean([any(draw) for draw in draws]))
+    assert pass_hat_k(5, right, k) == pytest.approx(np.mean([all(draw) for draw in draws]))

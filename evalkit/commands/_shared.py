@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +32,25 @@ limit_option = click.option(
     "--limit", type=click.IntRange(min=2), help="Only so many items of each task."
 )
 
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How it is shown.",
+)
+
 
 def matrix_of(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:
+    from evalkit.baseline import named
     from evalkit.config import load
     from evalkit.resolve import resolve
 
     loaded = load(config)
-    return resolve(loaded, limit), results_of(loaded, results)
+    folder = results_of(loaded, results)
+    loaded, registered = named(loaded, folder)
+    return replace(resolve(loaded, limit), registered=registered), folder
 
 
 def results_of(loaded: Loaded, given: Path | None) -> Path:

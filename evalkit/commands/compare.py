@@ -15,14 +15,14 @@ from evalkit.commands._shared import RESULTS, measured, rendered, results_option
 @click.argument("candidates", nargs=-1, required=True)
 @results_option
 def compare(baseline: str, candidates: tuple[str, ...], results: Path | None) -> None:
-    """Compare checkpoints that the results hold already, each against BASELINE."""
+    """Compare checkpoints that the results hold already, each against BASELINE.
+
+    One recipe trained with several seeds is `sft-s0,sft-s1,sft-s2`: their mean is compared.
+    """
     from evalkit import report as reporting
-    from evalkit.errors import ConfigError
     from evalkit.policy import Policy
     from evalkit.store import Store
 
-    if baseline in candidates:
-        raise ConfigError(f"{baseline} is the baseline: name others to hold against it")
     store = Store(results or Path(RESULTS))
     found = reporting.of_store(store, [baseline, *candidates], Policy())
     say(rendered("terminal", found))

@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from evalkit.errors import StoreError
+from evalkit.measured import Side
 from evalkit.report import stored
 from evalkit.store import Answer, Cell, Store
 from evalkit.tables import SCORE_COLUMNS, read_table
@@ -100,7 +101,7 @@ def exported(store: Store, checkpoint: str) -> list[Exported]:
     return [
         Exported(checkpoint, task, side.meta, side.meta["exam"], _graded(side.cell, side.preset))
         for task, cell in sorted(mine.items())
-        if (side := cell.side)
+        if isinstance(side := cell.side, Side)
     ]
 
 

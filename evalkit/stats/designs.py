@@ -84,7 +84,23 @@ def seeds(deltas: ArrayLike, se_items: float, n_items: int, conf: float = 0.90) 
         p_improved=float(t_cdf(-delta / se, df)),
         n=n_items,
         method="seeds",
+        flags=("seeds",),
+        seeds=tuple(d.tolist()),
+        se_items=se_items,
+        df=df,
     )
+
+
+def seeds_mean(parts: Sequence[Estimate], weights: Sequence[float], conf: float = 0.90) -> Estimate:
+    """A domain over training seeds: each seed's own weighted mean, then `seeds`.
+
+    A seed moves all cells of a domain together, so the spread between seeds is that of the
+    domain's means; only the items of different cells are independent.
+    """
+    w = np.asarray(weights, dtype=float) / np.sum(weights)
+    deltas = w @ np.array([part.seeds for part in parts])
+    items = float(np.sqrt(np.square(w * [part.se_items for part in parts]).sum()))
+    return seeds(deltas, items, sum(part.n for part in parts), conf)
 
 
 def bootstrap(

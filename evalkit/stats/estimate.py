@@ -38,6 +38,9 @@ class Estimate:
     n: int  # independent units: items, or clusters where items come in clusters
     method: str  # tango | quasi_tango | cluster | stratified | bootstrap | unpaired | fixed | seeds
     flags: tuple[str, ...] = ()
+    seeds: tuple[float, ...] = ()  # the delta of each training seed, where several were averaged
+    se_items: float = 0.0  # beside the spread between seeds
+    df: float | None = None  # Satterthwaite's, of an estimate over seeds
 
 
 @dataclass(frozen=True, slots=True)

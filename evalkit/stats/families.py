@@ -45,18 +45,22 @@ def benjamini_hochberg(p: ArrayLike) -> FloatArray:
     return _restored(np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0), order)
 
 
-def domain_p(p: Sequence[float], se: Sequence[float], *, disjoint: bool = True) -> float:
+def domain_p(
+    p: Sequence[float],
+    se: Sequence[float],
+    *,
+    disjoint: bool = True,
+    pooled: float | None = None,
+) -> float:
     """p that some cell of a domain declined: min(1, 2·min(p_pool, p_min)); its own p if J = 1.
 
     p_pool is Stouffer's with weights 1/SE (strong where all cells decline a little); p_min is
     Šidák's 1 − (1 − min p)^J (strong where one does), or J·min p if cells share items.
+    `pooled` replaces p_pool where cells are not independent (training seeds).
     """
     if len(p) == 1:
         return float(p[0])
-    weight = 1 / np.asarray(se, dtype=float)
-    z = normal_quantile(np.clip(p, SMALLEST_P, 1 - SMALLEST_P))
-    total = float(np.sqrt(np.square(weight).sum()))
-    p_pool = float(normal_cdf(float(weight @ z) / total)) if total > 0 else 1.0
+    p_pool = _stouffer(p, se) if pooled is None else pooled
     smallest = min(p)
     if disjoint:
         p_min = float(-np.expm1(len(p) * np.log1p(-smallest))) if smallest < 1 else 1.0
@@ -70,6 +74,7 @@ def regression_family(
     se: Sequence[Sequence[float]],
     *,
     disjoint: Sequence[bool] | None = None,
+    pooled: Sequence[float | None] | None = None,
 ) -> RegressionFamily:
     """Adjusted p-values of all domains and cells, from `p[domain][cell]`.
 
@@ -80,12 +85,23 @@ def regression_family(
     if [len(row) for row in p] != [len(row) for row in se] or not all(p):
         raise ValueError("every domain needs a p and an SE for each of its cells")
     apart = disjoint or [True] * len(p)
-    domains = [domain_p(*row, disjoint=own) for *row, own in zip(p, se, apart, strict=True)]
+    together = pooled or [None] * len(p)
+    domains = [
+        domain_p(*row, disjoint=own, pooled=whole)
+        for *row, own, whole in zip(p, se, apart, together, strict=True)
+    ]
     adjusted = holm(domains).tolist()
     cells = [
         np.maximum(holm(row), domain).tolist() for row, domain in zip(p, adjusted, strict=True)
     ]
     return RegressionFamily(domains, adjusted, cells)
+
+
+def _stouffer(p: Sequence[float], se: Sequence[float]) -> float:
+    weight = 1 / np.asarray(se, dtype=float)
+    z = normal_quantile(np.clip(p, SMALLEST_P, 1 - SMALLEST_P))
+    total = float(np.sqrt(np.square(weight).sum()))
+    return float(normal_cdf(float(weight @ z) / total)) if total > 0 else 1.0
 
 
 def _restored(sorted_values: FloatArray, order: NDArray[np.intp]) -> FloatArray:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.stats.distributions import FloatArray
-from evalkit.stats.estimate import estimate
-from evalkit.stats.families import holm
+from evalkit.stats.estimate import Clusters
 
 RESAMPLES = 1_000
 SEED = 20_250_704  # fixed: the same data give the same report
@@ -73,16 +72,19 @@ def change_points(items: ArrayLike, alpha: float = 0.05, *, seed: int = SEED) ->
     return []
 
 
-def first_decline(items: ArrayLike, *, binary: bool, alpha: float = 0.05) -> int | None:
-    """The first checkpoint confirmed to be worse than the best before it, Holm over all."""
+def by_cluster(items: ArrayLike, clusters: Clusters) -> FloatArray:
+    """The item matrix with one column a cluster, for which the same formulas are right.
+
+    Y'_tc = Ȳ_t + (G/n) Σ_{i∈c}(Y_ti − Ȳ_t): the means stay, and sd/√G of any contrast becomes its
+    CR1 standard error (Liang & Zeger 1986, Biometrika 73:13).
+    """
     y = np.asarray(items, dtype=float)
-    scores = y.mean(axis=1)
-    p = [
-        estimate(y[t] - y[int(np.argmax(scores[:t]))], binary=binary).p_regressed
-        for t in range(1, len(y))
-    ]
-    confirmed = np.flatnonzero(holm(p) <= alpha)
-    return int(confirmed[0]) + 1 if confirmed.size else None
+    label = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    groups = int(label.max()) + 1
+    mean = y.mean(axis=1, keepdims=True)
+    sums = np.zeros((groups, len(y)))
+    np.add.at(sums, label, (y - mean).T)
+    return np.asarray(mean + sums.T * (groups / y.shape[1]))
 
 
 def _segment(y: FloatArray, start: int, alpha: float, seed: int) -> list[int]:

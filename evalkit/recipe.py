@@ -1,0 +1,112 @@
+"""A recipe: one checkpoint a training seed, averaged, with the spread between the seeds counted.
+
+All seeds sit the same items.  The recipe's score of an item is the mean over its seeds; its
+uncertainty is that of the items and that of the seeds, SE² = s_b²/s + SE²_items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evalkit import paired
+from evalkit.arm import Arm, item_means
+from evalkit.comparability import comparability
+from evalkit.errors import ConfigError, StoreError
+from evalkit.rows import Items
+from evalkit.stats.designs import seeds
+from evalkit.stats.estimate import Estimate
+
+if TYPE_CHECKING:
+    from evalkit.measured import Side
+
+SEPARATOR = ","
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The cells of one task by every training seed."""
+
+    names: tuple[str, ...]
+    sides: tuple[Side, ...]
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What the first seed's `cell.json` says; `arm` refuses seeds that differ from it."""
+        return self.sides[0].meta
+
+    @cached_property
+    def arm(self) -> Arm:
+        """Every seed's samples of an item side by side; StoreError where they do not belong."""
+        first = self.sides[0]
+        for name, side in zip(self.names[1:], self.sides[1:], strict=True):
+            reason = _differs(first, side)
+            if reason:
+                raise StoreError(f"{name} against {self.names[0]}: {reason}")
+        return _beside([side.arm for side in self.sides])
+
+    def release(self) -> None:
+        """Lets go of the scores, which would be read again if they were needed again."""
+        vars(self).pop("arm", None)
+        for side in self.sides:
+            side.release()
+
+
+def members(name: str) -> tuple[str, ...]:
+    """The checkpoints of `a,b,c`; a name without a comma is one checkpoint."""
+    found = tuple(part.strip() for part in name.split(SEPARATOR))
+    if len(set(found)) < len(found) or not all(found):
+        raise ConfigError(f"{name!r}: give each seed's checkpoint once, with commas between")
+    return found
+
+
+def over_seeds(
+    pair: paired.Pair,
+    count: int,
+    items: Estimate,
+    fill: tuple[float, float] | None = None,
+    conf: float = 0.90,
+) -> Estimate:
+    """The mean over seeds, `items` being the estimate of the seed-averaged items.
+
+    With `fill`, every missing sample of the baseline and of the candidate counts as that.
+    """
+    arms = [pair.baseline.values, pair.candidate.values]
+    if fill is not None:
+        arms = [np.where(np.isnan(a), f, a) for a, f in zip(arms, fill, strict=True)]
+    before = item_means(arms[0])
+    deltas = [
+        float(np.nanmean(item_means(seed) - before)) for seed in np.split(arms[1], count, axis=1)
+    ]
+    return seeds(deltas, items.se, items.n, conf)
+
+
+def _differs(first: Side, other: Side) -> str:
+    exam = comparability(first.meta, other.meta).exam
+    if exam:
+        return f"two different exams ({'; '.join(exam)}): evaluate both alike"
+    if first.arm.epochs != other.arm.epochs:
+        return f"{other.arm.epochs} answers an item, not {first.arm.epochs}: ask all seeds as often"
+    return paired.pair(first.arm, other.arm).invalid
+
+
+def _beside(arms: Sequence[Arm]) -> Arm:
+    common: Items = arms[0].items
+    for arm in arms[1:]:
+        common = np.intersect1d(common, arm.items, assume_unique=True)
+    taken = [arm.take(np.flatnonzero(np.isin(arm.items, common))) for arm in arms]
+    classes = tuple(dict.fromkeys(name for arm in taken for name in arm.classes))
+    ends = [np.array([classes.index(name) for name in arm.classes])[arm.ends] for arm in taken]
+    first = taken[0]
+    return Arm(
+        first.items,
+        np.hstack([arm.values for arm in taken]),
+        np.hstack(ends),
+        classes,
+        first.clusters,
+        first.native,
+    )

@@ -1,0 +1,148 @@
+"""Checkpoints in the order of their training, over the tasks that they all sat.
+
+Every checkpoint of a series answered the same items, so a task is one matrix: checkpoints ×
+items.  The rules for data are those of a pair, each checkpoint against the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import lcm
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit import paired
+from evalkit.arm import Arm, Floats
+from evalkit.comparability import comparability
+from evalkit.errors import ConfigError, StoreError, UnknownName
+from evalkit.measured import Side
+from evalkit.report import Found, stored
+from evalkit.rows import Items, Numbers
+from evalkit.store import Store
+
+FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Series:
+    """One task: every checkpoint's score on every item, or the reason why there is no matrix."""
+
+    task: str
+    domain: str
+    checkpoints: tuple[str, ...]
+    values: Floats  # (T, n), oriented to [0, 1]
+    items: Items  # (n,)
+    clusters: Numbers | None  # (n,) by number; None where every item stands alone
+    binary: bool  # one 0/1 score per item
+    lattice: int | None  # every score is a multiple of 1/lattice
+    flags: tuple[str, ...] = ()
+    invalid: str = ""
+
+    def take(self, keep: NDArray[np.bool_]) -> Series:
+        """The series on some of its items."""
+        clusters = None if self.clusters is None else self.clusters[keep]
+        return Series(
+            self.task,
+            self.domain,
+            self.checkpoints,
+            self.values[:, keep],
+            self.items[keep],
+            clusters,
+            self.binary,
+            self.lattice,
+            self.flags,
+        )
+
+
+def of_store(store: Store, names: Sequence[str]) -> list[Series]:
+    """The series of every task that the first checkpoint sat.
+
+    Raises ConfigError for fewer than three checkpoints, UnknownName for one without cells.
+    """
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"{twice} is named twice: each checkpoint has one place in a series")
+    if len(names) < FEWEST:
+        raise ConfigError(
+            f"a series takes {FEWEST} checkpoints or more, not {len(names)}: "
+            "two are what `evalkit compare` is for"
+        )
+    found = list(stored(store))
+    known = {cell.checkpoint for cell in found}
+    for name in names:
+        if name not in known:
+            raise UnknownName(f"checkpoint of {store.root}", name, known)
+    return assemble(found, names)
+
+
+def assemble(found: Iterable[Found], names: Sequence[str]) -> list[Series]:
+    """The series of cells at hand; of one checkpoint and task the last counts."""
+    cells = {(cell.checkpoint, cell.task): cell for cell in found}
+    tasks = {task: cell.domain for (name, task), cell in cells.items() if name == names[0]}
+    return [
+        _series(task, domain, names, [_side(cells.get((name, task))) for name in names])
+        for task, domain in tasks.items()
+    ]
+
+
+def _side(found: Found | None) -> Side | None:
+    return found.side if found and isinstance(found.side, Side) else None
+
+
+def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side | None]) -> Series:
+    def invalid(reason: str) -> Series:
+        nothing = np.empty((len(names), 0))
+        items = np.empty(0, dtype="S16")
+        return Series(task, domain, tuple(names), nothing, items, None, False, None, (), reason)
+
+    there = [side for side in sides if side is not None]
+    if len(there) < len(sides):
+        return invalid(f"{names[list(sides).index(None)]} has no scores here")
+    flags: list[str] = []
+    for name, side in zip(names[1:], there[1:], strict=True):
+        reason, more = _against(there[0], side)
+        if reason:
+            return invalid(f"{name} against {names[0]}: {reason}")
+        flags += more
+    arms = _aligned([side.arm for side in there])
+    values = np.array([arm.means for arm in arms])
+    known = ~np.isnan(values).any(axis=0)
+    most = max(len(side.arm.items) for side in there)
+    if known.sum() < max(2, paired.LEAST_OVERLAP * most):
+        return invalid(f"only {known.sum()} items were answered by all, of {most}")
+    first = arms[0].take(np.flatnonzero(known))
+    whole = not any(np.isnan(arm.values[known]).any() for arm in arms)
+    zero_one = all(arm.zero_one for arm in arms)
+    return Series(
+        task,
+        domain,
+        tuple(names),
+        values[:, known],
+        first.items,
+        first.clusters,
+        zero_one and all(arm.epochs == 1 for arm in arms),
+        lcm(*(arm.epochs for arm in arms)) if zero_one and whole else None,
+        tuple(dict.fromkeys(flags)),
+    )
+
+
+def _against(first: Side, other: Side) -> tuple[str, tuple[str, ...]]:
+    """Why the two cannot stand in one series, and what is flagged if they can."""
+    differs = comparability(first.meta, other.meta)
+    if differs.exam:
+        return f"two different exams ({'; '.join(differs.exam)}): evaluate both alike", ()
+    try:
+        pair = paired.pair(first.arm, other.arm)
+    except StoreError as error:
+        return str(error), ()
+    return pair.invalid, pair.flags + (("environment",) if differs.environment else ())
+
+
+def _aligned(arms: Sequence[Arm]) -> list[Arm]:
+    common = arms[0].items
+    for arm in arms[1:]:
+        if not np.array_equal(common, arm.items):
+            common = np.intersect1d(common, arm.items, assume_unique=True)
+    return [arm.take(np.flatnonzero(np.isin(arm.items, common))) for arm in arms]
