@@ -36,8 +36,12 @@ check: setup
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_imports.py
 
+# Six simulations of error rates, what judging costs, and, with EVALKIT_DATA, verdicts on real models.
 bench: setup
-	$(RUN) benchmarks.simulate_errors
+	for each in errors clusters strata families verdicts missing; do \
+		$(RUN) benchmarks.simulate_$$each || exit; done
+	$(RUN) benchmarks.scale build/scale
+	$(if $(EVALKIT_DATA),$(RUN) benchmarks.real_pairs)
 
 docs: setup
 	$(RUN) evalkit.verdict > evalkit/verdict.schema.json
