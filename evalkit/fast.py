@@ -33,8 +33,9 @@ def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = T
     Without `capped` the looks reach up to every item, for when a full run may follow.  Raises
     ConfigError where the config holds something that looks cannot decide.
     """
-    margins = domain_margins(matrix)
-    matrix = replace(matrix, exams=tuple(e for e in matrix.exams if e.task.domain in margins))
+    judged = tuple(exam for exam in matrix.exams if exam.label not in matrix.policy.off)
+    margins = domain_margins(replace(matrix, exams=judged))
+    matrix = replace(matrix, exams=tuple(e for e in judged if e.task.domain in margins))
     _check(matrix)
     matrix = identified(trained(identified(matrix), results, notify, make=False))
     matrix = replace(matrix, stages=(), judge=None)
@@ -86,6 +87,11 @@ def _check(matrix: Matrix) -> None:
     if matrix.policy.any_decline:
         raise ConfigError(
             "`fail_on: any-decline` takes all items: a small decline cannot be told early; "
+            "leave out --fast"
+        )
+    if matrix.policy.bounds:
+        raise ConfigError(
+            "`gate: bounds:` takes all answers: a share of some of them decides nothing; "
             "leave out --fast"
         )
     if len(matrix.rows) < 2:

@@ -302,6 +302,8 @@ def test_what_looks_cannot_decide_is_told_before_anything_is_asked(tmp_path: Pat
         gated(rows, [exam(replace(doubles(ITEMS), samples=in_pairs(ITEMS)))], tmp_path)
     with pytest.raises(ConfigError, match="any-decline"):
         gated(rows, [exam(doubles(ITEMS))], tmp_path, any_decline=True)
+    with pytest.raises(ConfigError, match="bounds"):
+        gated(rows, [exam(doubles(ITEMS))], tmp_path, bounds={"truncated": {"all": 0.02}})
     with pytest.raises(ConfigError, match="nothing to hold against base"):
         gated(rows[:1], [exam(doubles(ITEMS))], tmp_path)
     assert known.asked == []

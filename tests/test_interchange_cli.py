@@ -49,11 +49,11 @@ def test_imported_checkpoints_are_compared_by_name(results: Path) -> None:
     assert "tiny_choice" in found.stdout
 
 
-@pytest.mark.parametrize(("margin", "code"), [(60, 0), (1, 3)])
+@pytest.mark.parametrize(("margin", "code"), [("60", 0), ("{points: 1, gate: true}", 3)])
 def test_a_gate_judges_imported_checkpoints(
-    results: Path, tmp_path: Path, margin: int, code: int
+    results: Path, tmp_path: Path, margin: str, code: int
 ) -> None:
-    path = gate_file(tmp_path, GATE.replace("MARGIN", str(margin)))
+    path = gate_file(tmp_path, GATE.replace("MARGIN", margin))
     where = ("--results", results, "--report-dir", tmp_path / "report")
     assert evalkit("gate", path, "--stored", *where).exit_code == code
     assert (tmp_path / "report" / "verdict.json").exists()
