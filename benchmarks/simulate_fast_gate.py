@@ -26,7 +26,7 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.looks import CellPlan, DomainPlan, Known, item_caps, plan_domain
+from evalkit.fast.looks import CellPlan, DomainPlan, Known, item_caps, plan_domain
 from evalkit.stats.clock import Clock
 from evalkit.stats.sequential import look_count
 

@@ -11,7 +11,7 @@ from evalkit import paired, unpaired
 from evalkit.arm import Arm, load
 from evalkit.comparability import Comparability, comparability
 from evalkit.errors import StoreError
-from evalkit.recipe import Recipe, over_seeds
+from evalkit.series.recipe import Recipe, over_seeds
 from evalkit.stats.estimate import Differences, Estimate, estimates
 from evalkit.store import Cell
 

@@ -13,12 +13,12 @@ from evalkit.compare import compare
 from evalkit.errors import ConfigError, StoreError
 from evalkit.files import write_beside
 from evalkit.measured import Side, Sides
-from evalkit.noise import kept as noted
+from evalkit.planning.noise import kept as noted
 from evalkit.policy import Policy
-from evalkit.recipe import Recipe, members
 from evalkit.refusal import hopeless
 from evalkit.run import Held
 from evalkit.seat import Seat
+from evalkit.series.recipe import Recipe, members
 from evalkit.stats.decision import worst
 from evalkit.stats.intervals import wilson_ci
 from evalkit.store import Store

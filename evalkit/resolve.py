@@ -20,7 +20,7 @@ from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.exam import Exam, sit
 from evalkit.gating import policy_of
 from evalkit.matrix import Matrix, Row
-from evalkit.seeds import with_seeds
+from evalkit.series.seeds import with_seeds
 from evalkit.types import Backend, Checkpoint, Stage
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit import baseline, engine, identity, judge
+from evalkit import engine, identity, judge
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.events import Note, Notify
 from evalkit.grade import Grader, by_scorer, grade
@@ -21,6 +21,7 @@ from evalkit.judging import judge_answers
 from evalkit.matrix import Matrix, Row
 from evalkit.pipeline import identified, trained
 from evalkit.seat import Seat, seating
+from evalkit.series import baseline
 from evalkit.store import Store
 from evalkit.tables import read_table
 from evalkit.verdict import JudgeNote

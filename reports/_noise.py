@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalkit.repeats import words
+from evalkit.planning.repeats import words
 from evalkit.verdict import NoiseNote
 
 from ._text import clean

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from evalkit.baseline import history, promote
 from evalkit.cli import cli
 from evalkit.errors import ConfigError, StoreError, UnknownName
+from evalkit.series.baseline import history, promote
 from evalkit.store import Store
 from tests.small_exams import doubles, exam, held, row
 

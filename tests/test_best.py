@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from evalkit.best import best, first_half, pareto, text
 from evalkit.cli import cli
 from evalkit.errors import ConfigError, DataError, UnknownName
-from evalkit.series import Series, of_store
+from evalkit.series.assembly import Series, of_store
+from evalkit.series.best import best, first_half, pareto, text
 from evalkit.store import Store
 from tests.small_exams import doubles, echo, exam, held
 

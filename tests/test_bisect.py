@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evalkit.bisection import Answer, Bisection, Look, Plan, bisect, looks, text
-from evalkit.chain import chain
 from evalkit.cli import cli
-from evalkit.culprit import search
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.events import silent
 from evalkit.matrix import Matrix, Row
 from evalkit.policy import Policy
+from evalkit.series.bisection import Answer, Bisection, Look, Plan, bisect, looks, text
+from evalkit.series.chain import chain
+from evalkit.series.culprit import search
 from evalkit.types import Response
 from tests.small_exams import Log, backend, checkpoint, doubles, exam, matrix, right_below, row
 

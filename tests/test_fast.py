@@ -14,7 +14,7 @@ import pytest
 from evalkit.errors import ConfigError
 from evalkit.events import silent
 from evalkit.exam import Exam
-from evalkit.fast import fast_gate
+from evalkit.fast.gate import fast_gate
 from evalkit.matrix import Row
 from evalkit.policy import Policy
 from evalkit.store import Store

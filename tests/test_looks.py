@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from evalkit.errors import StoreError
-from evalkit.looks import CellPlan, DomainPlan, Known, item_caps, plan_domain
-from evalkit.looks_file import keep, kept
+from evalkit.fast.kept import keep, kept
+from evalkit.fast.looks import CellPlan, DomainPlan, Known, item_caps, plan_domain
 from evalkit.stats.clock import Clock, domain_look
 from evalkit.stats.sequential import Boundary, Look, boundaries
 from evalkit.stats.strata import merged_to, stratified

@@ -16,11 +16,11 @@ from evalkit.cli import cli
 from evalkit.commands._plan_table import table
 from evalkit.errors import DataError
 from evalkit.exam import Exam
-from evalkit.plan import Plan, plan
-from evalkit.plan_store import items_of
+from evalkit.planning.plan import Plan, plan
+from evalkit.planning.spread import Spread, Transition, spread
+from evalkit.planning.stored import items_of
 from evalkit.policy import Policy
 from evalkit.report import of_run
-from evalkit.spread import Spread, Transition, spread
 from evalkit.stats.distributions import normal_cdf
 from evalkit.stats.power import mde_regressed
 from evalkit.store import Store

@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evalkit.plan import Plan, TaskPlan, UnitPlan
+from evalkit.planning.plan import Plan, TaskPlan, UnitPlan
 from evalkit.reading import printable
 
 WIDTH = 100

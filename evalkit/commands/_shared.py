@@ -43,9 +43,9 @@ format_option = click.option(
 
 
 def matrix_of(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:
-    from evalkit.baseline import named
     from evalkit.config import load
     from evalkit.resolve import resolve
+    from evalkit.series.baseline import named
 
     loaded = load(config)
     folder = results_of(loaded, results)

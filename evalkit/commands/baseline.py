@@ -20,8 +20,8 @@ def baseline() -> None:
 @results_option
 def promote(name: str, why: str, results: Path | None) -> None:
     """Make checkpoint NAME of the results the one to beat, its weights included."""
-    from evalkit.baseline import promote as to_baseline
-    from evalkit.baseline import text
+    from evalkit.series.baseline import promote as to_baseline
+    from evalkit.series.baseline import text
     from evalkit.store import Store
 
     say(text([to_baseline(Store(results or Path(RESULTS)), name, why)]))
@@ -35,8 +35,8 @@ def show(results: Path | None, form: str) -> None:
     import json
     from dataclasses import asdict
 
-    from evalkit.baseline import history, text
     from evalkit.errors import StoreError
+    from evalkit.series.baseline import history, text
 
     folder = results or Path(RESULTS)
     found = history(folder)

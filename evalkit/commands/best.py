@@ -24,10 +24,10 @@ def best(
     With the Pareto front of what the target gains against what the worst other domain loses.
     Exits 4 where a task could not be measured, else 0.
     """
-    from evalkit.best import best as choose
-    from evalkit.best import text
     from evalkit.errors import UnknownName
-    from evalkit.series import of_store
+    from evalkit.series.assembly import of_store
+    from evalkit.series.best import best as choose
+    from evalkit.series.best import text
     from evalkit.store import Store
 
     series = of_store(Store(results or Path(RESULTS)), checkpoints)

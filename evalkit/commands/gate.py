@@ -53,7 +53,7 @@ def gate(
     from evalkit import report as reporting
     from evalkit.errors import ConfigError
     from evalkit.events import silent
-    from evalkit.fast import fast_gate
+    from evalkit.fast.gate import fast_gate
     from evalkit.progress import progress
     from evalkit.run import hold
 

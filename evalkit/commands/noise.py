@@ -21,10 +21,10 @@ def noise(config: Path, checkpoint: str | None, results: Path | None, limit: int
     Where its cells have several answers per item already, nothing is asked.  What is found is kept
     in the cells, and reports print it.
     """
-    from evalkit.noise import noise as measured
+    from evalkit.planning.noise import noise as measured
+    from evalkit.planning.repeats import words
     from evalkit.progress import progress
     from evalkit.reading import printable
-    from evalkit.repeats import words
 
     matrix, folder = matrix_of(config, results, None)
     with progress() as notify:

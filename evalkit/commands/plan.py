@@ -26,7 +26,7 @@ def plan(config: Path, results: Path | None, limit: int | None, form: str) -> No
     from dataclasses import asdict
 
     from evalkit.commands._plan_table import table
-    from evalkit.plan import plan as planned
+    from evalkit.planning.plan import plan as planned
 
     found = planned(*matrix_of(config, results, limit))
     say(f"{json.dumps(asdict(found), indent=1)}\n" if form == "json" else table(found))

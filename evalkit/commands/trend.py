@@ -19,10 +19,10 @@ def trend(checkpoints: tuple[str, ...], results: Path | None, form: str) -> None
 
     Annotates, never gates: exits 4 where a task could not be measured, else 0.
     """
-    from evalkit.series import of_store
+    from evalkit.series.assembly import of_store
+    from evalkit.series.trend import text
+    from evalkit.series.trend import trend as of_series
     from evalkit.store import Store
-    from evalkit.trend import text
-    from evalkit.trend import trend as of_series
 
     found = of_series(of_store(Store(results or Path(RESULTS)), checkpoints))
     say(found.model_dump_json(indent=1) + "\n" if form == "json" else text(found))

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from evalkit.errors import StoreError
+from evalkit.fast.looks import CellPlan, DomainPlan
 from evalkit.files import write_beside
-from evalkit.looks import CellPlan, DomainPlan
 
 SCHEMA = 1
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalkit import report as reporting
-from evalkit.bisection import Bisection, Look, Plan, answered, bisect, looks
 from evalkit.errors import ConfigError
 from evalkit.events import Notify
 from evalkit.matrix import Matrix
 from evalkit.pipeline import identified, trained
 from evalkit.run import hold
+from evalkit.series.bisection import Bisection, Look, Plan, answered, bisect, looks
 from evalkit.store import Store
 
 FIRST_LOOK = 100

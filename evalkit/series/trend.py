@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.columns import columns, percent, points
-from evalkit.series import Series
+from evalkit.series.assembly import Series
 
 
 class _Model(BaseModel):

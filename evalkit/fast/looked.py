@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from evalkit.looking import Looking
-from evalkit.looks import DomainPlan
+from evalkit.fast.looking import Looking
+from evalkit.fast.looks import DomainPlan
 from evalkit.policy import Policy
 from evalkit.stats.clock import Taken
 from evalkit.stats.decision import overall

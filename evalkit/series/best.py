@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from evalkit.arm import Floats
 from evalkit.columns import columns, percent, points
 from evalkit.errors import DataError, UnknownName
-from evalkit.series import Series
+from evalkit.series.assembly import Series
 from evalkit.stats.domains import domain_mean, weighted_mean
 from evalkit.stats.estimate import Estimate, estimate
 

@@ -1,7 +1,7 @@
 """What a run could show and what it would take, before anything is spent.
 
 The formulas are those of `evalkit.stats.power`; the spread they need is measured where the
-results folder has it (`evalkit.spread`), and every figure says where it is from.
+results folder has it (`evalkit.planning.spread`), and every figure says where it is from.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalkit.effort import Effort, effort
 from evalkit.exam import Exam
 from evalkit.matrix import Matrix
-from evalkit.plan_store import Shelf, items_of, shelf
+from evalkit.planning.effort import Effort, effort
+from evalkit.planning.spread import Spread, spread
+from evalkit.planning.stored import Shelf, items_of, shelf
 from evalkit.policy import Policy
 from evalkit.refusal import LEAST_CHANCE
-from evalkit.spread import Spread, spread
 from evalkit.stats.power import (
     mde_regressed,
     n_required,

@@ -19,7 +19,7 @@ from evalkit.errors import ConfigError, StoreError, UnknownName, did_you_mean
 from evalkit.journal import Journal
 from evalkit.lock import hold
 from evalkit.matrix import Matrix
-from evalkit.seeds import with_seeds
+from evalkit.series.seeds import with_seeds
 from evalkit.store import Store
 
 REGISTERED = "registered"

@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from evalkit import identity, looks_file
+from evalkit import identity
 from evalkit.arm import item_means
 from evalkit.exam import Exam
-from evalkit.history import earlier, last_variance, values_of
-from evalkit.looking import Sat
-from evalkit.looks import DomainPlan, Known, plan_domain
+from evalkit.fast import kept as looks_file
+from evalkit.fast.history import earlier, last_variance, values_of
+from evalkit.fast.looking import Sat
+from evalkit.fast.looks import DomainPlan, Known, plan_domain
 from evalkit.matrix import Matrix, Row
 from evalkit.seat import seating
 from evalkit.store import Store, safe

@@ -16,8 +16,8 @@ from evalkit.exam import Exam
 from evalkit.matrix import Matrix, Row
 from evalkit.measured import Side
 from evalkit.pipeline import identified, trained
+from evalkit.planning.spread import Transition
 from evalkit.seat import Seat, seating
-from evalkit.spread import Transition
 from evalkit.store import Cell, Store
 
 GRADED_LATER = ("data", "judge")

@@ -16,9 +16,9 @@ from evalkit import engine, paired
 from evalkit.arm import Arm, item_means, load
 from evalkit.errors import ModelError
 from evalkit.events import Note, Notify
+from evalkit.fast.history import values_of
+from evalkit.fast.looks import CellPlan, DomainPlan
 from evalkit.grade import Grade, Grader, by_scorer
-from evalkit.history import values_of
-from evalkit.looks import CellPlan, DomainPlan
 from evalkit.measured import BOUNDS
 from evalkit.run import grade_seat, totals
 from evalkit.seat import Seat

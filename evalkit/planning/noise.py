@@ -16,7 +16,7 @@ from evalkit.events import Notify
 from evalkit.exam import Exam
 from evalkit.matrix import Matrix
 from evalkit.pipeline import identified, trained
-from evalkit.repeats import note_of
+from evalkit.planning.repeats import note_of
 from evalkit.run import hold
 from evalkit.seat import Seat, seating
 from evalkit.store import Store

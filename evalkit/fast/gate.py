@@ -10,10 +10,10 @@ from evalkit.arm import Arm, load
 from evalkit.errors import ConfigError, StoreError
 from evalkit.events import Note, Notify
 from evalkit.exam import Exam
-from evalkit.looked import verdict_of
-from evalkit.looking import Looking, Sat
-from evalkit.looks import DomainPlan
-from evalkit.looks_planned import plans_of
+from evalkit.fast.looked import verdict_of
+from evalkit.fast.looking import Looking, Sat
+from evalkit.fast.looks import DomainPlan
+from evalkit.fast.planned import plans_of
 from evalkit.matrix import Matrix, Row
 from evalkit.pipeline import identified, trained
 from evalkit.policy import Policy

@@ -1,0 +1,1 @@
+"""Before anything is spent: what a run could show, what it would take, how much is noise."""

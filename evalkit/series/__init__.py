@@ -1,0 +1,1 @@
+"""More than two checkpoints: trends, bisection, the best one, training seeds, the registry."""
