@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks import recordings
 from benchmarks.cells import seal
 from benchmarks.recordings import AST, Recorded
-from evalkit.policy import Policy
+from evalkit.comparison.policy import Policy
 from evalkit.report import of_store
 from evalkit.stats.distributions import normal_cdf
 from evalkit.store import Store

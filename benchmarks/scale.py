@@ -104,7 +104,7 @@ def judge(folder: Path, checkpoints: int) -> None:
     import resource
     import time
 
-    from evalkit.policy import Policy
+    from evalkit.comparison.policy import Policy
     from evalkit.report import of_store
     from evalkit.store import Store
 
@@ -130,9 +130,9 @@ def statistics(size: Size) -> float:
     """CPU-seconds of estimates, families and decisions alone, the differences being in memory."""
     import time
 
-    from evalkit.decided import Decided
-    from evalkit.measured import Measured
-    from evalkit.policy import Policy
+    from evalkit.comparison.decided import Decided
+    from evalkit.comparison.measured import Measured
+    from evalkit.comparison.policy import Policy
     from evalkit.stats.estimate import Differences, estimates
 
     random = np.random.default_rng(SEED)

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.arm import Arm
-from evalkit.measured import BOUNDS
-from evalkit.paired import Pair, differences
+from evalkit.comparison.arm import Arm
+from evalkit.comparison.measured import BOUNDS
+from evalkit.comparison.paired import Pair, differences
 from evalkit.stats.decision import Decision, decide_cell, within_missing_bounds
 from evalkit.stats.estimate import estimates
 

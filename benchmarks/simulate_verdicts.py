@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.simulated_cells import DISCORDANT, DOMAINS, draw_all
-from evalkit.decided import Decided
-from evalkit.measured import Measured
-from evalkit.policy import Policy
+from evalkit.comparison.decided import Decided
+from evalkit.comparison.measured import Measured
+from evalkit.comparison.policy import Policy
 from evalkit.stats.decision import overall
 from evalkit.stats.power import suggested_margin
 

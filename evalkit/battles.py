@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from evalkit.comparability import comparability
+from evalkit.comparison.comparability import comparability
+from evalkit.comparison.measured import Side
 from evalkit.errors import DataError, StoreError, UnknownName
 from evalkit.grade import without_thoughts
-from evalkit.measured import Side
 from evalkit.report import Found
 from evalkit.stats.battles import Battle
 from evalkit.style import style

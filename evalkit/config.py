@@ -14,8 +14,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from evalkit.comparison.policy import EVERYWHERE
 from evalkit.errors import ConfigError, did_you_mean
-from evalkit.policy import EVERYWHERE
 
 MOST_NODES = 100_000
 """A file that says more, its aliases written out, is a mistake or a bomb."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from evalkit.comparison.policy import Policy
 from evalkit.exam import Exam
-from evalkit.policy import Policy
 from evalkit.types import Backend, Checkpoint, Stage
 
 

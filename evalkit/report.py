@@ -7,15 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalkit import plugins, unpaired
-from evalkit.arm import Arm
-from evalkit.compare import compare
+from evalkit import plugins
+from evalkit.comparison import unpaired
+from evalkit.comparison.arm import Arm
+from evalkit.comparison.compare import compare
+from evalkit.comparison.measured import Side, Sides
+from evalkit.comparison.policy import Policy
+from evalkit.comparison.refusal import hopeless
 from evalkit.errors import ConfigError, StoreError
 from evalkit.files import write_beside
-from evalkit.measured import Side, Sides
 from evalkit.planning.noise import kept as noted
-from evalkit.policy import Policy
-from evalkit.refusal import hopeless
 from evalkit.run import Held
 from evalkit.seat import Seat
 from evalkit.series.recipe import Recipe, members

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from evalkit import plugins
+from evalkit.comparison.gating import policy_of
 from evalkit.config import (
     BackendSection,
     CheckpointSection,
@@ -18,7 +19,6 @@ from evalkit.config import (
 )
 from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.exam import Exam, sit
-from evalkit.gating import policy_of
 from evalkit.matrix import Matrix, Row
 from evalkit.series.seeds import with_seeds
 from evalkit.types import Backend, Checkpoint, Stage

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from evalkit.comparison.policy import Policy
 from evalkit.interchange.imported import Imported, Skipped, Wanted, keep
 from evalkit.interchange.reading import read
-from evalkit.policy import Policy
 from evalkit.report import of_store
 from evalkit.store import Store
 from evalkit.verdict import CellVerdict, Report

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalkit import plugins
+from evalkit.comparison.policy import Policy
 from evalkit.config import TaskSection
 from evalkit.events import Notify, silent
 from evalkit.exam import Exam
 from evalkit.matrix import Matrix, Row
-from evalkit.policy import Policy
 from evalkit.run import Held, hold
 from evalkit.types import (
     Backend,

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import cli
+from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.events import silent
 from evalkit.matrix import Matrix, Row
-from evalkit.policy import Policy
 from evalkit.series.bisection import Answer, Bisection, Look, Plan, bisect, looks, text
 from evalkit.series.chain import chain
 from evalkit.series.culprit import search

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from evalkit import identity
-from evalkit.comparability import comparability
+from evalkit.comparison.comparability import comparability
+from evalkit.comparison.policy import Policy
 from evalkit.events import silent
 from evalkit.fingerprint import parts
 from evalkit.judge import Judge
 from evalkit.matrix import Row
-from evalkit.policy import Policy
 from evalkit.report import assemble, of_run, of_store
 from evalkit.run import hold
 from evalkit.seat import Seat

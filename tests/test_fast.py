@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError
 from evalkit.events import silent
 from evalkit.exam import Exam
 from evalkit.fast.gate import fast_gate
 from evalkit.matrix import Row
-from evalkit.policy import Policy
 from evalkit.store import Store
 from evalkit.types import Request, Response, Rubric, Sample
 from evalkit.verdict import Report

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from evalkit.comparison.policy import Policy
 from evalkit.errors import DataError
 from evalkit.interchange.imported import mean
-from evalkit.policy import Policy
 from evalkit.store import Store
 from tests.interchange_logs import LOGS, compared, copied, imports, kept, results_file, skips
 

@@ -11,11 +11,11 @@ from typing import Literal
 
 import pytest
 
+from evalkit.comparison.policy import Policy
 from evalkit.errors import ModelError, StoreError
 from evalkit.events import silent
 from evalkit.lock import hold as lock
 from evalkit.matrix import Matrix, Row
-from evalkit.policy import Policy
 from evalkit.report import of_run
 from evalkit.run import Held, hold
 from evalkit.store import Store

@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import cli
+from evalkit.comparison.policy import Policy
 from evalkit.errors import ModelError, UnknownName
 from evalkit.events import silent
 from evalkit.matrix import Matrix, Row
 from evalkit.planning.noise import noise
 from evalkit.planning.repeats import words
-from evalkit.policy import Policy
 from evalkit.report import of_run, of_store
 from evalkit.run import hold
 from evalkit.store import Store

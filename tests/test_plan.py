@@ -14,12 +14,12 @@ from click.testing import CliRunner, Result
 
 from evalkit.cli import cli
 from evalkit.commands._plan_table import table
+from evalkit.comparison.policy import Policy
 from evalkit.errors import DataError
 from evalkit.exam import Exam
 from evalkit.planning.plan import Plan, plan
 from evalkit.planning.spread import Spread, Transition, spread
 from evalkit.planning.stored import items_of
-from evalkit.policy import Policy
 from evalkit.report import of_run
 from evalkit.stats.distributions import normal_cdf
 from evalkit.stats.power import mde_regressed

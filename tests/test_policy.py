@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare import compare
+from evalkit.comparison.compare import compare
+from evalkit.comparison.measured import Side, Sides
+from evalkit.comparison.policy import Policy
+from evalkit.comparison.refusal import hopeless, refuse
 from evalkit.config import load
 from evalkit.errors import ConfigError
-from evalkit.measured import Side, Sides
-from evalkit.policy import Policy
-from evalkit.refusal import hopeless, refuse
 from evalkit.resolve import resolve
 from evalkit.stats.distributions import critical_value
 from evalkit.stats.power import probability_of_pass

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
+from evalkit.comparison.policy import Policy
 from evalkit.config import load
 from evalkit.errors import ConfigError, EvalkitError, ModelError, StoreError
 from evalkit.events import Asked, Note, silent
 from evalkit.matrix import Matrix, Row
 from evalkit.pipeline import trained
-from evalkit.policy import Policy
 from evalkit.progress import progress
 from evalkit.report import of_run, of_store, write
 from evalkit.resolve import resolve

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from evalkit import report as reporting
+from evalkit.comparison.policy import Policy
 from evalkit.config import load
 from evalkit.errors import ConfigError, StoreError
-from evalkit.policy import Policy
 from evalkit.resolve import resolve
 from evalkit.stats.designs import seeds, seeds_mean
 from evalkit.stats.estimate import estimate

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from evalkit import paired, triage
+from evalkit.comparison import paired, triage
 from reports.terminal import render as terminal
 from tests.test_policy import ends, judged, report, side
 

@@ -67,8 +67,8 @@ def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
 
 
 def refuse_margins(report: Report, matrix: Matrix, config: Path) -> None:
+    from evalkit.comparison.refusal import refuse
     from evalkit.config import load
-    from evalkit.refusal import refuse
 
     refuse(report, matrix.policy, load(config))
 

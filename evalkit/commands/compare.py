@@ -20,7 +20,7 @@ def compare(baseline: str, candidates: tuple[str, ...], results: Path | None) ->
     One recipe trained with several seeds is `sft-s0,sft-s1,sft-s2`: their mean is compared.
     """
     from evalkit import report as reporting
-    from evalkit.policy import Policy
+    from evalkit.comparison.policy import Policy
     from evalkit.store import Store
 
     store = Store(results or Path(RESULTS))

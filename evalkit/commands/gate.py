@@ -73,8 +73,8 @@ def gate(
 
 
 def _gate_stored(config: Path, results: Path | None, report_dir: Path | None) -> NoReturn:
+    from evalkit.comparison.stored_gate import stored_report
     from evalkit.config import load
-    from evalkit.stored_gate import stored_report
 
     loaded = load(config)
     folder = results_of(loaded, results)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalkit import identity
-from evalkit.arm import Arm, load
+from evalkit.comparison.arm import Arm, load
+from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError, StoreError
 from evalkit.events import Note, Notify
 from evalkit.exam import Exam
@@ -16,7 +17,6 @@ from evalkit.fast.looks import DomainPlan
 from evalkit.fast.planned import plans_of
 from evalkit.matrix import Matrix, Row
 from evalkit.pipeline import identified, trained
-from evalkit.policy import Policy
 from evalkit.report import of_run
 from evalkit.run import Held, hold, remember
 from evalkit.seat import Seat, seating

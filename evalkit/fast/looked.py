@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from evalkit.comparison.policy import Policy
 from evalkit.fast.looking import Looking
 from evalkit.fast.looks import DomainPlan
-from evalkit.policy import Policy
 from evalkit.stats.clock import Taken
 from evalkit.stats.decision import overall
 from evalkit.verdict import CandidateVerdict, DomainLooks, DomainVerdict, Outcome

@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit import engine, paired
-from evalkit.arm import Arm, item_means, load
+from evalkit import engine
+from evalkit.comparison import paired
+from evalkit.comparison.arm import Arm, item_means, load
+from evalkit.comparison.measured import BOUNDS
 from evalkit.errors import ModelError
 from evalkit.events import Note, Notify
 from evalkit.fast.history import values_of
 from evalkit.fast.looks import CellPlan, DomainPlan
 from evalkit.grade import Grade, Grader, by_scorer
-from evalkit.measured import BOUNDS
 from evalkit.run import grade_seat, totals
 from evalkit.seat import Seat
 from evalkit.stats.clock import Clock, Taken

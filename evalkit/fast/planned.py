@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evalkit import identity
-from evalkit.arm import item_means
+from evalkit.comparison.arm import item_means
 from evalkit.exam import Exam
 from evalkit.fast import kept as looks_file
 from evalkit.fast.history import earlier, last_variance, values_of

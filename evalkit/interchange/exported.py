@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from evalkit.comparison.measured import Side
 from evalkit.errors import StoreError
-from evalkit.measured import Side
 from evalkit.report import stored
 from evalkit.store import Answer, Cell, Store
 from evalkit.tables import SCORE_COLUMNS, read_table

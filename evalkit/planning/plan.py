@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from evalkit.comparison.policy import Policy
+from evalkit.comparison.refusal import LEAST_CHANCE
 from evalkit.exam import Exam
 from evalkit.matrix import Matrix
 from evalkit.planning.effort import Effort, effort
 from evalkit.planning.spread import Spread, spread
 from evalkit.planning.stored import Shelf, items_of, shelf
-from evalkit.policy import Policy
-from evalkit.refusal import LEAST_CHANCE
 from evalkit.stats.power import (
     mde_regressed,
     n_required,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from evalkit.arm import Arm
+from evalkit.comparison.arm import Arm
 from evalkit.stats.intervals import wilson_ci
 from evalkit.verdict import NoiseNote
 

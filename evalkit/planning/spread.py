@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit import paired
-from evalkit.comparability import comparability
+from evalkit.comparison import paired
+from evalkit.comparison.comparability import comparability
+from evalkit.comparison.measured import Side
 from evalkit.errors import StoreError
-from evalkit.measured import Side
 from evalkit.stats.estimate import estimates
 from evalkit.stats.samples import variance_shares
 from evalkit.types import Task

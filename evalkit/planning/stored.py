@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import identity
+from evalkit.comparison.measured import Side
 from evalkit.errors import DataError, EvalkitError
 from evalkit.events import silent
 from evalkit.exam import Exam
 from evalkit.matrix import Matrix, Row
-from evalkit.measured import Side
 from evalkit.pipeline import identified, trained
 from evalkit.planning.spread import Transition
 from evalkit.seat import Seat, seating

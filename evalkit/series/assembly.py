@@ -13,13 +13,13 @@ from math import lcm
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit import paired
-from evalkit.arm import Arm, Floats
-from evalkit.comparability import comparability
+from evalkit.comparison import paired
+from evalkit.comparison.arm import Arm, Floats
+from evalkit.comparison.comparability import comparability
+from evalkit.comparison.measured import Side
+from evalkit.comparison.rows import Items, Numbers
 from evalkit.errors import ConfigError, StoreError, UnknownName
-from evalkit.measured import Side
 from evalkit.report import Found, stored
-from evalkit.rows import Items, Numbers
 from evalkit.store import Store
 
 FEWEST = 3

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.arm import Floats
 from evalkit.columns import columns, percent, points
+from evalkit.comparison.arm import Floats
 from evalkit.errors import DataError, UnknownName
 from evalkit.series.assembly import Series
 from evalkit.stats.domains import domain_mean, weighted_mean

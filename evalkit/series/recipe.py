@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit import paired
-from evalkit.arm import Arm, item_means
-from evalkit.comparability import comparability
+from evalkit.comparison import paired
+from evalkit.comparison.arm import Arm, item_means
+from evalkit.comparison.comparability import comparability
+from evalkit.comparison.rows import Items
 from evalkit.errors import ConfigError, StoreError
-from evalkit.rows import Items
 from evalkit.stats.designs import seeds
 from evalkit.stats.estimate import Estimate
 
 if TYPE_CHECKING:
-    from evalkit.measured import Side
+    from evalkit.comparison.measured import Side
 
 SEPARATOR = ","
 

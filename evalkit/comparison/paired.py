@@ -12,8 +12,8 @@ from math import lcm
 
 import numpy as np
 
-from evalkit.arm import Arm, item_means, zero_one
-from evalkit.rows import Items
+from evalkit.comparison.arm import Arm, item_means, zero_one
+from evalkit.comparison.rows import Items
 from evalkit.stats.estimate import Differences
 
 FULL_MARKS = ("correct", "win")

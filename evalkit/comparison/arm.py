@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.comparison.rows import Items, Numbers, Rows, coded, numbers
 from evalkit.errors import StoreError
-from evalkit.rows import Items, Numbers, Rows, coded, numbers
 from evalkit.stats.scales import orient
 from evalkit.store import Cell
 from evalkit.tables import read_table

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from evalkit.comparison.gating import policy_of
+from evalkit.comparison.refusal import refuse
 from evalkit.config import Loaded
 from evalkit.errors import did_you_mean
 from evalkit.exam import Exam
-from evalkit.gating import policy_of
-from evalkit.refusal import refuse
 from evalkit.report import Found, assemble, stored
 from evalkit.store import Store
 from evalkit.types import Rows, Sample, Task

@@ -5,9 +5,9 @@ A rate is the share of a candidate's samples; a broken bound fails it whatever i
 
 from __future__ import annotations
 
-from evalkit.arm import Arm
-from evalkit.measured import Measured
-from evalkit.policy import Policy
+from evalkit.comparison.arm import Arm
+from evalkit.comparison.measured import Measured
+from evalkit.comparison.policy import Policy
 
 RATES = {
     "truncated": ("truncated", "unclosed_think"),

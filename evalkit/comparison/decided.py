@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evalkit.measured import Measured
-from evalkit.policy import Policy
+from evalkit.comparison.measured import Measured
+from evalkit.comparison.policy import Policy
 from evalkit.stats.decision import Decision, Evidence, decide_cell, decide_domain
 from evalkit.stats.designs import seeds_mean
 from evalkit.stats.domains import domain_mean, pooled

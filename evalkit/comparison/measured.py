@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from evalkit import paired, unpaired
-from evalkit.arm import Arm, load
-from evalkit.comparability import Comparability, comparability
+from evalkit.comparison import paired, unpaired
+from evalkit.comparison.arm import Arm, load
+from evalkit.comparison.comparability import Comparability, comparability
 from evalkit.errors import StoreError
 from evalkit.series.recipe import Recipe, over_seeds
 from evalkit.stats.estimate import Differences, Estimate, estimates

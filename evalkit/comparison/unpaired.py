@@ -16,7 +16,7 @@ import numpy as np
 from evalkit.errors import StoreError
 
 if TYPE_CHECKING:
-    from evalkit.arm import Arm
+    from evalkit.comparison.arm import Arm
     from evalkit.stats.estimate import Estimate
 
 AGGREGATE = "aggregate"

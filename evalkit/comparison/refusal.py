@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from evalkit.comparison.policy import Policy
 from evalkit.config import Loaded
-from evalkit.policy import Policy
 from evalkit.stats.distributions import critical_value
 from evalkit.stats.power import probability_of_pass, suggested_margin
 from evalkit.verdict import CandidateVerdict, CellVerdict, Report, Unit

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from evalkit.comparison.policy import EVERYWHERE, Policy
 from evalkit.config import BoundsSection, Loaded, Location
 from evalkit.errors import did_you_mean
 from evalkit.exam import Exam
-from evalkit.policy import EVERYWHERE, Policy
 
 
 def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.arm import MISSING, Arm, Floats, item_means
-from evalkit.paired import Pair
+from evalkit.comparison.arm import MISSING, Arm, Floats, item_means
+from evalkit.comparison.paired import Pair
 
 CUT_OFF = ("truncated", "unclosed_think")
 INCOMPLETE = (*CUT_OFF, MISSING)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit import paired, triage
-from evalkit.bounds import broken
-from evalkit.decided import Decided
-from evalkit.measured import BOUNDS, Measured, Sides, measure
-from evalkit.policy import Policy
+from evalkit.comparison import paired, triage
+from evalkit.comparison.bounds import broken
+from evalkit.comparison.decided import Decided
+from evalkit.comparison.measured import BOUNDS, Measured, Sides, measure
+from evalkit.comparison.policy import Policy
 from evalkit.stats.decision import Decision, overall, saturated, within_missing_bounds
 from evalkit.stats.estimate import Estimate
 from evalkit.stats.intervals import change_sums
