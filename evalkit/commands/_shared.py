@@ -43,6 +43,7 @@ format_option = click.option(
 
 
 def matrix_of(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:
+    """The matrix of a config, and the results folder it goes with."""
     from evalkit.config import load
     from evalkit.resolve import resolve
     from evalkit.series.baseline import named
@@ -54,11 +55,13 @@ def matrix_of(config: Path, results: Path | None, limit: int | None) -> tuple[Ma
 
 
 def results_of(loaded: Loaded, given: Path | None) -> Path:
+    """The results folder: the one given, else the one the config states, else `results`."""
     stated = loaded.config.results
     return (given or (loaded.resolve(stated) if stated else Path(RESULTS))).absolute()
 
 
 def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
+    """Prints a report and writes its files; stderr says which."""
     from evalkit.report import write
 
     written = write(report, folder, formats)
@@ -67,6 +70,7 @@ def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
 
 
 def refuse_margins(report: Report, matrix: Matrix, config: Path) -> None:
+    """Raises ConfigError where a margin could hardly be passed by an unchanged model."""
     from evalkit.comparison.refusal import refuse
     from evalkit.config import load
 
@@ -83,12 +87,14 @@ def say(text: str) -> None:
 
 
 def one_line(error: object) -> str:
+    """An error as one line that cannot drive a terminal."""
     from evalkit.reading import printable
 
     return printable(" ".join(str(error).split()))
 
 
 def rendered(name: str, report: Report) -> str:
+    """A report in the format of that name."""
     from evalkit import plugins
     from evalkit.verdict import Renderer
 
@@ -98,6 +104,7 @@ def rendered(name: str, report: Report) -> str:
 
 
 def measured(report: Report) -> bool:
+    """Whether every cell of a report was measured."""
     cells = [cell for candidate in report.candidates for cell in candidate.cells]
     scored = all(score.score is not None for score in report.scores)
     return bool(report.scores) and scored and all(cell.verdict != "invalid" for cell in cells)
