@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.comparison.arm import Arm
-from evalkit.comparison.measured import BOUNDS
-from evalkit.comparison.paired import Pair, differences
+from evalkit.comparison.paired import Pair, Variant, differences
 from evalkit.stats.decision import Decision, decide_cell, within_missing_bounds
 from evalkit.stats.estimate import estimates
 
@@ -49,8 +49,8 @@ def pairs(lost: str, missing: int, decline: float, replicates: int) -> Iterator[
 
 def decisions(pair: Pair) -> tuple[Decision, Decision]:
     """By the rule, and with the missing samples merely left out."""
-    fills = [None, BOUNDS["worst"], BOUNDS["best"]] if pair.has_missing else [None]
-    found = estimates([differences(pair, fill) for fill in fills])
+    variants = get_args(Variant) if pair.has_missing else ("plain",)
+    found = estimates([differences(pair, variant) for variant in variants])
     each = [decide_cell(e, MARGIN, e.p_regressed, e.p_improved) for e in found]
     return (within_missing_bounds(*each) if pair.has_missing else each[0]), each[0]
 

@@ -25,7 +25,7 @@ HOME = Path(os.environ.get("EVALKIT_DATA") or "absent")
 ZIPS = HOME / "model_outputs" / "mmlu_pro"
 SCRIPT = Path(__file__).parents[1] / "examples" / "mmlu_pro_recordings.py"
 MODELS = ("Mistral-7B-v0.1", "Mistral-7B-Instruct-v0.1")
-LIMIT = 3000
+ITEMS = 12_032
 
 pytestmark = pytest.mark.skipif(
     not ZIPS.is_dir(), reason="EVALKIT_DATA has no model_outputs/mmlu_pro"
@@ -38,7 +38,6 @@ checkpoints:
   - {{name: {1}, model: {1}, identity: {1}, backend: {{name: openai_api, base_url: {3}}}}}
 data: {{mmlu-pro: data}}
 tasks: [{{name: mmlu-pro, preset: two-stage}}]
-limit: {4}
 """
 
 
@@ -52,13 +51,21 @@ def recordings(folder: Path) -> list[dict[str, dict[str, str]]]:
     shutil.copy(made / "questions.jsonl", data / "test.jsonl")
     shutil.copy(HOME / "mmlu_pro" / "mmlu_pro_val_data.json", data / "validation.json")
     prompts = {sample.id: str(sample.rendered()) for sample in samples(open_rows(SOURCE, data))}
-    return [
-        {
-            sha256(prompts[row["id"]]): row
-            for row in map(json.loads, (made / f"{model}.jsonl").read_text().splitlines())
-        }
-        for model in MODELS
-    ]
+    return [by_prompt(made / f"{model}.jsonl", prompts) for model in MODELS]
+
+
+def by_prompt(replay: Path, prompts: dict[str, str]) -> dict[str, dict[str, str]]:
+    """A model's recordings by prompt; the replay file is made to say what the server will.
+
+    Some questions stand twice in the benchmark, word for word.  A server that knows prompts alone
+    gives both the same answer, so the replay does too.
+    """
+    rows = [json.loads(line) for line in replay.read_text().split("\n") if line]
+    known = {sha256(prompts[row["id"]]): row for row in rows}
+    same = [{**row, "text": known[sha256(prompts[row["id"]])]["text"]} for row in rows]
+    assert len(rows) - len(known) < 200
+    replay.write_text("".join(json.dumps(row) + "\n" for row in same))
+    return known
 
 
 def test_the_chat_api_gives_the_verdict_of_the_recordings(tmp_path: Path) -> None:
@@ -68,7 +75,7 @@ def test_the_chat_api_gives_the_verdict_of_the_recordings(tmp_path: Path) -> Non
         ]
         config = tmp_path / "matrix.yaml"
         urls = [server.base_url for server in servers]
-        config.write_text(CONFIG.format(*MODELS, *urls, LIMIT))
+        config.write_text(CONFIG.format(*MODELS, *urls))
         command = [sys.executable, "-m", "evalkit.cli", "run-matrix", str(config)]
         subprocess.run([*command, "--results", str(tmp_path / "http")], check=True)
         asked = [server.asked.total() for server in servers]
@@ -86,9 +93,9 @@ def test_the_chat_api_gives_the_verdict_of_the_recordings(tmp_path: Path) -> Non
         Report.model_validate_json((tmp_path / name / "report" / "verdict.json").read_bytes())
         for name in ("http", "replay")
     )
-    assert asked == [LIMIT, LIMIT]
+    assert asked == [ITEMS, ITEMS]
     there, here = over_http.candidates[0], from_files.candidates[0]
     assert there.verdict == here.verdict == "regressed"
     assert there.domains == here.domains
     assert there.cells[0].outcomes == here.cells[0].outcomes
-    assert there.cells[0].n == LIMIT
+    assert there.cells[0].n == ITEMS

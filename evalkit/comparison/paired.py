@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import lcm
+from typing import Literal
 
 import numpy as np
 
-from evalkit.comparison.arm import Arm, item_means, zero_one
+from evalkit.comparison.arm import Arm
 from evalkit.comparison.rows import Items
 from evalkit.stats.estimate import Differences
+from evalkit.stats.missing import MISSING_SHARE, missing_bounds
 
 FULL_MARKS = ("correct", "win")
 FULL_OVERLAP, LEAST_OVERLAP = 0.99, 0.95
-MOST_MISSING = 0.01
+Variant = Literal["plain", "worst", "best"]
+"""How samples that are missing count: left out, or against the candidate, or for it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def _checked(baseline: Arm, candidate: Arm, flags: tuple[str, ...]) -> Pair:
             low, high, _ = arm.native
             reason = f"the {name} has scores outside the task's bounds {low:g} to {high:g}"
             return Pair(baseline, candidate, flags, reason)
-        if arm.missing > MOST_MISSING:
+        if arm.missing > MISSING_SHARE:
             reason = (
                 f"{arm.missing:.1%} of the {name}'s samples are missing (1 % is tolerated): "
                 "run again, and what failed is asked again"
@@ -84,26 +87,20 @@ def _checked(baseline: Arm, candidate: Arm, flags: tuple[str, ...]) -> Pair:
     return Pair(baseline, candidate, flags)
 
 
-def differences(pair: Pair, fill: tuple[float, float] | None = None) -> Differences:
-    """Candidate - baseline per item, on the samples there are.
-
-    With `fill`, every missing sample of the baseline and of the candidate counts as that.
-    """
+def differences(pair: Pair, variant: Variant = "plain") -> Differences:
+    """Candidate - baseline per item: on the samples there are, or at the worst or the best."""
     before, after = pair.baseline, pair.candidate
-    if not pair.has_missing:
-        binary = before.zero_one and after.zero_one
-        change, whole = after.means - before.means, True
-        clusters = before.clusters
-    else:
-        arms = [before.values, after.values]
-        if fill is not None:
-            arms = [np.where(np.isnan(a), f, a) for a, f in zip(arms, fill, strict=True)]
-        change = item_means(arms[1]) - item_means(arms[0])
-        keep = ~np.isnan(change)
-        binary = all(zero_one(arm) for arm in arms)
-        whole = not any(bool(np.isnan(arm[keep]).any()) for arm in arms)
-        change = change[keep]
-        clusters = None if before.clusters is None else before.clusters[keep]
+    binary = before.zero_one and after.zero_one
+    change, whole, clusters = after.means - before.means, True, before.clusters
+    if pair.has_missing:
+        bounds = missing_bounds(before.values, after.values)
+        keep = np.ones(len(change), dtype=np.bool_)
+        if variant == "plain":
+            keep = ~np.isnan(change)
+            whole = not any(bool(np.isnan(arm.values[keep]).any()) for arm in (before, after))
+        known = {"plain": bounds.differences, "worst": bounds.worst, "best": bounds.best}
+        change = known[variant]
+        clusters = None if clusters is None else clusters[keep]
     single = before.epochs == after.epochs == 1
     lattice = lcm(before.epochs, after.epochs) if binary and whole else None
     return Differences(change, binary and single, clusters, lattice)

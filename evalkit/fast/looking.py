@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit import engine
-from evalkit.comparison import paired
 from evalkit.comparison.arm import Arm, item_means, load
 from evalkit.comparison.measured import BOUNDS
 from evalkit.errors import ModelError
@@ -25,6 +24,7 @@ from evalkit.run import grade_seat, totals
 from evalkit.seat import Seat
 from evalkit.stats.clock import Clock, Taken
 from evalkit.stats.distributions import FloatArray
+from evalkit.stats.missing import MISSING_SHARE
 from evalkit.store import Answer
 from evalkit.types import Sample
 
@@ -156,7 +156,7 @@ class Looking:
         arms = (values_of(self.sat[cell.task].baseline, items), values_of(arm, items))
         for name, values in zip(("baseline", "candidate"), arms, strict=True):
             missing = float(np.isnan(values).mean())
-            if missing > paired.MOST_MISSING:
+            if missing > MISSING_SHARE:
                 raise Undecidable(
                     f"{missing:.1%} of the {name}'s samples of {cell.task} are missing (1 % is "
                     "tolerated): run again, and what failed is asked again"
