@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from evalkit.errors import ModelError
+from evalkit.files import cache_folder
 
 WEIGHTS = re.compile(r".*\.(safetensors|bin|gguf)")
 TOKENIZER = re.compile(
@@ -64,9 +65,7 @@ class _Cache:
     """Hashes of files seen before, in the user's cache folder; losing it only costs time."""
 
     def __init__(self) -> None:
-        home = os.path.expanduser("~").replace("~", os.devnull)  # no home, no cache
-        root = Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache")
-        self.path = root / "evalkit" / "fingerprints.json"
+        self.path = cache_folder() / "fingerprints.json"
         self.known: dict[str, str] = {}
         self.changed = False
         with suppress(OSError, ValueError, TypeError):
