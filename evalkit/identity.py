@@ -8,7 +8,7 @@ canonical JSON, so the same thing has the same hash on every machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -96,11 +96,11 @@ def key(task: Task, checkpoint: Checkpoint) -> str:
     return digest([treatment(checkpoint), asked]).hex()[:8]
 
 
-def data_digest(targets: Mapping[bytes, Any]) -> str:
-    """The revision of a task's data by content: every item with its target."""
+def data_digest(targets: Iterable[tuple[bytes, bytes]]) -> str:
+    """The revision of a task's data by content: every item, in order, with its target's hash."""
     whole = hashlib.sha256()
-    for item_id in sorted(targets):
-        whole.update(item_id + digest(targets[item_id]))
+    for item_id, target in targets:
+        whole.update(item_id + target)
     return whole.hexdigest()[:16]
 
 

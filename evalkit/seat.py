@@ -63,6 +63,11 @@ class Seat:
             and self.cell.scores_path(preset).exists()
         )
 
+    @property
+    def scorer(self) -> str:
+        """What grades here, with the data it grades by; empty for a judge, who may yet say more."""
+        return "" if self.exam.task.rubric else self.exam.source
+
     def judge_identity(self, who: Judge | None) -> str:
         """Who judges here, and what it is asked: nobody, unless the task is a judged one."""
         rubric = self.exam.task.rubric

@@ -80,13 +80,13 @@ def lines(path: Path, check: Callable[[Mapping[str, Any]], object]) -> Lines:
 
 
 def standing(
-    table: Path, found: Lines, outlives: Outlives, columns: list[str] | None = None
+    table: Path | None, found: Lines, outlives: Outlives, columns: list[str] | None = None
 ) -> Iterator[Row]:
     """The rows that stand, in order: those of the table as they are, the others as journaled.
 
     Of the table only some `columns` may be read.
     """
-    tabled = _in_order(table, columns) if table.exists() else iter(())
+    tabled = _in_order(table, columns) if table and table.exists() else iter(())
     before = next(tabled, None)
     if not len(found.keys):
         while before is not None:

@@ -7,6 +7,7 @@
         judgments.jsonl  what judges said, kept for good
         answers.parquet  every answer, once asked
         scores.parquet   every grade; scores-<preset>.parquet under another scorer
+        scores.jsonl     grades as they come; of a costly scorer kept for good
 
 A folder can be copied, synced or unpacked from an archive and still be read.  Files are written
 beside and renamed, so that a reader never sees half of one.
@@ -63,6 +64,10 @@ class Cell:
     def scores_path(self, preset: str = "") -> Path:
         """The grades given by a task's scorer, or by a preset's."""
         return self.path / (f"scores-{preset}.parquet" if preset else "scores.parquet")
+
+    def grades_path(self, preset: str = "") -> Path:
+        """The grades that have been given so far, one a line."""
+        return self.scores_path(preset).with_suffix(".jsonl")
 
     def meta(self) -> dict[str, Any]:
         """What `cell.json` says; empty where there is none yet."""

@@ -1,0 +1,205 @@
+"""Who grades: a thread beside the asking, and processes for what is costly, warm for a whole run.
+
+A costly scorer's processes are its own: one that dies, of whatever it was given, is replaced and
+the sample graded once more, by a process that has done nothing else; the second death is the
+sample's own failure.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pickle import PicklingError
+from types import TracebackType
+
+from evalkit.children import end_with
+from evalkit.grade import Grade, Grader, one
+from evalkit.store import Answer
+from evalkit.types import Sample
+
+BACKLOG = 1_000
+"""Answers that wait to be graded; what comes when so many do is graded once asking has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One answer to be graded, and what is done with its grade."""
+
+    grader: Grader
+    sample: Sample
+    answer: Answer | None
+    done: Callable[[Grade], None]
+
+
+class Graders:
+    """The thread and the processes that grade; none is started before it is needed."""
+
+    def __init__(self, processes: int | None = None) -> None:
+        self._processes = processes or len(os.sched_getaffinity(0))
+        self._queues: dict[bool, queue.Queue[Job | None]] = {
+            costly: queue.Queue(BACKLOG) for costly in (False, True)
+        }
+        self._threads: dict[bool, list[threading.Thread]] = {False: [], True: []}
+        self._workers: list[_Worker] = []
+        self._failure: BaseException | None = None
+        self._closed = False
+
+    def offer(self, job: Job, *, costly: bool) -> None:
+        """Has an answer graded soon, unless too many wait: then its turn comes after the asking."""
+        self._start(costly)
+        try:
+            self._queues[costly].put_nowait(job)
+        except queue.Full:
+            return
+
+    def put(self, job: Job, *, costly: bool) -> None:
+        """Has an answer graded, and waits for room to say so."""
+        self._start(costly)
+        self._queues[costly].put(job)
+
+    def join(self) -> None:
+        """Waits until all that was said is graded; raises what kept a grade from being kept."""
+        for waiting in self._queues.values():
+            waiting.join()
+        if self._failure:
+            raise self._failure
+
+    def close(self) -> None:
+        """Ends what has been started; grades that are not there yet are left to another run."""
+        self._closed = True
+        for worker in self._workers:
+            worker.end()
+        for costly, threads in self._threads.items():
+            _clear(self._queues[costly])
+            for _ in threads:
+                self._queues[costly].put(None)
+            for thread in threads:
+                thread.join()
+
+    def _start(self, costly: bool) -> None:
+        if self._threads[costly]:
+            return
+        hands: list[Callable[[Job], Grade]] = [_grade_here]
+        if costly:
+            self._workers = [_Worker() for _ in range(self._processes)]
+            hands = [worker.grade for worker in self._workers]
+        for hand in hands:
+            thread = threading.Thread(
+                target=self._work, args=(self._queues[costly], hand), name="grading", daemon=True
+            )
+            self._threads[costly].append(thread)
+            thread.start()
+
+    def _work(self, jobs: queue.Queue[Job | None], grade: Callable[[Job], Grade]) -> None:
+        while (job := jobs.get()) is not None:
+            try:
+                found = grade(job)
+                if not self._closed:
+                    job.done(found)
+            except BaseException as error:
+                self._failure = self._failure or error
+            finally:
+                jobs.task_done()
+
+    def __enter__(self) -> Graders:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _clear(jobs: queue.Queue[Job | None]) -> None:
+    while True:
+        try:
+            jobs.get_nowait()
+        except queue.Empty:
+            return
+        jobs.task_done()
+
+
+def _grade_here(job: Job) -> Grade:
+    return one(job.grader, job.sample, job.answer)
+
+
+class _Worker:
+    """One process that grades, replaced when it dies."""
+
+    def __init__(self) -> None:
+        self._process: BaseProcess | None = None
+        self._line: Connection | None = None
+        self._ended = False
+
+    def grade(self, job: Job) -> Grade:
+        """The grade; of a sample that kills its process twice, that it failed."""
+        # Prompts are rendered to cross over.
+        sample = replace(job.sample, prompt=job.sample.rendered())
+        how = ""
+        for _ in range(2):
+            line = self._connected()
+            try:
+                line.send((job.grader, sample, job.answer))
+            except (PicklingError, AttributeError, TypeError):  # a scorer that cannot cross over
+                return _grade_here(job)
+            except OSError:
+                how = self._bury()
+                continue
+            try:
+                found: Grade = line.recv()
+                return found
+            except (EOFError, OSError):
+                how = self._bury()
+            if self._ended:
+                break
+        return None, f"scorer failed: its process died twice ({how})"
+
+    def _connected(self) -> Connection:
+        if self._line is None:
+            context = get_context("spawn")
+            self._line, other = context.Pipe()
+            self._process = context.Process(target=_serve, args=(other, os.getpid()))
+            self._process.start()
+            other.close()
+        return self._line
+
+    def _bury(self) -> str:
+        """Lets a dead process go; says how it ended."""
+        process, line = self._process, self._line
+        self._process = self._line = None
+        if line is not None:
+            line.close()
+        if process is None:
+            return "ended"
+        process.join()
+        code = process.exitcode or 0
+        return signal.Signals(-code).name if code < 0 else f"exit {code}"
+
+    def end(self) -> None:
+        """Ends the process, whatever it does."""
+        self._ended = True
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join()
+
+
+def _serve(line: Connection, parent: int) -> None:
+    """What a process does: grades what it is given until nothing more comes."""
+    end_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the whole group; we are told
+    while True:
+        try:
+            grader, sample, answer = line.recv()
+        except EOFError:
+            return
+        line.send(one(grader, sample, answer))
