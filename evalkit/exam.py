@@ -15,6 +15,8 @@ from evalkit import plugins
 from evalkit.config import TaskSection
 from evalkit.drawn import HELD, Drawn, Ids, Question, draw, identified, whole
 from evalkit.errors import DataError
+from evalkit.identity import ITEM_BYTES
+from evalkit.keys import Keys
 from evalkit.types import Rows, Sample, Task
 
 
@@ -64,8 +66,11 @@ class Exam:
 
     def place(self, item: bytes) -> int:
         """Where a question stands among those that are asked; -1 where it is none of them."""
-        at = int(np.searchsorted(self.due, np.bytes_(item)))
-        return at if at < len(self.due) and whole(self.due[at]) == item else -1
+        return self._places.index(item)
+
+    @cached_property
+    def _places(self) -> Keys:
+        return Keys(self.due.tobytes(), ITEM_BYTES)
 
     def __contains__(self, item: bytes) -> bool:
         """Whether a question is asked."""

@@ -11,7 +11,9 @@ import os
 import queue
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -24,6 +26,7 @@ from evalkit.grade import Grade, Grader, one
 from evalkit.store import Answer
 from evalkit.types import Sample
 
+REST_SECONDS = 0.05
 BACKLOG = 1_000
 """Answers that wait to be graded; what comes when so many do is graded once asking has ended."""
 
@@ -43,70 +46,95 @@ class Graders:
 
     def __init__(self, processes: int | None = None) -> None:
         self._processes = processes or len(os.sched_getaffinity(0))
-        self._queues: dict[bool, queue.Queue[Job | None]] = {
-            costly: queue.Queue(BACKLOG) for costly in (False, True)
-        }
-        self._threads: dict[bool, list[threading.Thread]] = {False: [], True: []}
+        self._threads: list[threading.Thread] = []
         self._workers: list[_Worker] = []
+        self._costly: queue.Queue[Job | None] = queue.Queue(BACKLOG)
+        self._quick: deque[Job] = deque()
+        self._quick_thread: threading.Thread | None = None
+        self._unfinished = threading.Event()  # clear while the quick thread may rest
+        self._resting = threading.Event()
         self._failure: BaseException | None = None
         self._closed = False
 
     def offer(self, job: Job, *, costly: bool) -> None:
         """Has an answer graded soon, unless too many wait: then its turn comes after the asking."""
-        self._start(costly)
-        try:
-            self._queues[costly].put_nowait(job)
-        except queue.Full:
+        if not costly:
+            if len(self._quick) < BACKLOG:
+                self._quick.append(job)
+            if self._quick_thread is None:
+                self._quick_thread = threading.Thread(
+                    target=self._grade_quick, name="grading", daemon=True
+                )
+                self._quick_thread.start()
             return
+        self._start()
+        with suppress(queue.Full):
+            self._costly.put_nowait(job)
 
-    def put(self, job: Job, *, costly: bool) -> None:
-        """Has an answer graded, and waits for room to say so."""
-        self._start(costly)
-        self._queues[costly].put(job)
+    def put(self, job: Job) -> None:
+        """Has an answer graded by a process, and waits for room to say so."""
+        self._start()
+        self._costly.put(job)
 
     def join(self) -> None:
         """Waits until all that was said is graded; raises what kept a grade from being kept."""
-        for waiting in self._queues.values():
-            waiting.join()
+        if self._quick_thread:
+            self._resting.clear()
+            self._unfinished.set()
+            self._resting.wait()
+        self._costly.join()
         if self._failure:
             raise self._failure
 
     def close(self) -> None:
         """Ends what has been started; grades that are not there yet are left to another run."""
         self._closed = True
+        self._quick.clear()
+        self._unfinished.set()
+        if self._quick_thread:
+            self._quick_thread.join()
         for worker in self._workers:
             worker.end()
-        for costly, threads in self._threads.items():
-            _clear(self._queues[costly])
-            for _ in threads:
-                self._queues[costly].put(None)
-            for thread in threads:
-                thread.join()
+        _clear(self._costly)
+        for _ in self._threads:
+            self._costly.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _start(self, costly: bool) -> None:
-        if self._threads[costly]:
+    def _grade_quick(self) -> None:
+        """Grades what waits, then rests a while: to be woken for each answer would cost more."""
+        while not self._closed:
+            while self._quick:
+                self._done(self._quick.popleft(), _grade_here)
+            asked_for = self._unfinished.wait(REST_SECONDS)
+            if asked_for and not self._quick:
+                self._unfinished.clear()
+                self._resting.set()
+        self._resting.set()
+
+    def _start(self) -> None:
+        if self._threads:
             return
-        hands: list[Callable[[Job], Grade]] = [_grade_here]
-        if costly:
-            self._workers = [_Worker() for _ in range(self._processes)]
-            hands = [worker.grade for worker in self._workers]
-        for hand in hands:
+        self._workers = [_Worker() for _ in range(self._processes)]
+        for worker in self._workers:
             thread = threading.Thread(
-                target=self._work, args=(self._queues[costly], hand), name="grading", daemon=True
+                target=self._grade_costly, args=(worker,), name="grading", daemon=True
             )
-            self._threads[costly].append(thread)
+            self._threads.append(thread)
             thread.start()
 
-    def _work(self, jobs: queue.Queue[Job | None], grade: Callable[[Job], Grade]) -> None:
-        while (job := jobs.get()) is not None:
-            try:
-                found = grade(job)
-                if not self._closed:
-                    job.done(found)
-            except BaseException as error:
-                self._failure = self._failure or error
-            finally:
-                jobs.task_done()
+    def _grade_costly(self, worker: _Worker) -> None:
+        while (job := self._costly.get()) is not None:
+            self._done(job, worker.grade)
+            self._costly.task_done()
+
+    def _done(self, job: Job, grade: Callable[[Job], Grade]) -> None:
+        try:
+            found = grade(job)
+            if not self._closed:
+                job.done(found)
+        except BaseException as error:
+            self._failure = self._failure or error
 
     def __enter__(self) -> Graders:
         return self

@@ -98,7 +98,7 @@ class Grading:
                     sample, answer = task.at(original, epoch), answers.of(key(item, epoch))
                     keep = self._keeper(item, sample, epoch, answer)
                     if task.costly:
-                        self.graders.put(Job(self.grader, sample, answer, keep), costly=True)
+                        self.graders.put(Job(self.grader, sample, answer, keep))
                     else:
                         keep(one(self.grader, sample, answer))
         self.graders.join()

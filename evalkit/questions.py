@@ -50,7 +50,7 @@ def missing(
             seed = identity.sampling_seed(item, epoch)
             request = Request(prompt, task.sampling, task, sample, epoch, seed)
             request_id = identity.request(request)
-            if (key(item, epoch), request_id) in known:
+            if key(item, epoch) + request_id in known:
                 sitting.done += 1
             else:
                 own = turns(request=request, item=item) if turns else None

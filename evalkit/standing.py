@@ -6,7 +6,7 @@ A table, sorted, and a journal that was begun after it, by item and epoch.  The 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from evalkit import journal
 from evalkit.errors import StoreError
+from evalkit.identity import ITEM_BYTES
+from evalkit.keys import Keys
 from evalkit.tables import read_rows
 
 Row = dict[str, Any]
@@ -127,20 +129,8 @@ def _last(known: Row | None, file: BinaryIO, offsets: list[int], outlives: Outli
     return known
 
 
-class Known:
-    """A set of keys with what was asked under each, at 36 bytes apiece."""
-
-    def __init__(self, pairs: Iterator[tuple[bytes, bytes]]) -> None:
-        whole = bytearray()
-        for one, other in pairs:
-            whole += one + other
-        self._width = KEY_BYTES + 16
-        self._sorted = np.sort(np.frombuffer(whole, f"S{self._width}"))
-
-    def __contains__(self, pair: tuple[bytes, bytes]) -> bool:
-        wanted = pair[0] + pair[1]
-        at = int(np.searchsorted(self._sorted, np.bytes_(wanted)))
-        return at < len(self._sorted) and self._sorted[at].ljust(self._width, b"\0") == wanted
-
-    def __len__(self) -> int:
-        return len(self._sorted)
+def answered(pairs: Iterable[tuple[bytes, bytes]]) -> Keys:
+    """A set of keys, each followed by the identity of what was asked under it."""
+    width = KEY_BYTES + ITEM_BYTES
+    whole = bytearray().join(one + other for one, other in pairs)
+    return Keys(np.sort(np.frombuffer(whole, f"S{width}")).tobytes(), width)

@@ -27,8 +27,9 @@ from evalkit import journal
 from evalkit.answer import Answer, answer_of, columns, line, outlives, row_of
 from evalkit.errors import StoreError
 from evalkit.files import write_beside
+from evalkit.keys import Keys
 from evalkit.lock import hold
-from evalkit.standing import Known, lines, place_of, standing
+from evalkit.standing import answered, lines, place_of, standing
 from evalkit.tables import ANSWER_COLUMNS, write_table
 
 __all__ = ["Answer", "Cell", "Store", "line", "safe"]
@@ -113,10 +114,10 @@ class Cell:
         """Every answer there is, sealed or still in the journal, in memory."""
         return {(row.item, row.epoch): row for row in self.each()}
 
-    def known(self) -> Known:
-        """The requests that are answered, by key."""
+    def known(self) -> Keys:
+        """What is answered: keys, each followed by the request's identity."""
         rows = self.rows(["item", "epoch", "request", "error"])
-        return Known((place_of(row), row["request"]) for row in rows if not row["error"])
+        return answered((place_of(row), row["request"]) for row in rows if not row["error"])
 
     def seal(self) -> None:
         """Moves the journal into `answers.parquet`; nothing to do without a journal."""
