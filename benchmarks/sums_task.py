@@ -36,4 +36,10 @@ def score(sample: Sample, response: Response) -> Score:
     return Score(float(answer == sample.target), answer)
 
 
-TASKS = (Task("sums", "mathematics", 1, samples, score, sampling=Sampling(max_tokens=16)),)
+def solution(sample: Sample) -> str:
+    """The sum."""
+    return str(sample.target)
+
+
+SAMPLING = Sampling(max_tokens=16)
+TASKS = (Task("sums", "mathematics", 1, samples, score, sampling=SAMPLING, solution=solution),)

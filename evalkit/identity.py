@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from evalkit.types import Checkpoint, Message, Prompt, Request, Sample, Task
+from evalkit.types import Checkpoint, Message, Prompt, Request, Sample, Sampling, Task
 
 ITEM_BYTES = 16
 
@@ -47,7 +48,7 @@ def _text(prompt: Prompt) -> str:
 
 def request(asked: Request) -> bytes:
     """What an answer is the answer to; equal for the same checkpoint means: reuse it."""
-    sampling = asdict(asked.sampling)
+    sampling = _sampling(asked.sampling)
     who = [asked.task.name, asked.sample.id] if asked.prompt == "" else []
     options = list(asked.sample.choices) if asked.task.ask == "loglikelihood" else []
     tools = [dict(tool) for tool in asked.sample.tools]
@@ -55,6 +56,11 @@ def request(asked: Request) -> bytes:
     whole = [who, prompt, tools, sampling, asked.epoch, options]
     wanted = [asked.top_logprobs, asked.schema]  # what hardly anyone wants changes no hash
     return digest([*whole, wanted] if any(wanted) else whole)[:ITEM_BYTES]
+
+
+@lru_cache(maxsize=64)
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    return asdict(sampling)
 
 
 def sampling_seed(item_id: bytes, epoch: int) -> int:
