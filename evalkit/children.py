@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -18,11 +17,22 @@ def end_with(parent: int) -> None:
 
     Linux alone can promise it; elsewhere a parent that is killed by SIGKILL leaves its children.
     """
+    import ctypes
+
     with suppress(OSError, AttributeError):
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
     if os.getppid() != parent:  # it was gone before it could be watched
         sys.exit(1)
+
+
+def end_well() -> None:
+    """Lets SIGTERM end this process as Ctrl-C does: what is open is closed, children are ended."""
+
+    def ended(*_: object) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, ended)
 
 
 def why(log: Path, code: int) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from evalkit import asking, identity, judge
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.events import Note, Notify
+from evalkit.executors import Work, execute, works
 from evalkit.grade import Grader, by_scorer
 from evalkit.graders import Graders
 from evalkit.grading import grade
@@ -48,7 +49,12 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
     baseline.check(matrix)
     seats = seating(matrix, Store(results))
     with ExitStack() as beside, Graders() as graders:
-        failures = _ask(matrix, seats, notify, graders, beside) if ask else []
+
+        def here(work: Work) -> None:
+            asking.ask(work.seats, notify, graders, beside)
+
+        todo = works(matrix.rows, seats) if ask else []
+        failures = execute(matrix.execution, todo, results, notify, here)
         try:
             judges = judge_answers(matrix, seats, results, notify, ask=ask)
         except ModelError as error:
@@ -60,20 +66,6 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
         _grade(matrix, seats, graders)
     remember(seats)
     return Held(matrix, seats, judges, failures)
-
-
-def _ask(
-    matrix: Matrix, seats: list[Seat], notify: Notify, graders: Graders, beside: ExitStack
-) -> list[str]:
-    """Asks every checkpoint what is missing; which could not be asked, in words."""
-    failures: list[str] = []
-    for row in matrix.rows:
-        try:
-            asking.ask([seat for seat in seats if seat.row is row], notify, graders, beside)
-        except ModelError as error:
-            failures.append(str(error))
-            notify(Note(f"error: {error}"))
-    return failures
 
 
 def remember(seats: list[Seat]) -> None:

@@ -295,6 +295,7 @@ class Backend:
     environment: Callable[[Checkpoint], Mapping[str, str]]  # engine and version, dtype, device
     options: Mapping[str, Any] = field(default_factory=dict)  # what it takes, with defaults
     reads_prompt: bool = True  # False: answers by the sample's id, so nothing is rendered
+    holds_device: Callable[[Checkpoint], bool] | None = None  # takes a GPU in its own process
 
 
 @dataclass(frozen=True, slots=True)
