@@ -7,12 +7,14 @@ an answer is drawn: repetition penalties and the like in generation_config.json 
 
 from __future__ import annotations
 
+import os
 import threading
 from asyncio import gather
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from evalkit.backends._batcher import Batcher
@@ -32,6 +34,7 @@ OPTIONS: Mapping[str, Any] = {
     "max_length": 0,  # tokens of prompt and answer together; 0 is the model's own maximum
     "revision": "",  # of a hub id
 }
+GPUS = ("/dev/nvidiactl", "/dev/kfd")
 POOL = 4  # batches' worth of requests to sort by length
 
 
@@ -155,6 +158,14 @@ def environment(checkpoint: Checkpoint) -> Mapping[str, str]:
     }
 
 
+def holds_device(checkpoint: Checkpoint) -> bool:
+    """Whether a GPU would hold it; told without torch, which a parent need not import."""
+    wanted = _chosen(checkpoint)["device"]
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
+    there = not hidden and any(Path(each).exists() for each in GPUS)
+    return there if wanted == "auto" else bool(wanted != "cpu")
+
+
 def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
     chosen = options(checkpoint, OPTIONS)
     if chosen["dtype"] not in DTYPES:
@@ -171,4 +182,6 @@ def _version(distribution: str) -> str:
         return "not installed"
 
 
-BACKENDS = (Backend("transformers_local", open_, identify, environment, OPTIONS),)
+BACKENDS = (
+    Backend("transformers_local", open_, identify, environment, OPTIONS, holds_device=holds_device),
+)
