@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from evalkit import training
 from evalkit.events import Notify
 from evalkit.matrix import Matrix, Row
 from evalkit.types import Stage
+
+READ_AT_ONCE = 4
 
 
 def trained(
@@ -64,10 +67,13 @@ def identified(matrix: Matrix) -> Matrix:
         known = row.checkpoint.model or row.checkpoint.name not in awaited
         return _identify(row) if known else row
 
+    judge = [matrix.judge] if matrix.judge else []
+    with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the weights of several checkpoints at once
+        rows = list(pool.map(told, [*matrix.rows, *judge]))
     return replace(
         matrix,
-        rows=tuple(told(row) for row in matrix.rows),
-        judge=told(matrix.judge) if matrix.judge else None,
+        rows=tuple(rows[: len(matrix.rows)]),
+        judge=rows[-1] if matrix.judge else None,
     )
 
 

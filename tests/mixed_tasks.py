@@ -56,7 +56,10 @@ def score(sample: Sample, response: Response) -> Score:
 
 
 def slow(sample: Sample, response: Response) -> Score:
-    """The same, after some work."""
+    """The same, after some work; each time it is done is written down."""
+    if log := os.environ.get("MIXED_LOG"):
+        with open(log, "a") as file:
+            file.write(f"{sample.id}\n")
     text = response.text
     for _ in range(3_000):
         text = hashlib.sha256(text.encode()).hexdigest()

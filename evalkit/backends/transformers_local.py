@@ -140,10 +140,12 @@ def open_(checkpoint: Checkpoint) -> Local:
 
 
 def identify(checkpoint: Checkpoint) -> str:
-    """sha256 over weights, tokenizer, template and configuration."""
-    from evalkit.fingerprint import fingerprint
+    """sha256 over weights, tokenizer, template and configuration; an adapter's base included."""
+    from evalkit.fingerprint import base_named, fingerprint
 
-    return fingerprint(folder(checkpoint, _chosen(checkpoint)["revision"]))
+    where = folder(checkpoint, _chosen(checkpoint)["revision"])
+    named = base_named(where)
+    return fingerprint(where, folder(replace(checkpoint, model=named)) if named else None)
 
 
 def environment(checkpoint: Checkpoint) -> Mapping[str, str]:
