@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from evalkit.answer import line
 from evalkit.errors import EvalkitError, ModelError
@@ -57,7 +58,7 @@ async def _ask(
     notify: Notify,
     more: Callable[[], list[Sitting]],
 ) -> None:
-    model = await asyncio.to_thread(backend.open, checkpoint)
+    model = await asyncio.to_thread(_open, backend, checkpoint)
     meter = Meter(checkpoint, notify, may_be_dead=backend.reads_prompt)
     try:
         while sittings:
@@ -67,6 +68,20 @@ async def _ask(
             sittings = await asyncio.to_thread(more)
     finally:
         await model.close()
+
+
+def _open(backend: Backend, checkpoint: Checkpoint) -> Model:
+    """The model; raises ModelError if a trainer has overwritten it since it was identified."""
+    model = backend.open(checkpoint)
+    if checkpoint.by_content:
+        now = backend.identify(replace(checkpoint, identity=""))
+        if now != checkpoint.identity:
+            asyncio.run(model.close())
+            raise ModelError(
+                f"{checkpoint.name}: its files changed after the run had begun: run again, and "
+                "what is there now is asked"
+            )
+    return model
 
 
 async def _round(

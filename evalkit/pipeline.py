@@ -80,7 +80,8 @@ def identified(matrix: Matrix) -> Matrix:
 def _identify(row: Row) -> Row:
     """An identity that cannot be told is new every time, so that no answer is reused by mistake."""
     checkpoint = row.checkpoint
-    found = checkpoint.identity or row.backend.identify(checkpoint)
-    return replace(
-        row, checkpoint=replace(checkpoint, identity=found or f"unstated-{secrets.token_hex(8)}")
-    )
+    if checkpoint.identity:
+        return row
+    found = row.backend.identify(checkpoint)
+    told = found or f"unstated-{secrets.token_hex(8)}"
+    return replace(row, checkpoint=replace(checkpoint, identity=told, by_content=bool(found)))

@@ -84,7 +84,7 @@ class Seat:
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()
-                if name not in ("options", "model")
+                if name not in ("options", "model", "by_content")
             }
             | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),

@@ -283,6 +283,7 @@ class Checkpoint:
     identity: str = ""  # what the weights are; "" until it has been worked out
     parent: str = ""  # the checkpoint it was trained from, by name
     method: str = ""  # how it was trained
+    by_content: bool = False  # its identity was worked out from its files, not stated
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import cli
+from evalkit.events import silent
+from evalkit.fingerprint import fingerprint
+from evalkit.matrix import Row
+from evalkit.run import hold
 from evalkit.store import Cell, Store
+from evalkit.types import Checkpoint, Model
+from tests.small_exams import backend, doubles, exam, matrix
 from tests.tiny_models import tiny_model
 
 CONFIG = """\
@@ -154,3 +161,22 @@ def test_weights_changed_between_two_epochs_are_not_mixed(place: Path) -> None:
     (second,) = asked_again(place, cells)
     assert len(texts(second)) == 10
     assert len(texts(cells[0])) == 5
+
+
+def test_weights_that_a_trainer_saves_while_the_run_is_under_way_are_not_asked_as_the_old_ones(
+    place: Path,
+) -> None:
+    weights = place / "model.safetensors"
+    weights.write_bytes(b"old")
+    asked_by, log = backend()
+
+    def open_(checkpoint: Checkpoint) -> Model:
+        weights.write_bytes(b"new")
+        return asked_by.open(checkpoint)
+
+    overwritten = replace(asked_by, open=open_, identify=lambda c: fingerprint(place))
+    one = Row(Checkpoint("latest", backend="written"), overwritten)
+    for failures in (1, 0):
+        found = hold(matrix([one], [exam(doubles(5))]), place / "r", silent)
+        assert len(found.failures) == failures
+        assert len(log.asked) == (0 if failures else 5)
