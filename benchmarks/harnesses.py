@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def evalkit(place: Place) -> Timed:
     (about / "entry_points.txt").write_text("[evalkit.tasks]\nsums = benchmarks.sums_task\n")
     config = place.write("c.yaml", EVALKIT)
     variables = {"PYTHONPATH": f"{ROOT}:{about.parent}", "EVALKIT_SUMS": str(place.count)}
-    command = [ROOT / ".venv/bin/evalkit", "run-matrix", config]
+    command = [sys.executable, "-m", "evalkit.cli", "run-matrix", str(config)]
     found = timed(command, place.url, place.folder, variables)
     told = json.loads((place.folder / "results/report/verdict.json").read_text())
     assert told["scores"][0]["score"] == 1.0
@@ -140,7 +141,7 @@ def lm_eval(place: Place) -> Timed:
     arguments = f"base_url={place.url}/chat/completions,model=m,num_concurrent=64,max_retries=1"
     words = ["run", "--model", "local-chat-completions", "--model_args", arguments]
     words += ["--tasks", "sums", "--include_path", "tasks", "--apply_chat_template"]
-    command = [python_of("lm-eval").with_name("lm-eval"), *words, "--log_samples"]
+    command = [str(python_of("lm-eval").with_name("lm-eval")), *words, "--log_samples"]
     return timed([*command, "--output_path", "out"], place.url, place.folder, OFFLINE)
 
 
@@ -155,7 +156,7 @@ def inspect(place: Place, *more: str) -> Timed:
     """As its documentation has it, but for the display."""
     script = place.write("sums.py", INSPECT)
     words = ["eval", script.name, "--model", "openai-api/local/m", "--log-dir", "logs"]
-    command = [python_of("inspect-ai").with_name("inspect"), *words]
+    command = [str(python_of("inspect-ai").with_name("inspect")), *words]
     local = {"LOCAL_API_KEY": "x", "LOCAL_BASE_URL": place.url}
     rest = ["--max-connections", str(CONCURRENCY), "--display", "plain", *more]
     return timed([*command, *rest], place.url, place.folder, {**OFFLINE, **local})
@@ -173,8 +174,8 @@ def lighteval(place: Place) -> Timed:
     python = python_of("lighteval")
     package = next(python.parents[1].glob("lib/python*/site-packages/lighteval"))
     (package / "tasks" / "tasks" / "tinyBenchmarks.pkl").touch()
-    command = [python.with_name("lighteval"), "endpoint", "litellm", model, "sums|0"]
-    rest = ["--custom-tasks", tasks, "--output-dir", "out", "--save-details"]
+    command = [str(python.with_name("lighteval")), "endpoint", "litellm", str(model), "sums|0"]
+    rest = ["--custom-tasks", str(tasks), "--output-dir", "out", "--save-details"]
     own = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HF_HOME": str(place.folder / "hf")}
     return timed([*command, *rest], place.url, place.folder, {**OFFLINE, **own})
 

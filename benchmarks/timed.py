@@ -42,6 +42,7 @@ def instant_server(latency: float) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def timed(
