@@ -200,7 +200,7 @@ class Task:
     ask: Literal["generate", "loglikelihood"] = "generate"
     solve: Callable[[Sample, Asker], Awaitable[Response]] | None = None  # more than one request
     vary: Callable[[Sample, int], Sample] | None = None  # the sample as an epoch asks it
-    costly: bool = False  # its scorer takes long: graded by processes of their own
+    costly: bool = False  # its scorer takes long, or needs a main thread: processes of their own
     metrics: Callable[[Sequence[Graded]], Mapping[str, float]] | None = None  # beside the mean
     weights: Mapping[str, float] = field(default_factory=dict)  # stratum -> weight; {}: by items
     refit: Callable[[ScoreRows, ScoreRows], Fitted] | None = None  # baseline's and candidate's
