@@ -10,20 +10,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.killed_runs import CONCURRENCY, Scene, in_choices, killed, scene
+from tests.killed_runs import CONCURRENCY, killed, scene, twice
 
 RUNS, KILLS = 20, 10
-
-
-def extra(here: Scene) -> dict[str, int]:
-    """What was asked more often than by a calm run: texts, and likelihoods."""
-    found = {"texts": 0, "likelihoods": 0}
-    for disturbed, calm in zip(here.kept["disturbed"], here.kept["calm"], strict=True):
-        if calm - disturbed:
-            raise SystemExit(f"lost: {calm - disturbed}")
-        for prompt, count in (disturbed - calm).items():
-            found["likelihoods" if in_choices(prompt) else "texts"] += count
-    return found
 
 
 def main(work: Path) -> None:
@@ -41,7 +30,7 @@ def main(work: Path) -> None:
             killed(here, KILLS, seed=run)
             if here.files("disturbed") != here.files("calm"):
                 raise SystemExit(f"run {run}: a file differs from an undisturbed run's")
-            found = extra(here)
+            found = twice(here)
             kills, due = kills + here.kills, due + sum(c.total() for c in here.kept["calm"])
             texts, likelihoods = texts + found["texts"], likelihoods + found["likelihoods"]
             print(f"run {run}: {here.kills} kills, asked twice: {found}", flush=True)

@@ -9,45 +9,27 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from pickle import PicklingError
 from types import TracebackType
 
-from evalkit.children import end_with
-from evalkit.grade import Grade, Grader, one
-from evalkit.store import Answer
-from evalkit.types import Sample
+from evalkit.grade import Grade
+from evalkit.grading_process import Job, Worker, grade_here
 
 REST_SECONDS = 0.05
 BACKLOG = 1_000
 """Answers that wait to be graded; what comes when so many do is graded once asking has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One answer to be graded, and what is done with its grade."""
-
-    grader: Grader
-    sample: Sample
-    answer: Answer | None
-    done: Callable[[Grade], None]
-
-
 class Graders:
     """The thread and the processes that grade; none is started before it is needed."""
 
     def __init__(self, processes: int | None = None) -> None:
-        self._processes = processes or len(os.sched_getaffinity(0))
+        self._processes = processes or _cores()
         self._threads: list[threading.Thread] = []
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._costly: queue.Queue[Job | None] = queue.Queue(BACKLOG)
         self._quick: deque[Job] = deque()
         self._quick_thread: threading.Thread | None = None
@@ -105,7 +87,7 @@ class Graders:
         """Grades what waits, then rests a while: to be woken for each answer would cost more."""
         while not self._closed:
             while self._quick:
-                self._done(self._quick.popleft(), _grade_here)
+                self._done(self._quick.popleft(), grade_here)
             asked_for = self._unfinished.wait(REST_SECONDS)
             if asked_for and not self._quick:
                 self._unfinished.clear()
@@ -115,7 +97,7 @@ class Graders:
     def _start(self) -> None:
         if self._threads:
             return
-        self._workers = [_Worker() for _ in range(self._processes)]
+        self._workers = [Worker() for _ in range(self._processes)]
         for worker in self._workers:
             thread = threading.Thread(
                 target=self._grade_costly, args=(worker,), name="grading", daemon=True
@@ -123,7 +105,7 @@ class Graders:
             self._threads.append(thread)
             thread.start()
 
-    def _grade_costly(self, worker: _Worker) -> None:
+    def _grade_costly(self, worker: Worker) -> None:
         while (job := self._costly.get()) is not None:
             self._done(job, worker.grade)
             self._costly.task_done()
@@ -148,6 +130,12 @@ class Graders:
         self.close()
 
 
+def _cores() -> int:
+    """How many processes this one may keep busy."""
+    own = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(own(0)) if own else os.cpu_count() or 1
+
+
 def _clear(jobs: queue.Queue[Job | None]) -> None:
     while True:
         try:
@@ -155,79 +143,3 @@ def _clear(jobs: queue.Queue[Job | None]) -> None:
         except queue.Empty:
             return
         jobs.task_done()
-
-
-def _grade_here(job: Job) -> Grade:
-    return one(job.grader, job.sample, job.answer)
-
-
-class _Worker:
-    """One process that grades, replaced when it dies."""
-
-    def __init__(self) -> None:
-        self._process: BaseProcess | None = None
-        self._line: Connection | None = None
-        self._ended = False
-
-    def grade(self, job: Job) -> Grade:
-        """The grade; of a sample that kills its process twice, that it failed."""
-        # Prompts are rendered to cross over.
-        sample = replace(job.sample, prompt=job.sample.rendered())
-        how = ""
-        for _ in range(2):
-            line = self._connected()
-            try:
-                line.send((job.grader, sample, job.answer))
-            except (PicklingError, AttributeError, TypeError):  # a scorer that cannot cross over
-                return _grade_here(job)
-            except OSError:
-                how = self._bury()
-                continue
-            try:
-                found: Grade = line.recv()
-                return found
-            except (EOFError, OSError):
-                how = self._bury()
-            if self._ended:
-                break
-        return None, f"scorer failed: its process died twice ({how})"
-
-    def _connected(self) -> Connection:
-        if self._line is None:
-            context = get_context("spawn")
-            self._line, other = context.Pipe()
-            self._process = context.Process(target=_serve, args=(other, os.getpid()))
-            self._process.start()
-            other.close()
-        return self._line
-
-    def _bury(self) -> str:
-        """Lets a dead process go; says how it ended."""
-        process, line = self._process, self._line
-        self._process = self._line = None
-        if line is not None:
-            line.close()
-        if process is None:
-            return "ended"
-        process.join()
-        code = process.exitcode or 0
-        return signal.Signals(-code).name if code < 0 else f"exit {code}"
-
-    def end(self) -> None:
-        """Ends the process, whatever it does."""
-        self._ended = True
-        if self._process is not None:
-            self._process.terminate()
-            self._process.join()
-
-
-def _serve(line: Connection, parent: int) -> None:
-    """What a process does: grades what it is given until nothing more comes."""
-    end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the whole group; we are told
-    while True:
-        try:
-            grader, sample, answer = line.recv()
-        except EOFError:
-            return
-        line.send(one(grader, sample, answer))

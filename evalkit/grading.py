@@ -8,14 +8,12 @@ What a costly scorer found is kept in `scores.jsonl` for good, so that it is not
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +21,15 @@ from numpy.typing import NDArray
 from evalkit.answer import Answer, answer_of
 from evalkit.errors import StoreError
 from evalkit.exam import Exam
-from evalkit.grade import MISSING, Grade, Grader, one, plain_json
-from evalkit.graders import Graders, Job
+from evalkit.grade import Grade, Grader, one
+from evalkit.graders import Graders
+from evalkit.grades import Seek, checked, gives_way, holds, line, score_of
+from evalkit.grading_process import Job
 from evalkit.journal import Journal
 from evalkit.standing import Row, key, lines, place_of, standing
 from evalkit.store import Cell
 from evalkit.tables import SCORE_COLUMNS, write_table
 from evalkit.types import Graded, Sample, Score
-
-T = TypeVar("T", Row, Answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class Grading:
         of = {"request": answer.request.hex() if answer else "", "scorer": self.scorer}
 
         def keep(grade: Grade) -> None:
-            row = _row(item, sample, epoch, grade) | of
+            row = line(item, sample, epoch, grade) | of
             with self._lock:
                 if self._journal is None:
                     self._journal = Journal(self._path, durable=False)
@@ -91,7 +89,7 @@ class Grading:
         """Grades every sample due that has no grade of this scorer yet."""
         exam, task = self.exam, self.exam.task
         lacking = self._lacking()
-        answers = _Seek(map(answer_of, self.cell.rows()) if lacking.any() else iter(()))
+        answers = Seek(map(answer_of, self.cell.rows()) if lacking.any() else iter(()))
         for window in exam.windows(exam.due[lacking.any(axis=1)]):
             for item, original in window.items():
                 for epoch in np.flatnonzero(lacking[exam.place(item)]).tolist():
@@ -111,14 +109,14 @@ class Grading:
             self._path.unlink(missing_ok=True)
         if self._path.exists():
             kept = ["item", "epoch", "request", "error"]
-            answers = _Seek(self.cell.rows(kept))
+            answers = Seek(self.cell.rows(kept))
             for place, row in self._rows():
-                lacking[place] = not _holds(row, answers.of(place_of(row)))
+                lacking[place] = not holds(row, answers.of(place_of(row)))
         return lacking
 
     def _rows(self) -> Iterator[tuple[tuple[int, int], Row]]:
         """The grades of this scorer, in order, each with its place by item and epoch."""
-        for row in standing(None, lines(self._path, _checked), _gives_way):
+        for row in standing(None, lines(self._path, checked), gives_way):
             item, epoch = bytes.fromhex(row["item"]), row["epoch"]
             if row["scorer"] == self.scorer and epoch < self.exam.task.epochs and item in self.exam:
                 yield (self.exam.place(item), epoch), row
@@ -132,7 +130,7 @@ class Grading:
             for _, row in self._rows():
                 outcomes[row["outcome"]] += 1
                 if self.exam.task.metrics:
-                    scores.setdefault(bytes.fromhex(row["item"]), []).append(_score(row))
+                    scores.setdefault(bytes.fromhex(row["item"]), []).append(score_of(row))
                 value = math.nan if row["value"] is None else row["value"]
                 yield {**row, "item": bytes.fromhex(row["item"]), "value": value}
             if outcomes.total() != len(self.exam.due) * self.exam.task.epochs:
@@ -165,67 +163,6 @@ def _sure(keep: Callable[[Grade], None]) -> Callable[[Grade], None]:
             keep(grade)
 
     return keep_if_graded
-
-
-class _Seek(Generic[T]):
-    """Rows or answers in the order of keys, looked up by keys that come in that order too."""
-
-    def __init__(self, ordered: Iterator[T]) -> None:
-        self._ordered: Iterator[T] = ordered
-        self._next: T | None = next(ordered, None)
-
-    def of(self, wanted: bytes) -> T | None:
-        """What is under the key; None where nothing is."""
-        while self._next is not None and _key_of(self._next) < wanted:
-            self._next = next(self._ordered, None)
-        found = self._next
-        return found if found is not None and _key_of(found) == wanted else None
-
-
-def _key_of(found: Row | Answer) -> bytes:
-    if isinstance(found, Answer):
-        return key(found.item, found.epoch)
-    return place_of(found)
-
-
-def _checked(row: Mapping[str, Any]) -> None:
-    for name in ("scorer", "request", *SCORE_COLUMNS):
-        _ = row[name]
-
-
-def _gives_way(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    return False
-
-
-def _holds(row: Mapping[str, Any], answer: Row | None) -> bool:
-    """Whether a grade is of the answer that stands."""
-    failed = answer is None or bool(answer["error"])
-    request = answer["request"].hex() if answer else ""
-    return bool(row["request"] == request and failed == (row["outcome"] == MISSING))
-
-
-def _row(item: bytes, sample: Sample, epoch: int, grade: Grade) -> Row:
-    score, outcome = grade
-    target = sample.target if isinstance(sample.target, str) else plain_json(sample.target)
-    return {
-        "item": item.hex(),
-        "id": sample.id,
-        "epoch": epoch,
-        "value": None if score is None else score.value,
-        "answer": score.answer if score else None,
-        "target": target,
-        "outcome": outcome,
-        "stratum": sample.stratum,
-        "cluster": sample.cluster,
-        "details": plain_json(dict(score.details)) if score and score.details else "",
-    }
-
-
-def _score(row: Mapping[str, Any]) -> Score | None:
-    if row["value"] is None:
-        return None
-    details = json.loads(row["details"]) if row["details"] else {}
-    return Score(row["value"], row["answer"], details)
 
 
 def _metrics(exam: Exam, scores: Mapping[bytes, list[Score | None]]) -> dict[str, float]:

@@ -127,9 +127,17 @@ def killed(here: Scene, kills: int, seed: int) -> None:
     here.finish()
 
 
-def in_choices(prompt: str) -> bool:
-    """Whether a prompt, by its hash, is of the task that asks by likelihood."""
-    return prompt in CHOICES
+def twice(here: Scene) -> dict[str, int]:
+    """What was asked more often than by a calm run; fails if anything was asked less often.
+
+    Likelihoods apart: a sample that was in flight had asked for up to four of them.
+    """
+    extra = {"texts": 0, "likelihoods": 0}
+    for disturbed, calm in zip(here.kept["disturbed"], here.kept["calm"], strict=True):
+        assert not calm - disturbed
+        for prompt, count in (disturbed - calm).items():
+            extra["likelihoods" if prompt in CHOICES else "texts"] += count
+    return extra
 
 
 def _of_choices() -> Iterator[str]:

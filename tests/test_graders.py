@@ -14,8 +14,9 @@ import pytest
 from evalkit.errors import StoreError
 from evalkit.events import silent
 from evalkit.grade import by_scorer
-from evalkit.graders import Graders, Job
+from evalkit.graders import Graders
 from evalkit.grading import grade
+from evalkit.grading_process import Job
 from evalkit.journal import read
 from evalkit.run import hold
 from evalkit.store import Answer, Cell, Store
