@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Unit
 
 from ._details import details, throughout
@@ -39,7 +40,7 @@ from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, points
 
 
-def render(report: Report) -> str:
+def render(report: Report, _: Evidence = NO_SAMPLES) -> str:
     """The report as GitHub-flavoured Markdown."""
     candidates = in_reading_order(report)
     cells = [(candidate, cell) for candidate in candidates for cell in candidate.cells]

@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from evalkit.config import Loaded
+    from evalkit.evidence.values import Evidence
     from evalkit.matrix import Matrix
     from evalkit.verdict import Report
 
@@ -60,11 +61,13 @@ def results_of(loaded: Loaded, given: Path | None) -> Path:
     return (given or (loaded.resolve(stated) if stated else Path(RESULTS))).absolute()
 
 
-def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
-    """Prints a report and writes its files; stderr says which."""
+def publish(report: Report, results: Path, folder: Path | None, formats: tuple[str, ...]) -> None:
+    """Prints a report of some results and writes its files; stderr says which."""
+    from evalkit.evidence.stored import StoredEvidence
     from evalkit.report import write
 
-    written = write(report, folder, formats)
+    evidence = StoredEvidence(results, report)
+    written = write(report, folder or results / "report", formats, evidence)
     say(rendered("terminal", report))
     click.echo("\n".join(f"wrote {path}" for path in written), err=True)
 
@@ -93,14 +96,15 @@ def one_line(error: object) -> str:
     return printable(" ".join(str(error).split()))
 
 
-def rendered(name: str, report: Report) -> str:
-    """A report in the format of that name."""
+def rendered(name: str, report: Report, evidence: Evidence | None = None) -> str:
+    """A report in the format of that name, with samples where there are any."""
     from evalkit import plugins
+    from evalkit.evidence.values import NO_SAMPLES
     from evalkit.verdict import Renderer
 
     renderer = plugins.find("reports", name)
     assert isinstance(renderer, Renderer)
-    return renderer.render(report)
+    return renderer.render(report, evidence or NO_SAMPLES)
 
 
 def measured(report: Report) -> bool:
