@@ -51,13 +51,16 @@ class Found:
 
 def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Report:
     """The report of a run; with `judged`, of verdicts that were reached otherwise."""
+    from evalkit.series.lineage import changes
+
     matrix = held.matrix
+    found = [_found(seat) for seat in held.seats]
     advisory = frozenset(note.task for note in held.judges if note.advisory)
     policy = replace(matrix.policy, advisory=advisory)
     report = assemble(
         matrix.baseline,
         matrix.pairs if judged is None else (),
-        with_recipes([_found(seat) for seat in held.seats], matrix.recipes),
+        with_recipes(found, matrix.recipes),
         policy,
     )
     if judged:
@@ -79,9 +82,9 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
     ]
     said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
     noise = [note for seat in held.seats if (note := noted(seat))]
-    return report.model_copy(
-        update={"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
-    )
+    parents = {note.name: note.parent for note in notes}
+    told = {"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
+    return report.model_copy(update={**told, "changes": changes(found, parents, policy.alpha)})
 
 
 def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:

@@ -174,6 +174,17 @@ class CheckpointScore(_Model):
     )
 
 
+class ChangeNote(_Model):
+    """A checkpoint of a line of training from which on a task's score is lower: a change point."""
+
+    task: str = Field(description="the benchmark, by name")
+    domain: str = Field(description="the skill that the task measures")
+    checkpoint: str = Field(description="the first after the change")
+    before: str = Field(description="the last before it")
+    delta: float = Field(description="mean after - mean before, within its segment")
+    p: float = Field(description="that so low a z comes up somewhere, had nothing changed")
+
+
 class TrainingSeries(_Model):
     """What a trainer logged while it made one checkpoint: a metric by step."""
 
@@ -226,6 +237,14 @@ class NoiseNote(_Model):
         return not (self.greedy and self.reworded)
 
 
+class Made(_Model):
+    """How the report was made, and so how it is made again; no secret stands here."""
+
+    command: str = Field(description="without where results and reports lie")
+    config: str = Field(default="", description="the configuration, as YAML; secrets are hidden")
+    versions: dict[str, str] = Field(default={}, description="of what the arithmetic is done with")
+
+
 class Report(_Model):
     """Everything that one run of the matrix has to say."""
 
@@ -246,6 +265,9 @@ class Report(_Model):
     scores: list[CheckpointScore] = Field(
         default=[], description="how each checkpoint did by itself, in every task"
     )
+    changes: list[ChangeNote] = Field(
+        default=[], description="declines along a line of training; they decide nothing"
+    )
     training: list[TrainingSeries] = Field(
         default=[], description="metrics that trainers logged, stage by stage"
     )
@@ -256,6 +278,7 @@ class Report(_Model):
     notes: list[str] = Field(
         default=[], description="what a reader must know: replayed answers, ..."
     )
+    made: Made | None = Field(default=None, description="how; null: nobody said")
 
 
 @dataclass(frozen=True, slots=True)

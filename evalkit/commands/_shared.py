@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +60,13 @@ def results_of(loaded: Loaded, given: Path | None) -> Path:
     """The results folder: the one given, else the one the config states, else `results`."""
     stated = loaded.config.results
     return (given or (loaded.resolve(stated) if stated else Path(RESULTS))).absolute()
+
+
+def told_how(report: Report, words: Sequence[object], config: Path) -> Report:
+    """The report with how it was made: the command after `evalkit`, by the file's name alone."""
+    from evalkit.provenance import made
+
+    return report.model_copy(update={"made": made([*map(str, words)], config)})
 
 
 def publish(report: Report, results: Path, folder: Path | None, formats: tuple[str, ...]) -> None:
