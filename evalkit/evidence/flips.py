@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.comparison.arm import Floats
+from evalkit.comparison.arm import Floats, item_means
 from evalkit.evidence.sheets import Side, aligned
 from evalkit.evidence.telling import shares, telling
 from evalkit.evidence.values import Flip, Flips, Moved
@@ -20,8 +20,8 @@ def flips_between(before: Side, after: Side, most: int) -> Flips:
     lost, gained = np.flatnonzero(change < 0), np.flatnonzero(change > 0)
     for_lost, for_gained = shares(len(lost), len(gained), most)
     chosen = [
-        *_chosen(after, change, lost, for_lost),
-        *_chosen(after, change, gained, for_gained),
+        *_chosen(before, after, change, lost, for_lost),
+        *_chosen(before, after, change, gained, for_gained),
     ]
     return Flips(
         len(lost),
@@ -31,20 +31,21 @@ def flips_between(before: Side, after: Side, most: int) -> Flips:
     )
 
 
-def _chosen(after: Side, change: Floats, of: NDArray[np.intp], most: int) -> list[int]:
+def _chosen(
+    before: Side, after: Side, change: Floats, of: NDArray[np.intp], most: int
+) -> list[int]:
     if not most:
         return []
     ends = [
-        after.text("outcome", index, after.extreme(index, best=bool(change[index] > 0))) or ""
+        after.text("outcome", index, _telling(before, after, index)[1]) or ""
         for index in of.tolist()
     ]
     return [int(of[place]) for place in telling(change[of], ends, most)]
 
 
 def flip_at(before: Side, after: Side, change: Floats, index: int) -> Flip:
-    """One item of two aligned sides: each by the sample that lies furthest from the other."""
-    rose = bool(change[index] > 0)
-    old, new = before.extreme(index, best=not rose), after.extreme(index, best=rose)
+    """One item of two aligned sides, by the samples that show its change best."""
+    old, new = _telling(before, after, index)
     told = {name: after.text(name, index, new) or "" for name in ("id", "stratum", "target")}
     return Flip(
         item=after.item(index),
@@ -53,6 +54,26 @@ def flip_at(before: Side, after: Side, change: Floats, index: int) -> Flip:
         after=after.graded(index, new),
         **told,
     )
+
+
+def _telling(before: Side, after: Side, index: int) -> tuple[int, int]:
+    """The columns of the two samples of an item that show its change best.
+
+    Where both sides were asked equally often, or each training seed was, they are of one epoch,
+    since an epoch may ask in its own way; otherwise of the two that lie furthest apart.
+    """
+    old, new = before.values[index], after.values[index]
+    rose = bool(item_means(new[None])[0] > item_means(old[None])[0])
+    sign = 1 if rose else -1
+    if len(new) % len(old):
+        return _furthest(-sign * old), _furthest(sign * new)
+    column = _furthest(sign * (new - np.tile(old, len(new) // len(old))))
+    return column % len(old), column
+
+
+def _furthest(values: Floats) -> int:
+    """The first of the largest; a missing sample is never it, unless all are missing."""
+    return int(np.where(np.isnan(values), -np.inf, values).argmax())
 
 
 def _slices(side: Side, change: Floats) -> Mapping[str, Moved]:
