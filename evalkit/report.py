@@ -29,6 +29,7 @@ from evalkit.verdict import (
     CheckpointNote,
     CheckpointScore,
     Overall,
+    Pictures,
     Renderer,
     Report,
 )
@@ -311,8 +312,17 @@ def write(
     written: list[Path] = []
     for name in dict.fromkeys(("json", "markdown", *formats)):
         renderer = plugins.find("reports", name)
-        assert isinstance(renderer, Renderer)
-        path = folder / renderer.filename
-        write_beside(path, renderer.render(report, evidence).encode("utf-8", "replace"))
-        written.append(path)
+        written.append(folder / renderer.filename)
+        write_one(renderer, report, written[-1], evidence)
     return written
+
+
+def write_one(
+    renderer: Renderer | Pictures, report: Report, path: Path, evidence: Evidence
+) -> None:
+    """Writes one format to a file, or its pictures into a folder."""
+    if isinstance(renderer, Pictures):
+        for name, content in renderer.draw(report):
+            write_beside(path / name, content)
+    else:
+        write_beside(path, renderer.render(report, evidence).encode("utf-8", "replace"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -152,6 +152,9 @@ class CheckpointNote(_Model):
     )
     parent: str = Field(default="", description="the checkpoint it was trained from")
     method: str = Field(default="", description="how it was trained")
+    step: int | None = Field(
+        default=None, ge=0, description="optimizer steps of its own stage when it was saved"
+    )
     backend: str = Field(default="", description="how it was asked")
 
 
@@ -295,6 +298,16 @@ class Renderer:
     def render(self, report: Report, evidence: Evidence = NO_SAMPLES) -> str:
         """The report as text; with the samples behind it, where the renderer shows any."""
         return self.show(report, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """A way of drawing a report as files of a folder; declared among the renderers."""
+
+    name: str
+    filename: str  # the folder within the report folder
+    draw: Callable[[Report], Iterator[tuple[str, bytes]]]
+    """Each file's name and content."""
 
 
 def schema() -> str:

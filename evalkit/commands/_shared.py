@@ -13,7 +13,6 @@ import click
 
 if TYPE_CHECKING:
     from evalkit.config import Loaded
-    from evalkit.evidence.values import Evidence
     from evalkit.matrix import Matrix
     from evalkit.verdict import Report
 
@@ -104,15 +103,14 @@ def one_line(error: object) -> str:
     return printable(" ".join(str(error).split()))
 
 
-def rendered(name: str, report: Report, evidence: Evidence | None = None) -> str:
-    """A report in the format of that name, with samples where there are any."""
+def rendered(name: str, report: Report) -> str:
+    """A report in the format of that name."""
     from evalkit import plugins
-    from evalkit.evidence.values import NO_SAMPLES
     from evalkit.verdict import Renderer
 
     renderer = plugins.find("reports", name)
     assert isinstance(renderer, Renderer)
-    return renderer.render(report, evidence or NO_SAMPLES)
+    return renderer.render(report)
 
 
 def measured(report: Report) -> bool:
