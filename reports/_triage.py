@@ -24,8 +24,8 @@ LETTER = 5.8  # pixels that a character is wide, about
 LOOKS = {
     "truncated": ("inconclusive", "////"),
     "unclosed_think": ("inconclusive", "xxxx"),
-    "unparsed": ("invalid", "...."),
-    "empty": ("invalid", "oo"),
+    "unparsed": ("invalid", "\\\\\\\\"),
+    "empty": ("invalid", "||||"),
     "refused": ("regressed", "----"),
 } | dict.fromkeys(("wrong", "partial", "loss", "tie"), ("no-regression", ""))
 OTHER = ("regressed", "++")
