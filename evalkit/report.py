@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from evalkit.verdict import (
     CandidateVerdict,
     CheckpointNote,
     CheckpointScore,
+    ExamNote,
     Overall,
     Pictures,
     Renderer,
@@ -157,7 +158,30 @@ def assemble(
         exit_code=exit_code,
         candidates=candidates,
         scores=in_order,
+        exams=_exams(baseline, found),
     )
+
+
+def _exams(baseline: str, found: Sequence[Found]) -> list[ExamNote]:
+    """What each task asked, told of the baseline's cell where it has one."""
+    first: dict[str, Found] = {}
+    for cell in found:
+        if cell.side and (cell.checkpoint == baseline or cell.task not in first):
+            first[cell.task] = cell
+    return [
+        ExamNote(task=task, domain=cell.domain, exam=dict(_flat(cell.side.meta.get("exam") or {})))
+        for task, cell in first.items()
+        if cell.side
+    ]
+
+
+def _flat(exam: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """An exam's entries that say something, those of `sampling` among them."""
+    for name, value in exam.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        elif value not in ("", None, [], ()) and name != "task":
+            yield name, str(value)
 
 
 def _one(side: Side | Recipe | None) -> Side | None:

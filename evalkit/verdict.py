@@ -201,6 +201,16 @@ class TrainingSeries(_Model):
     values: list[float] = Field(default=[], description="one for each step")
 
 
+class ExamNote(_Model):
+    """What one task asked: whatever must be equal for two of its cells to be comparable."""
+
+    task: str = Field(description="the benchmark, by name")
+    domain: str = Field(description="the skill that the task measures")
+    exam: dict[str, str] = Field(
+        default={}, description="of the baseline's cell: version, data, few-shot, sampling, ..."
+    )
+
+
 class JudgeNote(_Model):
     """How far the judge of a task may be trusted."""
 
@@ -271,6 +281,7 @@ class Report(_Model):
     scores: list[CheckpointScore] = Field(
         default=[], description="how each checkpoint did by itself, in every task"
     )
+    exams: list[ExamNote] = Field(default=[], description="what each task asked")
     changes: list[ChangeNote] = Field(
         default=[], description="declines along a line of training; they decide nothing"
     )

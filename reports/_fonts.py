@@ -11,6 +11,11 @@ FAMILIES = (
 )
 """The reader's own sans serif, then those that hold Chinese, Japanese and Korean."""
 
+MONOSPACE = (
+    "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', "
+    "'Noto Sans Mono CJK SC', 'PingFang SC', 'Microsoft YaHei', 'Droid Sans Fallback', monospace"
+)
+
 LAST_RESORT = "Last Resort"  # has every character, and draws a box for each
 
 
