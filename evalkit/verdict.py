@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -305,6 +305,8 @@ class Renderer:
     name: str
     filename: str  # what it is called in the report folder
     show: Callable[[Report, Evidence], str]
+    serve: Callable[[Report, Evidence, dict[str, Any]], str] | None = None
+    """The page of `evalkit view`: its script is given the mapping, and asks for samples."""
 
     def render(self, report: Report, evidence: Evidence = NO_SAMPLES) -> str:
         """The report as text; with the samples behind it, where the renderer shows any."""

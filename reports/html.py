@@ -81,11 +81,15 @@ SECTIONS = (
 
 def render(report: Report, evidence: Evidence = NO_SAMPLES) -> str:
     """The report as a page that holds its samples."""
-    return page(report, evidence, samples(report, evidence))
+    return _page(report, evidence, samples(report, evidence))
 
 
-def page(report: Report, evidence: Evidence, data: dict[str, Any], *, served: bool = False) -> str:
-    """The report as a page with its samples, or with where to ask for them."""
+def serve(report: Report, evidence: Evidence, data: dict[str, Any]) -> str:
+    """The report as a page that asks for samples."""
+    return _page(report, evidence, data, served=True)
+
+
+def _page(report: Report, evidence: Evidence, data: dict[str, Any], *, served: bool = False) -> str:
     candidates = in_reading_order(report)
     cells = [(candidate, cell) for candidate in candidates for cell in candidate.cells]
     found, more = findings(report)
@@ -170,4 +174,4 @@ def _template() -> Template:
     return template({**{each.__name__: each for each in CALLED}, **OTHERS})
 
 
-RENDERERS = (Renderer("html", "report.html", render),)
+RENDERERS = (Renderer("html", "report.html", render, serve),)

@@ -27,7 +27,7 @@ def flips_between(before: Side, after: Side, most: int) -> Flips:
         len(lost),
         len(gained),
         tuple(flip_at(before, after, change, index) for index in picked),
-        _slices(after, change),
+        slices_of(after, change),
     )
 
 
@@ -36,7 +36,7 @@ def chosen(before: Side, after: Side, change: Floats, of: NDArray[np.intp], most
     if not most:
         return []
     ends = [
-        after.text("outcome", index, _telling(before, after, index)[1]) or ""
+        after.text("outcome", index, telling_columns(before, after, index)[1]) or ""
         for index in of.tolist()
     ]
     return [int(of[place]) for place in telling(change[of], ends, most)]
@@ -44,7 +44,7 @@ def chosen(before: Side, after: Side, change: Floats, of: NDArray[np.intp], most
 
 def flip_at(before: Side, after: Side, change: Floats, index: int) -> Flip:
     """One item of two aligned sides, by the samples that show its change best."""
-    old, new = _telling(before, after, index)
+    old, new = telling_columns(before, after, index)
     told = {name: after.text(name, index, new) or "" for name in ("id", "stratum", "target")}
     return Flip(
         item=after.item(index),
@@ -55,7 +55,7 @@ def flip_at(before: Side, after: Side, change: Floats, index: int) -> Flip:
     )
 
 
-def _telling(before: Side, after: Side, index: int) -> tuple[int, int]:
+def telling_columns(before: Side, after: Side, index: int) -> tuple[int, int]:
     """The columns of the two samples of an item that show its change best.
 
     Where both sides were asked equally often, or each training seed was, they are of one epoch,
@@ -75,7 +75,7 @@ def _furthest(values: Floats) -> int:
     return int(np.where(np.isnan(values), -np.inf, values).argmax())
 
 
-def _slices(side: Side, change: Floats) -> Mapping[str, Moved]:
+def slices_of(side: Side, change: Floats) -> Mapping[str, Moved]:
     """How many items of each stratum changed sides; nothing where there is but one stratum."""
     names, of = side.coded("stratum")
     counted = {

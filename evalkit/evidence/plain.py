@@ -47,7 +47,7 @@ def _flip(flip: Flip, longest: int) -> Plain:
         "id": clipped(flip.id, BRIEF),
         "slice": clipped(flip.stratum, BRIEF),
         "target": clipped(flip.target, longest),
-        "delta": round(flip.delta, 6),
+        "delta": _finite(flip.delta),
         "before": _graded(flip.before, longest),
         "after": _graded(flip.after, longest),
     }

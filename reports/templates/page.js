@@ -38,6 +38,7 @@
   };
   const number = (value) => value.toLocaleString("en-US");
   const points = (delta) => {
+    if (delta == null) return "missing";
     const shown = Math.abs(100 * delta).toFixed(1);
     return Number(shown) === 0 ? "0.0" : (delta < 0 ? "−" : "+") + shown;
   };
@@ -77,16 +78,16 @@
         const found = flips.filter((flip) => matches(flip, wanted));
         return { total: found.length, rows: found.slice(from, from + PAGE) };
       },
-      async facets(pair) {
-        const mine = flips.filter((flip) => flip.pair === pair);
-        const counted = (read) => {
-          const counts = new Map();
-          for (const flip of mine) counts.set(read(flip), (counts.get(read(flip)) ?? 0) + 1);
-          return [...counts].filter(([name]) => name).sort();
-        };
+      async facets(at) {
+        const mine = flips.filter((flip) => flip.pair === at);
+        const { lost, gained, slices } = data.pairs[at];
+        const ended = new Map();
+        for (const { after } of mine) ended.set(after.outcome, (ended.get(after.outcome) ?? 0) + 1);
+        const here = new Set(mine.map((flip) => flip.slice));
         return {
-          outcomes: counted((flip) => flip.after.outcome),
-          slices: counted((flip) => flip.slice),
+          counts: { lost, gained },
+          outcomes: [...ended].sort(),
+          slices: slices.filter(([name]) => here.has(name)),
         };
       },
       async sample(row) {
@@ -125,7 +126,7 @@
     );
   };
 
-  const state = { pair: 0, slice: "", outcome: "", direction: "", search: "", at: -1, rows: [], total: 0 };
+  const state = { pair: 0, slice: "", outcome: "", direction: "", search: "", at: -1, rows: [], total: 0, counts: { lost: 0, gained: 0 } };
   const comparison = choice("comparison", () => choosePair(pairsOf(comparison.select.value)[0]));
   const task = choice("task", () => choosePair(Number(task.select.value)));
   const slice = choice("slice", () => narrow({ slice: slice.select.value }));
@@ -165,30 +166,30 @@
   const choosePair = async (at, keep = {}) => {
     Object.assign(state, { pair: at, slice: "", outcome: "", ...keep });
     const pair = data.pairs[at];
+    state.counts = { lost: pair.lost ?? 0, gained: pair.gained ?? 0 };
     fill(comparison.select, names.map((name) => [name, name]), title(pair));
     fill(task.select, pairsOf(title(pair)).map((other) => {
       const { task: name, verdict, lost, gained } = data.pairs[other];
-      return [other, `${MARKS[verdict] ?? ""} ${name}: ${number(lost)} lost, ${number(gained)} gained`];
+      const moved = data.served ? "" : `: ${number(lost)} lost, ${number(gained)} gained`;
+      return [other, `${MARKS[verdict] ?? ""} ${name}${moved}`];
     }), at);
     fill(direction.select, [["", "any"], ...source.directions.map((name) => [name, name])], state.direction);
     const turn = ++asking;
     try {
       const found = await source.facets(at);
       if (turn !== asking) return;
-      facets(pair, found);
+      state.counts = found.counts;
+      facets(found);
     } catch (error) {
       fail(error);
     }
     await refresh();
   };
 
-  const facets = (pair, found) => {
-    const moved = new Map((pair.slices ?? []).map(([name, items, lost, gained]) => [name, { items, lost, gained }]));
+  const facets = (found) => {
     fill(outcome.select, [["", "any"], ...found.outcomes.map(([name, n]) => [name, `${name} (${number(n)})`])], state.outcome);
-    fill(slice.select, [["", "all"], ...found.slices.map(([name]) => {
-      const of = moved.get(name);
-      return [name, of ? `${name}: ${number(of.lost)} lost, ${number(of.gained)} gained of ${number(of.items)}` : name];
-    })], state.slice);
+    fill(slice.select, [["", "all"], ...found.slices.map(([name, items, lost, gained]) =>
+      [name, `${name}: ${number(lost)} lost, ${number(gained)} gained of ${number(items)}`])], state.slice);
     slice.label.hidden = found.slices.length < 2;
   };
 
@@ -214,8 +215,8 @@
   };
 
   const query = () => {
-    const { pair, slice: within, outcome: how, direction: way, search: words } = state;
-    return { pair, slice: within, outcome: how, direction: way, search: words };
+    const { pair, slice, outcome, direction, search } = state;
+    return { pair, slice, outcome, direction, search };
   };
 
   const narrowScreen = () => matchMedia("(max-width: 760px)").matches;
@@ -223,10 +224,12 @@
 
   const tell = () => {
     const pair = data.pairs[state.pair];
-    const all = `${title(pair)}, ${pair.task}: ${number(pair.lost)} lost and ${number(pair.gained)} gained`;
+    const { lost, gained, same } = state.counts;
+    const rest = same === undefined ? "" : ` of ${number(lost + gained + same)}`;
+    const all = `${title(pair)}, ${pair.task}: ${number(lost)} lost, ${number(gained)} gained${rest}`;
     if (pair.reason) return count.replaceChildren(`${all}. ${pair.reason}`);
     const here = data.served ? "" : ` Of them ${number(pair.shown)} are here (${data.rule}); evalkit view has all.`;
-    count.replaceChildren(make("b", {}, `${number(state.total)} shown.`), ` ${all}.${here}`);
+    count.replaceChildren(make("b", {}, `${number(state.total)} match.`), ` ${all}.${here}`);
   };
 
   // ---- the list ----
@@ -363,7 +366,7 @@
         fact("score", `${found.before.value ?? "missing"} → ${found.after.value ?? "missing"}`, ` (${points(found.delta)})`),
         found.target ? fact("target", ...visible(short(found.target, 400))) : null),
       make("div", { class: "facts" }, fact(found.before.checkpoint, ...read(found.before)), fact(found.after.checkpoint, ...read(found.after))),
-      ...block("asked", found.question),
+      ...block("asked", found.question, "asked"),
       make("div", { class: "pair" },
         make("div", {}, head(found.before), ...answers(found.before, before, "del")),
         make("div", {}, head(found.after), ...answers(found.after, after, "ins"))),
