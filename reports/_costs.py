@@ -46,7 +46,12 @@ def _cost(checkpoint: str, task: str, effort: Effort, most: int) -> Cost:
         count(effort.prompt_tokens) if effort.prompt_tokens else "",
         count(effort.completion_tokens) if effort.completion_tokens else "",
         f"{effort.completion_tokens / effort.answers:.1f}" if effort.completion_tokens else "",
-        f"{effort.seconds:,.1f}" if timed else "",
-        f"{effort.timed / (effort.seconds or 1):,.1f}" if timed else "",
+        _brief(effort.seconds or 0) if timed else "",
+        _brief(effort.timed / (effort.seconds or 1)) if timed else "",
         effort.completion_tokens / most if most else 0.0,
     )
+
+
+def _brief(number: float) -> str:
+    """A number by its first two or three digits."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"

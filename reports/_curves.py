@@ -15,7 +15,7 @@ from evalkit.verdict import ChangeNote, DomainVerdict, Report, TrainingSeries
 
 from ._palette import OF_VERDICT, colour
 from ._plot import SMALL, WIDTH, Plot, mark, page, panel, rule, write
-from ._rows import MARKS, severity
+from ._rows import MARKS, is_shown, severity
 from ._text import clean, percent, points
 from ._track import Track, track
 
@@ -37,6 +37,7 @@ class Curve:
     domain: str
     base: float | None  # mean score of the baseline's tasks
     units: Mapping[str, DomainVerdict]  # by candidate
+    alpha: float
     changes: list[ChangeNote]
 
 
@@ -70,7 +71,7 @@ def _curves(report: Report) -> Iterator[Curve]:
         known = [score.score for score in mine if score.score is not None]
         base = sum(known) / len(known) if known and len(known) == len(mine) else None
         changes = [note for note in report.changes if note.domain == domain]
-        yield Curve(domain, base, units[domain], changes)
+        yield Curve(domain, base, units[domain], report.alpha, changes)
 
 
 def _says(curve: Curve) -> str:
@@ -205,15 +206,16 @@ def _change(axes: Axes, axis: Track, change: ChangeNote, low: float) -> None:
         return
     middle = (axis.places[change.before] + axis.places[change.checkpoint]) / 2
     axes.axvline(middle, color=colour("regressed"), linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    told = f" lower from {clean(change.checkpoint, 14)} on: {points(change.delta)}"
-    write(axes, (middle, low), told, "regressed", size=9.5, va="bottom")
+    told = f" {points(change.delta)} from {clean(change.checkpoint, 12)} on "
+    side = "right" if _x(axis, middle) - LEFT > 8 * len(told) / 1.4 else "left"
+    write(axes, (middle, low), told, "regressed", size=9.5, va="bottom", ha=side)
 
 
 def _last(paper: Axes, axis: Track, curve: Curve, top: float) -> None:
     name = max(curve.units, key=lambda each: axis.places[each])
     unit, y = curve.units[name], top + DOMAIN / 2
     role = OF_VERDICT[unit.verdict]
-    told = f"{MARKS[unit.verdict]} {points(unit.delta)}"
+    told = f"{MARKS[unit.verdict]} {points(unit.delta) if is_shown(unit, curve.alpha) else '~'}"
     write(paper, (WIDTH, y), told, role, ha="right", weight="bold")
 
 

@@ -6,6 +6,7 @@ samples instead of holding them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -30,6 +31,7 @@ from ._outcomes import classes
 from ._palette import OF_VERDICT
 from ._rows import (
     MARKS,
+    Row,
     claim,
     in_reading_order,
     is_shown,
@@ -145,6 +147,11 @@ def _cells_of(candidate: CandidateVerdict, domain: str) -> list[CellVerdict]:
     return sorted((cell for cell in candidate.cells if cell.domain == domain), key=severity)
 
 
+def _said_of(row: Row, known: list[str]) -> list[str]:
+    """What stands under a row; the table has a column of its own for the task."""
+    return details(replace(row, kind="cell") if row.kind == "both" else row, known)
+
+
 def _scores_of(cell: CellVerdict | None) -> str:
     if cell is None or not cell.n:
         return ""
@@ -152,7 +159,7 @@ def _scores_of(cell: CellVerdict | None) -> str:
 
 
 CALLED = (
-    *(claim, count, details, interval, judge, looks, needed, noise, p_shown, p_value, percent),
+    *(claim, count, interval, judge, looks, needed, noise, p_shown, p_value, percent),
     *(plural, rows, score_with_interval, sign, strength, tally, throughout, word),
 )
 OTHERS = {
@@ -161,6 +168,7 @@ OTHERS = {
     "NOTES": NOTES,
     "LEGEND": LEGEND,
     "cells_of": _cells_of,
+    "said_of": _said_of,
     "scores_of": _scores_of,
     "inline": lambda plot: Markup(inline(plot)),
     "role": lambda verdict: OF_VERDICT.get(verdict, "muted"),

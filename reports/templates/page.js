@@ -32,10 +32,11 @@
     return parts.filter((part) => part !== "");
   };
 
-  const short = (text, most) => {
-    const flat = text.replace(ODD, "\ufffd").replace(/\s+/g, " ");
+  const cut = (text, most) => {
+    const flat = text.replace(/\s+/g, " ");
     return flat.length > most ? `${flat.slice(0, most - 1)}…` : flat;
   };
+  const short = (text, most) => cut(text, most).replace(ODD, "\ufffd");
   const number = (value) => value.toLocaleString("en-US");
   const points = (delta) => {
     if (delta == null) return "missing";
@@ -351,7 +352,7 @@
     ].filter(Boolean).join(" · ")));
 
   const fact = (name, ...words) => make("span", {}, `${name} `, make("b", {}, ...words));
-  const read = (side) => [`${side.outcome}, `, ...(side.answer == null ? ["nothing read"] : ["read as ", ...visible(short(side.answer, 400))])];
+  const read = (side) => [`${side.outcome}, `, ...(side.answer == null ? ["nothing read"] : ["read as ", ...visible(cut(side.answer, 400))])];
 
   const inside = (found) => {
     const [mark, role] = sign(found);
@@ -359,12 +360,12 @@
     const [before, after] = found.changed ?? [null, null];
     return [
       make("button", { type: "button", class: "close", onclick: close }, "close"),
-      make("h3", {}, make("b", { class: role, "aria-hidden": "true" }, mark), " ", ...visible(short(found.id, 200))),
+      make("h3", {}, make("b", { class: role, "aria-hidden": "true" }, mark), " ", ...visible(cut(found.id, 200))),
       make("div", { class: "facts" },
         fact("task", pair.task),
         found.slice ? fact("slice", ...visible(found.slice)) : null,
         fact("score", `${found.before.value ?? "missing"} → ${found.after.value ?? "missing"}`, ` (${points(found.delta)})`),
-        found.target ? fact("target", ...visible(short(found.target, 400))) : null),
+        found.target ? fact("target", ...visible(cut(found.target, 400))) : null),
       make("div", { class: "facts" }, fact(found.before.checkpoint, ...read(found.before)), fact(found.after.checkpoint, ...read(found.after))),
       ...block("asked", found.question, "asked"),
       make("div", { class: "pair" },
