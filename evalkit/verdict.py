@@ -149,6 +149,9 @@ class CheckpointNote(_Model):
     )
     parent: str = Field(default="", description="the checkpoint it was trained from")
     method: str = Field(default="", description="how it was trained")
+    step: int | None = Field(
+        default=None, ge=0, description="optimizer steps of its own stage when it was saved"
+    )
     backend: str = Field(default="", description="how it was asked")
 
 
