@@ -246,6 +246,8 @@ class Renderer:
     name: str
     filename: str  # what it is called in the report folder
     render: Callable[[Report], str]
+    fit: Callable[[Report, int, bool], str] | None = None
+    """The same for a terminal of so many columns, with or without colours."""
 
 
 def schema() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,10 @@ import click
 if TYPE_CHECKING:
     from evalkit.config import Loaded
     from evalkit.matrix import Matrix
-    from evalkit.verdict import Report
+    from evalkit.verdict import Renderer, Report
 
 RESULTS = "results"
+MIN_WIDTH = 40  # columns; what is narrower wraps as it likes
 
 config_argument = click.argument("config", type=click.Path(path_type=Path))
 results_option = click.option(
@@ -65,7 +67,7 @@ def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
     from evalkit.report import write
 
     written = write(report, folder, formats)
-    say(rendered("terminal", report))
+    say(fitted("terminal", report))
     click.echo("\n".join(f"wrote {path}" for path in written), err=True)
 
 
@@ -95,12 +97,29 @@ def one_line(error: object) -> str:
 
 def rendered(name: str, report: Report) -> str:
     """A report in the format of that name."""
+    return _renderer(name).render(report)
+
+
+def fitted(name: str, report: Report) -> str:
+    """A report as this terminal takes it: in its width and colours, where it is one.
+
+    Elsewhere it is plain and as wide as it is written to files, but for a width in COLUMNS.
+    """
+    renderer, terminal = _renderer(name), sys.stdout.isatty()
+    if renderer.fit is None or not (terminal or os.environ.get("COLUMNS")):
+        return renderer.render(report)
+    width = max(MIN_WIDTH, shutil.get_terminal_size().columns)
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return renderer.fit(report, width, colour)
+
+
+def _renderer(name: str) -> Renderer:
     from evalkit import plugins
     from evalkit.verdict import Renderer
 
-    renderer = plugins.find("reports", name)
-    assert isinstance(renderer, Renderer)
-    return renderer.render(report)
+    found = plugins.find("reports", name)
+    assert isinstance(found, Renderer)
+    return found
 
 
 def measured(report: Report) -> bool:

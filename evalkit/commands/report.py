@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from evalkit.commands._shared import rendered, say
+from evalkit.commands._shared import fitted, say
 
 
 @click.command()
@@ -16,4 +16,4 @@ def report(verdict: Path, name: str) -> None:
     """Render a verdict.json again, in any format that `evalkit list reports` shows."""
     from evalkit.reading import read_verdict
 
-    say(rendered(name, read_verdict(verdict)))
+    say(fitted(name, read_verdict(verdict)))
