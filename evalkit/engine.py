@@ -19,7 +19,7 @@ from evalkit.events import Asked, Notify
 from evalkit.exam import Exam
 from evalkit.journal import Journal
 from evalkit.store import Answer, Cell, line
-from evalkit.types import Backend, Checkpoint, Model, Prompt, Request, Response
+from evalkit.types import Backend, Checkpoint, Model, Prompt, Request, Response, Sample
 
 REPORT_SECONDS = 0.5
 HOPELESS = 50
@@ -169,10 +169,16 @@ async def respond(model: Model, request: Request, *, reads_prompt: bool = True) 
 
 def _stored(question: _Question, response: Response) -> Answer:
     sample = question.request.sample
-    text = sample.question or _last_turn(question.request)
+    text = _with_options(sample) if sample.question else _last_turn(question.request)
     return Answer(
         question.item, sample.id, question.request.epoch, question.request_id, text, response
     )
+
+
+def _with_options(sample: Sample) -> str:
+    """The question for people, who cannot read an answer `B` without the options."""
+    options = [f"{chr(ord('A') + i)}. {choice}" for i, choice in enumerate(sample.choices)]
+    return "\n".join([sample.question, *options])
 
 
 def _last_turn(request: Request) -> str:

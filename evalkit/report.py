@@ -15,6 +15,7 @@ from evalkit.comparison.measured import Side, Sides
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
 from evalkit.errors import ConfigError, StoreError
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.files import write_beside
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
@@ -210,6 +211,8 @@ def _score(found: Found) -> CheckpointScore:
         score=score,
         ci=_alone(arm, score) if arm and score is not None else None,
         outcomes=arm.outcomes if arm else {},
+        **_tokens(found),
+        cells=_cells(found),
     )
 
 
@@ -224,6 +227,26 @@ def _bare_score(found: Found, side: Side) -> CheckpointScore:
         n=whole.n if whole else 0,
         score=whole.score if whole else None,
     )
+
+
+def _sides(found: Found) -> tuple[Side, ...]:
+    if isinstance(found.side, Recipe):
+        return found.side.sides
+    return (found.side,) if found.side else ()
+
+
+def _cells(found: Found) -> list[str]:
+    """The folders of its cells, relative to the results."""
+    paths = [side.cell.path for side in _sides(found)]
+    return [f"{path.parent.name}/{path.name}" for path in paths]
+
+
+def _tokens(found: Found) -> dict[str, int]:
+    """What its answers took, where every cell of it has counted them."""
+    counts = [side.meta.get("totals") or {} for side in _sides(found)]
+    names = ("prompt_tokens", "completion_tokens")
+    known = [name for name in names if counts and all(name in count for count in counts)]
+    return {name: sum(int(count[name]) for count in counts) for name in known}
 
 
 def _arm(found: Found) -> Arm | None:
@@ -271,13 +294,15 @@ def _percent(share: float | None) -> str:
     return "unknown" if share is None else f"{share:.0%}"
 
 
-def write(report: Report, folder: Path, formats: Iterable[str]) -> list[Path]:
+def write(
+    report: Report, folder: Path, formats: Iterable[str], evidence: Evidence = NO_SAMPLES
+) -> list[Path]:
     """Writes `verdict.json`, `report.md` and the formats asked for; returns the files."""
     written: list[Path] = []
     for name in dict.fromkeys(("json", "markdown", *formats)):
         renderer = plugins.find("reports", name)
         assert isinstance(renderer, Renderer)
         path = folder / renderer.filename
-        write_beside(path, renderer.render(report).encode("utf-8", "replace"))
+        write_beside(path, renderer.render(report, evidence).encode("utf-8", "replace"))
         written.append(path)
     return written

@@ -30,6 +30,7 @@ from evalkit.tables import ANSWER_COLUMNS, read_table, write_table
 from evalkit.types import Response, ToolCall
 
 SCHEMA = 1
+JUDGMENTS = "judgments.jsonl"
 UNSAFE = re.compile(r"[^A-Za-z0-9._+@=-]+")
 
 AnswerKey = tuple[bytes, int]
@@ -112,7 +113,7 @@ class Cell:
     def _sealed(self) -> Iterator[Answer]:
         if self.answers_path.exists():
             for row in read_table(self.answers_path).to_pylist():
-                yield _from_columns(row)
+                yield answer_of(row)
 
     def seal(self) -> None:
         """Moves the journal into `answers.parquet`; nothing to do without a journal."""
@@ -172,7 +173,7 @@ def _outlives(known: Answer, row: Answer) -> bool:
 def _answer(row: Mapping[str, Any]) -> Answer:
     whole = {**EMPTY, **row}
     whole["item"], whole["request"] = bytes.fromhex(row["item"]), bytes.fromhex(row["request"])
-    return _from_columns(whole)
+    return answer_of(whole)
 
 
 def _columns(answer: Answer) -> dict[str, Any]:
@@ -195,7 +196,8 @@ def _columns(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _from_columns(row: Mapping[str, Any]) -> Answer:
+def answer_of(row: Mapping[str, Any]) -> Answer:
+    """One row of `answers.parquet`."""
     calls = json.loads(row["tool_calls"]) if row["tool_calls"] else []
     response = Response(
         text=row["text"],

@@ -1,8 +1,9 @@
 """The verdict of a run, as it is written to `verdict.json`.
 
-These classes are the file's schema: `verdict.schema.json` is generated from them, every renderer
-reads them, and nothing else is ever rendered.  Scores, deltas, intervals and margins are
-fractions of the oriented scale: 0.01 is one point.  `python -m evalkit.verdict` prints the schema.
+These classes are the file's schema: `verdict.schema.json` is generated from them, and every number
+that is rendered stands in them; only samples are read elsewhere (`evalkit/evidence`).  Scores,
+deltas, intervals and margins are fractions of the oriented scale: 0.01 is one point.
+`python -m evalkit.verdict` prints the schema.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 
 Outcome = Literal["improved", "no_regression", "regressed", "inconclusive", "invalid"]
 Overall = Literal["improved", "passed", "regressed", "inconclusive", "invalid"]
@@ -166,6 +169,22 @@ class CheckpointScore(_Model):
     score: float | None = Field(default=None, description="mean over items, oriented to [0, 1]")
     ci: Interval | None = Field(default=None, description="90 %; for display, never for comparing")
     outcomes: dict[str, int] = Field(default={}, description="outcome class -> count of samples")
+    prompt_tokens: int | None = Field(default=None, description="of all its answers together")
+    completion_tokens: int | None = Field(default=None, description="of all its answers together")
+    cells: list[str] = Field(
+        default=[],
+        description="folders of the results that hold its samples: one, or one a training seed",
+    )
+
+
+class TrainingSeries(_Model):
+    """What a trainer logged while it made one checkpoint: a metric by step."""
+
+    checkpoint: str = Field(description="the checkpoint that was being trained")
+    method: str = Field(description="how: sft, dpo, grpo, ...")
+    name: str = Field(description="of the metric: loss, reward, ...")
+    steps: list[int] = Field(default=[], description="optimizer steps, rising")
+    values: list[float] = Field(default=[], description="one for each step")
 
 
 class JudgeNote(_Model):
@@ -230,6 +249,9 @@ class Report(_Model):
     scores: list[CheckpointScore] = Field(
         default=[], description="how each checkpoint did by itself, in every task"
     )
+    training: list[TrainingSeries] = Field(
+        default=[], description="metrics that trainers logged, stage by stage"
+    )
     judges: list[JudgeNote] = Field(default=[], description="how far each judge may be trusted")
     noise: list[NoiseNote] = Field(
         default=[], description="how much scores move when nothing was changed"
@@ -245,9 +267,13 @@ class Renderer:
 
     name: str
     filename: str  # what it is called in the report folder
-    render: Callable[[Report], str]
+    show: Callable[[Report, Evidence], str]
     fit: Callable[[Report, int, bool], str] | None = None
     """The same for a terminal of so many columns, with or without colours."""
+
+    def render(self, report: Report, evidence: Evidence = NO_SAMPLES) -> str:
+        """The report as text; with the samples behind it, where the renderer shows any."""
+        return self.show(report, evidence)
 
 
 def schema() -> str:

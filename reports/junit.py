@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, Renderer, Report, Unit
 
 from ._details import details
@@ -27,7 +28,7 @@ from ._text import clean, count, interval, p_value, percent, points
 COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 
-def render(report: Report) -> str:
+def render(report: Report, _: Evidence = NO_SAMPLES) -> str:
     """The report as JUnit XML: a suite per candidate."""
     root = Element("testsuites", name="evalkit")
     for candidate in in_reading_order(report):

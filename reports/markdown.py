@@ -15,6 +15,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Unit
 
 from ._details import details, throughout
@@ -54,7 +55,7 @@ WHY = 300
 """Characters of what is said of one row."""
 
 
-def render(report: Report) -> str:
+def render(report: Report, _: Evidence = NO_SAMPLES) -> str:
     """The report as GitHub-flavoured Markdown, in as much detail as GitHub takes."""
     pages = (_page(report, room) for room in STEPS if room.size(report) * ROW <= LIMIT)
     return next((page for page in pages if _length(page) <= LIMIT), _headline(report))

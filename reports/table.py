@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
 from ._blocks import fits, laid
@@ -40,7 +41,7 @@ LEGEND = (
 GATES = "; margin: points, * gates"
 
 
-def render(report: Report) -> str:
+def render(report: Report, _: Evidence = NO_SAMPLES) -> str:
     """The table as plain text, 100 columns wide."""
     return text(partial(_parts, report), WIDTH)
 

@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
 from ._console import printed, text
@@ -67,7 +68,7 @@ LEGEND = (
 )
 
 
-def render(report: Report) -> str:
+def render(report: Report, _: Evidence = NO_SAMPLES) -> str:
     """The table as plain text, 100 columns wide."""
     return plain(report, WIDTH)
 

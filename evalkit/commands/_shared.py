@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from evalkit.config import Loaded
+    from evalkit.evidence.values import Evidence
     from evalkit.matrix import Matrix
     from evalkit.verdict import Renderer, Report
 
@@ -62,11 +63,13 @@ def results_of(loaded: Loaded, given: Path | None) -> Path:
     return (given or (loaded.resolve(stated) if stated else Path(RESULTS))).absolute()
 
 
-def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
-    """Prints a report and writes its files; stderr says which."""
+def publish(report: Report, results: Path, folder: Path | None, formats: tuple[str, ...]) -> None:
+    """Prints a report of some results and writes its files; stderr says which."""
+    from evalkit.evidence.stored import StoredEvidence
     from evalkit.report import write
 
-    written = write(report, folder, formats)
+    evidence = StoredEvidence(results, report)
+    written = write(report, folder or results / "report", formats, evidence)
     say(fitted("terminal", report))
     click.echo("\n".join(f"wrote {path}" for path in written), err=True)
 
@@ -95,19 +98,21 @@ def one_line(error: object) -> str:
     return printable(" ".join(str(error).split()))
 
 
-def rendered(name: str, report: Report) -> str:
-    """A report in the format of that name."""
-    return _renderer(name).render(report)
+def rendered(name: str, report: Report, evidence: Evidence | None = None) -> str:
+    """A report in the format of that name, with samples where there are any."""
+    from evalkit.evidence.values import NO_SAMPLES
+
+    return _renderer(name).render(report, evidence or NO_SAMPLES)
 
 
-def fitted(name: str, report: Report) -> str:
+def fitted(name: str, report: Report, evidence: Evidence | None = None) -> str:
     """A report as this terminal takes it: in its width and colours, where it is one.
 
     Elsewhere it is plain and as wide as it is written to files, but for a width in COLUMNS.
     """
     renderer, terminal = _renderer(name), sys.stdout.isatty()
     if renderer.fit is None or not (terminal or os.environ.get("COLUMNS")):
-        return renderer.render(report)
+        return rendered(name, report, evidence)
     width = max(MIN_WIDTH, shutil.get_terminal_size().columns)
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return renderer.fit(report, width, colour)

@@ -68,7 +68,7 @@ def gate(
     else:
         found = reporting.of_run(hold(matrix, folder, silent, ask=False))
         refuse_margins(found, matrix, config)
-    publish(found, report_dir or folder / "report", matrix.reports)
+    publish(found, folder, report_dir, matrix.reports)
     sys.exit(found.exit_code)
 
 
@@ -79,5 +79,5 @@ def _gate_stored(config: Path, results: Path | None, report_dir: Path | None) ->
     loaded = load(config)
     folder = results_of(loaded, results)
     found = stored_report(loaded, folder)
-    publish(found, report_dir or folder / "report", tuple(loaded.config.reports))
+    publish(found, folder, report_dir, tuple(loaded.config.reports))
     sys.exit(found.exit_code)

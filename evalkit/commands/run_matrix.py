@@ -40,7 +40,7 @@ def run_matrix(
     found = reporting.of_run(held)
     if gate:
         refuse_margins(found, matrix, config)
-    publish(found, report_dir or folder / "report", matrix.reports)
+    publish(found, folder, report_dir, matrix.reports)
     for failure in held.failures:
         click.echo(f"evalkit: {one_line(failure)}", err=True)
     if gate:
