@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from evalkit.verdict import Renderer, Report
 
 RESULTS = "results"
-MIN_WIDTH = 40  # columns; what is narrower wraps as it likes
+WIDTH = 100  # columns, where there is no terminal
+MIN_WIDTH = 40  # what is narrower wraps as it likes
 
 config_argument = click.argument("config", type=click.Path(path_type=Path))
 results_option = click.option(
@@ -110,12 +111,22 @@ def fitted(name: str, report: Report, evidence: Evidence | None = None) -> str:
 
     Elsewhere it is plain and as wide as it is written to files, but for a width in COLUMNS.
     """
-    renderer, terminal = _renderer(name), sys.stdout.isatty()
-    if renderer.fit is None or not (terminal or os.environ.get("COLUMNS")):
+    renderer = _renderer(name)
+    if renderer.fit is None or not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
         return rendered(name, report, evidence)
-    width = max(MIN_WIDTH, shutil.get_terminal_size().columns)
+    return renderer.fit(report, *canvas())
+
+
+def canvas() -> tuple[int, bool]:
+    """How many columns stdout has, or COLUMNS says, and whether it takes colours."""
+    terminal = sys.stdout.isatty()
+    width = (
+        shutil.get_terminal_size((WIDTH, 24)).columns
+        if terminal or "COLUMNS" in os.environ
+        else WIDTH
+    )
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return renderer.fit(report, width, colour)
+    return max(MIN_WIDTH, width), colour
 
 
 def _renderer(name: str) -> Renderer:

@@ -19,19 +19,20 @@ def flips_between(before: Side, after: Side, most: int) -> Flips:
     change = after.means - before.means
     lost, gained = np.flatnonzero(change < 0), np.flatnonzero(change > 0)
     for_lost, for_gained = shares(len(lost), len(gained), most)
-    chosen = [
-        *_chosen(after, change, lost, for_lost),
-        *_chosen(after, change, gained, for_gained),
+    picked = [
+        *chosen(after, change, lost, for_lost),
+        *chosen(after, change, gained, for_gained),
     ]
     return Flips(
         len(lost),
         len(gained),
-        tuple(flip_at(before, after, change, index) for index in chosen),
+        tuple(flip_at(before, after, change, index) for index in picked),
         _slices(after, change),
     )
 
 
-def _chosen(after: Side, change: Floats, of: NDArray[np.intp], most: int) -> list[int]:
+def chosen(after: Side, change: Floats, of: NDArray[np.intp], most: int) -> list[int]:
+    """At most so many of these items, by index: those that tell most."""
     if not most:
         return []
     ends = [
