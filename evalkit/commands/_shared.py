@@ -73,6 +73,23 @@ def publish(report: Report, results: Path, folder: Path | None, formats: tuple[s
     written = write(report, folder or results / "report", formats, evidence)
     say(fitted("terminal", report))
     click.echo("\n".join(f"wrote {path}" for path in written), err=True)
+    _summarise(report, written[0].parent)
+
+
+def _summarise(report: Report, folder: Path) -> None:
+    """In a step on GitHub, shows the report as the step's summary; no failure of a run is this."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not summary:
+        return
+    from evalkit.forge.summary import put
+
+    try:
+        if put(Path(summary), rendered("markdown", report), folder):
+            return
+        reason = "over 1 MiB with what is there already"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    click.echo(f"no summary at {one_line(summary)}: {one_line(reason)}", err=True)
 
 
 def refuse_margins(report: Report, matrix: Matrix, config: Path) -> None:
