@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import glob
 import json
 import re
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import click
@@ -110,6 +112,23 @@ def test_every_command_in_the_documents_runs(
         result = CliRunner().invoke(cli, arguments, catch_exceptions=True)
         assert not isinstance(result.exception, EvalkitError), f"{command}: {result.exception}"
         assert result.exit_code == code, f"{command}: exit {result.exit_code}\n{result.output}"
+
+
+def test_every_line_of_the_notebook_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    names: dict[str, Any] = {}
+    shown = 0
+    for block in blocks("docs/notebook.md", "python"):
+        code = ast.parse(block)
+        last = code.body.pop()
+        exec(compile(code, "docs/notebook.md", "exec"), names)
+        if isinstance(last, ast.Expr):
+            found = eval(compile(ast.Expression(last.value), "docs/notebook.md", "eval"), names)
+            assert len(found) > 0, block
+            shown += 1
+        else:
+            exec(compile(ast.Module([last], []), "docs/notebook.md", "exec"), names)
+    assert shown == 5 + 1
 
 
 def test_the_words_run_elsewhere_are_words_of_the_makefile() -> None:

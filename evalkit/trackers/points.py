@@ -11,8 +11,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from evalkit.flat import Comparison, comparisons
 from evalkit.verdict import CandidateVerdict, CheckpointNote, Outcome, Report, Unit
 
 VERDICTS: dict[Outcome, int] = {
@@ -35,23 +36,6 @@ class Point:
     values: dict[str, float] = field(default_factory=dict)
 
 
-class Comparison(NamedTuple):
-    """One domain or task of one candidate."""
-
-    candidate: str
-    against: str
-    domain: str
-    task: str  # "": the domain
-    verdict: str
-    delta: float | None
-    low: float | None
-    high: float | None
-    margin: float | None
-    p_regressed: float | None
-    p_improved: float | None
-    n: int | None
-
-
 @dataclass(frozen=True, slots=True)
 class Tracked:
     """Everything that a tracker is given of a report."""
@@ -68,8 +52,8 @@ def tracked(report: Report) -> Tracked:
     digest = hashlib.sha256(content.encode()).hexdigest()
     axis, places = _axis(report)
     points = [Point(name, place, _values(report, name)) for name, place in places.items()]
-    rows = [row for candidate in report.candidates for row in _rows(candidate)]
-    return Tracked(digest[:16], axis, sorted(points, key=lambda point: point.x), rows)
+    in_order = sorted(points, key=lambda point: point.x)
+    return Tracked(digest[:16], axis, in_order, [*comparisons(report)])
 
 
 def _axis(report: Report) -> tuple[Axis, dict[str, int]]:
@@ -120,17 +104,3 @@ def _of_candidate(candidate: CandidateVerdict, prefix: str) -> Iterator[tuple[st
         yield f"{prefix}{kind}delta_low/{name}", low
         yield f"{prefix}{kind}delta_high/{name}", high
         yield f"{prefix}{kind}verdict/{name}", VERDICTS.get(unit.verdict)
-
-
-def _rows(candidate: CandidateVerdict) -> Iterator[Comparison]:
-    for domain in candidate.domains:
-        yield _row(candidate, domain, "", None)
-    for cell in candidate.cells:
-        yield _row(candidate, cell, cell.task, cell.n)
-
-
-def _row(candidate: CandidateVerdict, unit: Unit, task: str, n: int | None) -> Comparison:
-    low, high = unit.ci or (None, None)
-    ps = unit.p_regressed_adjusted, unit.p_improved_adjusted
-    names = candidate.name, candidate.against, unit.domain, task
-    return Comparison(*names, unit.verdict, unit.delta, low, high, unit.margin, *ps, n)

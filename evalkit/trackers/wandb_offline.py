@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from evalkit.errors import ConfigError
-from evalkit.trackers.points import Comparison, Tracked
+from evalkit.flat import Comparison
+from evalkit.trackers.points import Tracked
 from evalkit.verdict import Report
 
 
