@@ -58,7 +58,8 @@ class Results:
         rows = []
         for score in scores:
             low, high = score.ci or (None, None)
-            row = score.model_dump(exclude={"ci", "outcomes", "cells"}) | {"low": low, "high": high}
+            row = score.model_dump(exclude={"ci", "outcomes", "metrics", "cells"})
+            row |= {"low": low, "high": high, **score.metrics}
             row |= {f"outcome_{name}": count for name, count in score.outcomes.items()}
             rows.append(row | {"folder": " ".join(score.cells)})
         frame = _in_front(pd.DataFrame(rows), FIRST)

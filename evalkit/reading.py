@@ -17,7 +17,7 @@ from evalkit.report import stored
 from evalkit.store import Answer, Cell, Store
 from evalkit.tables import read_table
 from evalkit.types import Backend, Task, Trainer
-from evalkit.verdict import Renderer, Report
+from evalkit.verdict import Pictures, Renderer, Report
 
 
 def read_verdict(path: Path) -> Report:
@@ -116,6 +116,8 @@ def _told(plugin: object) -> str:
         return f"methods: {', '.join(plugin.methods)}"
     if isinstance(plugin, Backend):
         return f"options: {', '.join(plugin.options) or 'none'}"
+    if isinstance(plugin, Pictures):
+        return f"{plugin.filename}/"
     return plugin.filename if isinstance(plugin, Renderer) else ""
 
 

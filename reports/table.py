@@ -116,4 +116,4 @@ def _indented(said: str | Text) -> RenderableType:
     return Padding(Text(said) if isinstance(said, str) else said, (0, 0, 0, INDENT))
 
 
-RENDERERS = (Renderer("table", "report-table.txt", render, fit),)
+RENDERERS = (Renderer("table", "report-table.txt", render, fit=fit),)

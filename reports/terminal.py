@@ -194,4 +194,4 @@ def _looks(report: Report) -> list[str]:
     ]
 
 
-RENDERERS = (Renderer("terminal", "report.txt", render, fit),)
+RENDERERS = (Renderer("terminal", "report.txt", render, fit=fit),)

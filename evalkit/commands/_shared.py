@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +65,13 @@ def results_of(loaded: Loaded, given: Path | None) -> Path:
     return (given or (loaded.resolve(stated) if stated else Path(RESULTS))).absolute()
 
 
+def told_how(report: Report, words: Sequence[object], config: Path) -> Report:
+    """The report with how it was made: the command after `evalkit`, by the file's name alone."""
+    from evalkit.provenance import made
+
+    return report.model_copy(update={"made": made([*map(str, words)], config)})
+
+
 def publish(report: Report, results: Path, folder: Path | None, formats: tuple[str, ...]) -> None:
     """Prints a report of some results and writes its files; stderr says which."""
     from evalkit.evidence.stored import StoredEvidence
@@ -71,7 +79,7 @@ def publish(report: Report, results: Path, folder: Path | None, formats: tuple[s
 
     evidence = StoredEvidence(results, report)
     written = write(report, folder or results / "report", formats, evidence)
-    say(fitted("terminal", report))
+    say(fitted(renderer_of("terminal"), report))
     click.echo("\n".join(f"wrote {path}" for path in written), err=True)
     _summarise(report, written[0].parent)
 
@@ -116,37 +124,34 @@ def one_line(error: object) -> str:
     return printable(" ".join(str(error).split()))
 
 
-def rendered(name: str, report: Report, evidence: Evidence | None = None) -> str:
-    """A report in the format of that name, with samples where there are any."""
-    from evalkit.evidence.values import NO_SAMPLES
-
-    return _renderer(name).render(report, evidence or NO_SAMPLES)
+def rendered(name: str, report: Report) -> str:
+    """A report in the format of that name."""
+    return renderer_of(name).render(report)
 
 
-def fitted(name: str, report: Report, evidence: Evidence | None = None) -> str:
+def fitted(renderer: Renderer, report: Report, evidence: Evidence | None = None) -> str:
     """A report as this terminal takes it: in its width and colours, where it is one.
 
     Elsewhere it is plain and as wide as it is written to files, but for a width in COLUMNS.
     """
-    renderer = _renderer(name)
+    from evalkit.evidence.values import NO_SAMPLES
+
     if renderer.fit is None or not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
-        return rendered(name, report, evidence)
+        return renderer.render(report, evidence or NO_SAMPLES)
     return renderer.fit(report, *canvas())
 
 
 def canvas() -> tuple[int, bool]:
     """How many columns stdout has, or COLUMNS says, and whether it takes colours."""
-    terminal = sys.stdout.isatty()
-    width = (
-        shutil.get_terminal_size((WIDTH, 24)).columns
-        if terminal or "COLUMNS" in os.environ
-        else WIDTH
-    )
+    terminal, width = sys.stdout.isatty(), WIDTH
+    if terminal or os.environ.get("COLUMNS"):
+        width = shutil.get_terminal_size((WIDTH, 24)).columns
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return max(MIN_WIDTH, width), colour
 
 
-def _renderer(name: str) -> Renderer:
+def renderer_of(name: str) -> Renderer:
+    """The renderer of that name."""
     from evalkit import plugins
     from evalkit.verdict import Renderer
 

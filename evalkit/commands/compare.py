@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from evalkit.commands._shared import RESULTS, fitted, measured, results_option, say
+from evalkit.commands._shared import RESULTS, fitted, measured, renderer_of, results_option, say
 
 
 @click.command()
@@ -25,5 +25,5 @@ def compare(baseline: str, candidates: tuple[str, ...], results: Path | None) ->
 
     store = Store(results or Path(RESULTS))
     found = reporting.of_store(store, [baseline, *candidates], Policy())
-    say(fitted("table", found))
+    say(fitted(renderer_of("table"), found))
     sys.exit(0 if measured(found) else 4)

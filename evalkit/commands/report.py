@@ -17,11 +17,24 @@ from evalkit.commands._shared import fitted, say
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder that the samples are in.  [default: the one that VERDICT's folder is in]",
 )
-def report(verdict: Path, name: str, results: Path | None) -> None:
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write instead of printing; of `figures`, the folder.  [default: beside VERDICT]",
+)
+def report(verdict: Path, name: str, results: Path | None, output: Path | None) -> None:
     """Render a verdict.json again, in any format that `evalkit list reports` shows."""
+    from evalkit import plugins
     from evalkit.evidence.stored import StoredEvidence
     from evalkit.reading import read_verdict
+    from evalkit.report import write_one
+    from evalkit.verdict import Renderer
 
-    found = read_verdict(verdict)
-    folder = results or verdict.absolute().parent.parent
-    say(fitted(name, found, StoredEvidence(folder, found)))
+    found, renderer = read_verdict(verdict), plugins.find("reports", name)
+    evidence = StoredEvidence(results or verdict.absolute().parent.parent, found)
+    if isinstance(renderer, Renderer) and output is None:
+        say(fitted(renderer, found, evidence))
+        return
+    path = output or verdict.parent / renderer.filename
+    write_one(renderer, found, path, evidence)
+    click.echo(f"wrote {path}", err=True)

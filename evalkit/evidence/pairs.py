@@ -75,8 +75,8 @@ class Pair:
         """So many of the lost and of the gained items, those that tell most."""
         fell, rose = np.flatnonzero(self._change < 0), np.flatnonzero(self._change > 0)
         indices = [
-            *chosen(self.after, self._change, fell, lost),
-            *chosen(self.after, self._change, rose, gained),
+            *chosen(self.before, self.after, self._change, fell, lost),
+            *chosen(self.before, self.after, self._change, rose, gained),
         ]
         return [flip_at(self.before, self.after, self._change, index) for index in indices]
 

@@ -92,12 +92,6 @@ class Side:
         """(n,) the mean of each item's samples; NaN where none is known."""
         return item_means(self.values)
 
-    def extreme(self, item: int, *, best: bool) -> int:
-        """The column of an item's best or worst sample, the first of equals."""
-        values = self.values[item]
-        known = np.where(np.isnan(values), -np.inf if best else np.inf, values)
-        return int(known.argmax() if best else known.argmin())
-
     def text(self, name: str, item: int, column: int) -> str | None:
         """One value of a sample's grade."""
         row = int(self.rows[item, column])

@@ -40,7 +40,7 @@ class Point:
 class Tracked:
     """Everything that a tracker is given of a report."""
 
-    identity: str  # of the report's content: the same report is the same run
+    identity: str  # of what the report says, by whatever command: the same is the same run
     axis: Axis
     points: list[Point]  # along the axis
     comparisons: list[Comparison]
@@ -48,7 +48,7 @@ class Tracked:
 
 def tracked(report: Report) -> Tracked:
     """The report as points along its axis, and its comparisons as rows."""
-    content = json.dumps(report.model_dump(mode="json"), sort_keys=True)
+    content = json.dumps(report.model_dump(mode="json", exclude={"made"}), sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
     axis, places = _axis(report)
     points = [Point(name, place, _values(report, name)) for name, place in places.items()]
@@ -83,6 +83,7 @@ def _values(report: Report, name: str) -> dict[str, float]:
     for score in report.scores:
         if score.checkpoint == name:
             found[f"score/{score.task}"] = score.score
+            found |= {f"{name}/{score.task}": value for name, value in score.metrics.items()}
             if score.ci:
                 found[f"score_low/{score.task}"], found[f"score_high/{score.task}"] = score.ci
     for candidate in report.candidates:
