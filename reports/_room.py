@@ -61,15 +61,15 @@ STEPS = (
 def telling(report: Report) -> list[tuple[CandidateVerdict, Row]]:
     """The rows that changed, or hold a candidate up: of all candidates, the worst first.
 
-    A change against the baseline comes before an equal one against a parent.
+    Of those against a parent only what the baseline has not told already.
     """
-    found = [
-        (candidate, row)
-        for candidate in in_reading_order(report)
-        for row in rows(candidate)
-        if _tells(row)
-    ]
-    return sorted(found, key=lambda pair: severity(pair[1].unit))
+    found: dict[tuple[str, str, str], tuple[CandidateVerdict, Row]] = {}
+    for candidate in in_reading_order(report):
+        for row in rows(candidate):
+            if _tells(row):
+                key = (candidate.name, row.name, row.unit.verdict)
+                found.setdefault(key, (candidate, row))
+    return sorted(found.values(), key=lambda pair: severity(pair[1].unit))
 
 
 def _tells(row: Row) -> bool:

@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from evalkit import config, plugins
 from evalkit.cli import cli
 from evalkit.errors import EvalkitError
+from tests.forge_server import ForgeServer, serving
 from trainers.pretrain import Args
 
 ROOT = Path(__file__).parent.parent
@@ -98,6 +99,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def job(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment of a CI job, with a forge of its own; and a quick store for MLflow."""
+    with serving(ForgeServer()) as forge:
+        monkeypatch.setenv("GITHUB_API_URL", forge.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
+        monkeypatch.setenv("GITHUB_TOKEN", "bot-token")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", (place / "mlruns").as_uri())
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        yield
+
+
+@pytest.mark.usefixtures("job")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_in_the_documents_runs(
     name: str, place: Path, monkeypatch: pytest.MonkeyPatch

@@ -107,8 +107,9 @@ def test_the_headline_comes_first_then_a_line_for_each_candidate() -> None:
 def test_before_anything_is_unfolded_there_is_what_changed_the_worst_first() -> None:
     shown = render(sample_report()).partition("<details")[0]
     marks = [line[2] for line in shown.splitlines() if line.startswith("| ") and line[2] in "▼✕?▲"]
-    assert "".join(marks) == "▼▼▼▼✕???▲▲"
-    assert "\n… and 3 rows more that changed or hold up, none of them worse.\n" in shown
+    assert "".join(marks) == "▼▼▼▼✕??▲▲▲"
+    assert "against `sft`" not in shown.partition("| --")[2]  # told against the baseline already
+    assert "\n… and 2 rows more that changed or hold up, none of them worse.\n" in shown
 
 
 def test_every_table_is_folded_and_those_against_parents_come_last() -> None:
