@@ -122,3 +122,13 @@ def test_colours_change_nothing_but_the_colours() -> None:
     assert "\x1b[1;31m▼" in coloured
     plain = [row.rstrip() for row in ANSI.sub("", coloured).splitlines()]
     assert plain == render(sample_report()).splitlines()
+
+
+@pytest.mark.parametrize(
+    "name", ["\x1b[2J\x1b]0;owned\x07", "\u202egnp.exe\x9b31m", "\0\r\n\ud800"]
+)
+def test_a_hostile_name_brings_no_control_of_its_own_into_the_colours(name: str) -> None:
+    coloured = fit(hostile_report(name), 120, True)
+    plain = ANSI.sub("", coloured)
+    assert coloured != plain
+    assert not {*"\x1b\x07\x9b\u202e\0\r\ud800"} & {*plain}
