@@ -13,12 +13,12 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from evalkit.console import text
 from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
 from ._blocks import fits, laid
 from ._compared import Compared
-from ._console import text
 from ._details import throughout
 from ._grid import packed
 from ._lines import lines, together
@@ -56,7 +56,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         yield from _against(candidates, report.alpha, width)
         yield ""
     if not report.candidates:
-        yield f"{sign(report)} {claim(report)}   baseline {clean(report.baseline, 60)}"
+        yield Text(f"{sign(report)} {claim(report)}   baseline {clean(report.baseline, 60)}")
         yield from (_indented(in_words(score)) for score in scores(report))
     yield from (Text(clean(note, 500)) for note in report.notes)
     units = [unit for each in report.candidates for unit in (*each.domains, *each.cells)]

@@ -13,10 +13,10 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from evalkit.console import printed, text
 from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
-from ._console import printed, text
 from ._details import details, throughout
 from ._grid import Column, line, packed, widths
 from ._judges import judge

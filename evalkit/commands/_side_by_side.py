@@ -4,63 +4,59 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from io import StringIO
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from evalkit.evidence.values import Answered, Graded, Transcript
+from evalkit.console import text
+from evalkit.evidence.values import Answered, Flip, Graded, Transcript
 from evalkit.reading import printable
 from evalkit.types import ToolCall
 
 TWO_COLUMNS = 80  # columns of a terminal below which there is no room for two
 LONGEST = 20_000  # characters of a text; beyond that nobody reads side by side
 INDENT = 2
-STYLES = {-1: "bold red", 0: "", 1: "green"}
-
-Section = tuple[str, str]
-"""A heading, and the text under it; no text is no section."""
 
 
 def side_by_side(transcripts: Sequence[Transcript], width: int, colour: bool) -> str:
     """The transcripts, one after the other."""
-    file = StringIO()
-    # An empty environment: NO_COLOR, COLUMNS and their like must not change the bytes.
-    console = Console(
-        file=file,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        _environ={},
-    )
-    for transcript in transcripts:
-        for part in _parts(transcript, width):
-            console.print(part, highlight=False)
-    lines = file.getvalue().splitlines()
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+    def parts(width: int) -> Iterator[RenderableType]:
+        for transcript in transcripts:
+            yield from _parts(transcript, width)
+
+    return text(parts, width, colour=colour)
 
 
 def _parts(transcript: Transcript, width: int) -> Iterator[RenderableType]:
     flip = transcript.flip
-    change = (flip.delta > 0) - (flip.delta < 0)
-    word = {-1: "lost", 0: "unchanged", 1: "gained"}[change]
     head = [flip.id, *([flip.stratum] if flip.stratum else []), f"item {flip.item.hex()[:8]}"]
-    yield Text.assemble(f"── {' · '.join(map(_shown, head))} · ", (word, STYLES[change]))
+    names = " · ".join(" ".join(_shown(part).split()) for part in head)
+    yield Text.assemble(f"── {names} · ", _moved(flip))
     yield from _under("question", transcript.question)
     yield from _under("target", flip.target)
     sides = [_sections(flip.before, transcript.before), _sections(flip.after, transcript.after)]
-    names = [flip.before.checkpoint, flip.after.checkpoint]
+    whose = [flip.before.checkpoint, flip.after.checkpoint]
     if width >= TWO_COLUMNS:
-        yield _columns(names, sides)
+        yield _columns(whose, sides)
     else:
-        for name, sections in zip(names, sides, strict=True):
+        for name, sections in zip(whose, sides, strict=True):
             yield Text(_shown(name), style="bold")
-            for heading, text in sections.items():
-                yield from _under(heading, text)
+            for heading, words in sections.items():
+                yield from _under(heading, words)
     yield ""
+
+
+def _moved(flip: Flip) -> tuple[str, str]:
+    """What became of the sample, and the style that says so."""
+    if flip.delta < 0:
+        return "lost", "bold red"
+    if flip.delta > 0:
+        return "gained", "green"
+    return ("unchanged" if flip.delta == 0 else "missing in one of both"), ""
 
 
 def _sections(graded: Graded, answered: Answered) -> dict[str, str]:
@@ -80,7 +76,7 @@ def _sections(graded: Graded, answered: Answered) -> dict[str, str]:
         **{f"judge, this answer {order}": words for order, words in judged},
         "noted": "" if said else graded.details,
     }
-    return {heading: text for heading, text in found.items() if text}
+    return {heading: said for heading, said in found.items() if said}
 
 
 def _call(call: ToolCall) -> str:
@@ -101,17 +97,17 @@ def _columns(names: Sequence[str], sides: Sequence[dict[str, str]]) -> Table:
     return table
 
 
-def _block(heading: str, text: str) -> Text:
-    return Text.assemble((f"{heading}: ", "dim"), _shown(text)) if text else Text("")
+def _block(heading: str, said: str) -> Text:
+    return Text.assemble((f"{heading}: ", "dim"), _shown(said)) if said else Text("")
 
 
-def _under(heading: str, text: str) -> Iterator[RenderableType]:
-    if text:
-        yield Padding(_block(heading, text), (0, 0, 0, INDENT))
+def _under(heading: str, said: str) -> Iterator[RenderableType]:
+    if said:
+        yield Padding(_block(heading, said), (0, 0, 0, INDENT))
 
 
-def _shown(text: str) -> str:
+def _shown(said: str) -> str:
     """Text that cannot drive a terminal, as much of it as can be read there."""
-    more = len(text) - LONGEST
-    cut = f"{text[:LONGEST]}\n… and {more:,} characters more: without --against all are shown"
-    return printable(cut if more > 0 else text)
+    more = len(said) - LONGEST
+    cut = f"{said[:LONGEST]}\n… and {more:,} characters more: without --against all are shown"
+    return printable(cut if more > 0 else said)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from evalkit.commands._shared import RESULTS, canvas, one_line, results_option, say
 
 SOME = 3  # samples, where nobody says how many
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def some(name: str, told: str) -> Decorator:
+    """An option that takes a number, or stands alone."""
+    number = click.IntRange(min=1)
+    return click.option(name, type=number, is_flag=False, flag_value=SOME, default=None, help=told)
 
 
 @click.command()
@@ -19,22 +28,8 @@ SOME = 3  # samples, where nobody says how many
     metavar="CELL",
     help="Another cell of the task; of SAMPLE, show both side by side, else list what was lost.",
 )
-@click.option(
-    "--lost",
-    type=click.IntRange(min=1),
-    is_flag=False,
-    flag_value=SOME,
-    default=None,
-    help=f"Show so many of the samples lost, the most telling.  [{SOME} if no number is given]",
-)
-@click.option(
-    "--gained",
-    type=click.IntRange(min=1),
-    is_flag=False,
-    flag_value=SOME,
-    default=None,
-    help="Likewise of those gained.",
-)
+@some("--lost", f"Show so many of the samples lost, the most telling.  [{SOME} without a number]")
+@some("--gained", "Likewise of those gained.")
 @results_option
 def show(
     cell: str,

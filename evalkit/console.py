@@ -29,4 +29,4 @@ def text(parts: Parts, width: int, *, colour: bool = False) -> str:
 def printed(parts: Parts, console: Console) -> None:
     """Prints the parts in the console's own colours and width."""
     for part in parts(console.width):
-        console.print(part, highlight=False)
+        console.print(part, highlight=False, markup=False)
