@@ -27,7 +27,9 @@ def lost(candidate: CandidateVerdict, row: Row, evidence: Evidence) -> list[str]
         fell = [flip for flip in found.shown if flip.delta < 0][:FEW]
         if fell:
             head = f"lost in {clean(cell.task)}, {count(found.lost)} in all:"
-            return [head, *map(_told, fell), _how(cell.task, fell[0])]
+            # Of several training seeds, those of the first sample.
+            names = fell[0].after.checkpoint, fell[0].before.checkpoint
+            return [head, *map(_told, fell), how_to_look(cell.task, *names)]
     return []
 
 
@@ -47,10 +49,9 @@ def _graded(graded: Graded) -> str:
     return f"{_short(graded.checkpoint)} {read}, {_short(graded.outcome)}"
 
 
-def _how(task: str, flip: Flip) -> str:
-    """The command that shows them whole; of several training seeds, those of the flip's."""
-    cell = shlex.quote(clean(f"{task}/{flip.after.checkpoint}"))
-    other = shlex.quote(clean(flip.before.checkpoint))
+def how_to_look(task: str, candidate: str, against: str) -> str:
+    """The command that shows the samples that a checkpoint lost in a task."""
+    cell, other = (shlex.quote(clean(name)) for name in (f"{task}/{candidate}", against))
     return f"evalkit show {cell} --against {other} --lost {FEW}"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from html import escape
+from itertools import accumulate
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -19,6 +20,7 @@ from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Unit
 
 from ._details import details, throughout
+from ._flips import how_to_look
 from ._judges import judge
 from ._looks import looks
 from ._markdown import Escaped, code, prose
@@ -74,11 +76,13 @@ def _page(report: Report, room: Room) -> str:
     candidates = in_reading_order(report)
     supported = candidates if room.sections else []
     cells = [(candidate, cell) for candidate in supported for cell in candidate.cells]
+    overview = telling(report)
     text = _template().render(
         report=report,
         marker=MARKER,
         room=room,
-        overview=telling(report),
+        overview=overview,
+        look=_look(report, overview),
         undecided=[pair for candidate in candidates for pair in _undecided(candidate)],
         ended=[(*pair, name) for pair in cells for name in classes(pair[1])],
         differing=[pair for pair in cells if pair[1].differences or not pair[1].comparable],
@@ -151,10 +155,19 @@ def _details(row: Row, known: Sequence[str] = ()) -> Escaped:
     # The table has a column of its own for the task.
     kind: Kind = "cell" if row.kind == "both" else row.kind
     said = details(replace(row, kind=kind), known)
-    kept = [phrase for i, phrase in enumerate(said) if sum(map(len, said[: i + 1])) <= WHY] or said[
-        :1
-    ]
-    return Escaped(" · ").join(prose(phrase) for phrase in kept)
+    lengths = accumulate(map(len, said))
+    kept = [phrase for phrase, length in zip(said, lengths, strict=True) if length <= WHY]
+    return Escaped(" · ").join(prose(phrase) for phrase in kept or said[:1])
+
+
+def _look(report: Report, pairs: Sequence[tuple[CandidateVerdict, Row]]) -> Escaped:
+    """The command that shows samples of the first row that lost any; nothing where none did."""
+    averaged = {(score.checkpoint, score.task) for score in report.scores if len(score.cells) > 1}
+    for candidate, row in pairs:
+        cell = row.cell
+        if cell and cell.lost and (candidate.name, cell.task) not in averaged:
+            return code(how_to_look(cell.task, candidate.name, candidate.against), 300)
+    return Escaped()
 
 
 def _squeezed(text: str) -> str:

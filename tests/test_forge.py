@@ -206,7 +206,7 @@ def test_the_command_posts_nothing_that_is_no_report(forge: ForgeServer, tmp_pat
         path.write_bytes(content)
         assert said in str(command(github(forge), str(path)).exception)
     path.write_text(MARK)
-    assert "letters, digits" in str(command(github(forge), str(path), "--key", "-->").exception)
+    assert "60 letters, digits" in str(command(github(forge), str(path), "--key", "-->").exception)
     assert "No such file" in str(command(github(forge), str(tmp_path / "none.md")).exception)
     assert forge.bodies == []
 

@@ -14,6 +14,7 @@ from evalkit.verdict import (
     CandidateVerdict,
     CellVerdict,
     CheckpointNote,
+    CheckpointScore,
     DomainVerdict,
     Outcome,
     Report,
@@ -110,6 +111,19 @@ def test_before_anything_is_unfolded_there_is_what_changed_the_worst_first() -> 
     assert "".join(marks) == "▼▼▼▼✕??▲▲▲"
     assert "against `sft`" not in shown.partition("| --")[2]  # told against the baseline already
     assert "\n… and 2 rows more that changed or hold up, none of them worse.\n" in shown
+
+
+def test_the_page_says_how_to_see_the_samples_of_the_worst_row() -> None:
+    command = "`evalkit show mini-chat/grpo --against base --lost 3`"
+    assert f"\nWhat both answered: {command}\n" in render(sample_report())
+    report = sample_report()
+    seeds = [
+        CheckpointScore(
+            checkpoint="grpo", task="mini-chat", domain="chat", n=9, cells=["a/b", "a/c"]
+        )
+    ]
+    page = render(report.model_copy(update={"scores": seeds}))
+    assert "What both answered: `evalkit show mini-choice/sft --against base --lost 3`" in page
 
 
 def test_every_table_is_folded_and_those_against_parents_come_last() -> None:

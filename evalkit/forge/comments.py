@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from evalkit.errors import ConfigError
 from evalkit.forge.wire import Refused, retried
 
-MARKER = re.compile(r"<!-- evalkit:([\w.-]+) -->")
+MARKER = re.compile(r"<!-- evalkit:([\w.-]{1,60}) -->", re.ASCII)
 GONE = (404, 410)
 
 Done = Literal["created", "updated", "unchanged"]
@@ -48,7 +48,7 @@ def marked(report: str, key: str = "") -> str:
     if not found:
         raise ConfigError("no report.md of evalkit: its first line is not a marker")
     if key and not MARKER.fullmatch(f"<!-- evalkit:{key} -->"):
-        raise ConfigError(f"--key {key!r}: letters, digits and ._- only")
+        raise ConfigError(f"--key {key!r}: at most 60 letters, digits and ._-")
     return report if not key else f"<!-- evalkit:{key} -->{report[found.end() :]}"
 
 
