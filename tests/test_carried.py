@@ -202,6 +202,16 @@ def test_on_gitlab_the_artefact_of_the_last_job_of_the_target_branch_comes(
     assert "no artefact of the job 'evaluate' of a pipeline on 'main'" in str(other.exception)
 
 
+def test_on_gitlab_a_token_that_may_not_is_told_which_may(
+    forge: ForgeServer, tmp_path: Path
+) -> None:
+    environ = gitlab(forge, "") | {"CI_JOB_TOKEN": "job-token"}
+    found = fetch(environ, "artifact:evaluate", tmp_path)
+    assert isinstance(found.exception, ForgeError)
+    assert "401" in str(found.exception)
+    assert "set GITLAB_TOKEN; a job's own token does in Premium" in str(found.exception)
+
+
 def test_where_there_is_no_artefact_yet_it_says_so(forge: ForgeServer, tmp_path: Path) -> None:
     forge.artifacts = [artifact(6, head_repository_id=2)]
     environ = github(forge) | {"GITHUB_BASE_REF": "main"}

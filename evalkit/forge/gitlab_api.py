@@ -19,7 +19,7 @@ MOST_PAGES = 100
 
 
 def api(environ: Mapping[str, str], *, reading: bool = False) -> Api:
-    """The API as a job knows it; a job's own token will do for reading artefacts, not for notes.
+    """The API as a job knows it; a job's own token may read artefacts, in some tiers, never notes.
 
     Raises ConfigError where there is no token.
     """
@@ -115,7 +115,8 @@ def artifact(api: Api, project: str, job: str, branch: str, into: Path) -> None:
     try:
         api.download(f"/projects/{project}/jobs/artifacts/{ref}/download?{query}", into)
     except Refused as error:
-        if error.status != 404:
-            raise
-        said = f"no artefact of the job {job!r} of a pipeline on {branch!r} yet, or it has expired"
+        said = f"{error}: set GITLAB_TOKEN; a job's own token does in Premium and Ultimate alone"
+        if error.status == 404:
+            where = f"the job {job!r} of a pipeline on {branch!r}"
+            said = f"no artefact of {where} yet, or it has expired"
         raise ForgeError(said) from None
