@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from evalkit.commands._shared import say
+from evalkit.commands._shared import fitted, say
 
 
 @click.command()
@@ -33,7 +33,7 @@ def report(verdict: Path, name: str, results: Path | None, output: Path | None) 
     found, renderer = read_verdict(verdict), plugins.report_format(name)
     evidence = StoredEvidence(results or verdict.absolute().parent.parent, found)
     if isinstance(renderer, Renderer) and output is None:
-        say(renderer.render(found, evidence))
+        say(fitted(renderer, found, evidence))
         return
     path = output or verdict.parent / renderer.filename
     write_one(renderer, found, path, evidence)
