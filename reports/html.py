@@ -182,4 +182,5 @@ def _template() -> Template:
     return template({**{each.__name__: each for each in CALLED}, **OTHERS})
 
 
-RENDERERS = (Renderer("html", "report.html", render, serve, ("matplotlib", "rapidfuzz")),)
+PACKAGES = ("matplotlib", "rapidfuzz")
+RENDERERS = (Renderer("html", "report.html", render, serve=serve, packages=PACKAGES),)
