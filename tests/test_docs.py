@@ -32,8 +32,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-RUN_ELSEWHERE = ("make ", ". .venv/bin/activate")
-"""What CI runs itself; everything else in a `sh` block is run here."""
+RUN_ELSEWHERE = ("make ", ". .venv/bin/activate", "evalkit view ")
+"""What CI runs itself, and what runs until it is stopped (tests/test_view.py); everything else in a `sh` block is run here."""
 
 NO_MODEL = """
 baseline: base
