@@ -244,5 +244,5 @@ def _names(paper: Axes, axis: Track, top: float) -> None:
     for at, name in enumerate(names):
         x = _x(axis, axis.places[name])
         rule(paper, (x, x), (top, top + 4), "muted")
-        if at % every == 0 or name == names[-1]:
+        if (len(names) - 1 - at) % every == 0:  # the last one always
             write(paper, (x, top + 16), clean(name, 14), "muted", ha="center", size=SMALL)

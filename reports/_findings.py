@@ -15,7 +15,7 @@ from ._outcomes import classes, troubles
 from ._rows import MARKS, Row, in_reading_order, is_advisory, rows, severity, word
 from ._text import clean, count, interval, p_value, percent, points
 
-MOST = 6
+MOST, MOST_OTHERS = 6, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Finding:
     says: str  # what happened
     numbers: str  # how sure that is
     why: list[str]
-    also: list[str]  # the other candidates that it did not pass for
+    also: list[str]  # other candidates that it did not pass for
+    others: int  # how many more of them
 
 
 def findings(report: Report) -> tuple[list[Finding], int]:
@@ -67,7 +68,8 @@ def _finding(pairs: list[tuple[CandidateVerdict, Row]], report: Report) -> Findi
         says=_says(candidate, row),
         numbers=_numbers(row, report.ci_level),
         why=[clean(phrase, 300) for phrase in _why(row, cell)],
-        also=[_also(*pair, report.baseline) for pair in others],
+        also=[_also(*pair, report.baseline) for pair in others[:MOST_OTHERS]],
+        others=max(0, len(others) - MOST_OTHERS),
     )
 
 

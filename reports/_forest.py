@@ -9,7 +9,7 @@ from evalkit.verdict import CandidateVerdict, Report
 
 from ._palette import OF_VERDICT, colour
 from ._plot import SMALL, WIDTH, Plot, estimate, page, panel, rule, write
-from ._rows import MARKS, Row, in_reading_order, is_shown, rows, word
+from ._rows import MARKS, Row, against_baseline, is_shown, rows, word
 from ._text import clean, interval, percent, plural, points
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ def forest(report: Report) -> Plot | None:
 def _lines(report: Report) -> tuple[list[Line], int]:
     found: list[Line] = []
     y, left_out = 0.0, 0
-    for candidate in in_reading_order(report):
-        if candidate.against != report.baseline:
-            continue
+    for candidate in against_baseline(report, MOST):
         shown = rows(candidate)
         kept = shown[: max(0, MOST - len(found))]
         left_out += len(shown) - len(kept)

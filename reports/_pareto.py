@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.verdict import DomainVerdict, Report
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEIGHT, LEFT, TOP, RIGHT, FOOT = 400, 64, 12, 200, 60
+WIDE, HIGH = WIDTH - LEFT - RIGHT, HEIGHT - TOP - FOOT
 FEWEST_DOMAINS = 2
-MOST_LISTED = 6
+MOST_NAMED, MOST_LISTED = 8, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,53 +85,34 @@ def front(found: list[Trade]) -> list[Trade]:
 
 def _draw(figure: Figure, found: list[Trade]) -> None:
     paper = page(figure)
-    wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - FOOT
-    axes = panel(figure, (LEFT, TOP, wide, high))
+    axes = panel(figure, (LEFT, TOP, WIDE, HIGH))
     _frame(axes, found)
-    edge = sorted(
-        ((0.0, 0.0), *(trade.at for trade in front(found))), key=lambda at: (at[0], -at[1])
-    )
-    axes.step(
-        *zip(*edge, strict=True),
-        where="post",
-        color=colour("muted"),
-        linewidth=1,
-        linestyle=(0, (4, 3)),
-        zorder=1,
-    )
+    _edge(axes, front(found))
     axes.plot([0], [0], "o", markersize=4, color=colour("muted"), zorder=3)
+    named = found if len(found) <= MOST_NAMED else front(found)
     for trade in found:
-        _cross(axes, trade)
-        axes.annotate(
-            clean(trade.name, 20),
-            trade.at,
-            (7, 6),
-            textcoords="offset points",
-            color=colour("ink"),
-            weight="bold",
-            size=TEXT,
-            zorder=4,
-        )
-    _list(paper, found)
-    x = LEFT + wide / 2
-    write(
-        paper,
-        (x, HEIGHT - 20),
-        "largest loss in any domain (points), smaller to the right",
-        "muted",
-        ha="center",
-        size=SMALL,
-    )
-    write(
-        paper,
-        (12, TOP + high / 2),
-        "largest gain in any domain (points)",
-        "muted",
-        ha="center",
-        va="center",
-        size=SMALL,
-        rotation=90,
-    )
+        _cross(axes, trade, faint=trade not in named)
+    name: dict[str, Any] = {
+        "textcoords": "offset points",
+        "weight": "bold",
+        "size": TEXT,
+        "zorder": 4,
+    }
+    for trade in named:
+        axes.annotate(clean(trade.name, 20), trade.at, (7, 6), color=colour("ink"), **name)
+    _list(paper, [*named, *(trade for trade in found if trade not in named)])
+    how: dict[str, Any] = {"ha": "center", "size": SMALL}
+    told = "largest loss in any domain (points), smaller to the right"
+    write(paper, (LEFT + WIDE / 2, HEIGHT - 20), told, "muted", **how)
+    told = "largest gain in any domain (points)"
+    write(paper, (12, TOP + HIGH / 2), told, "muted", va="center", rotation=90, **how)
+
+
+def _edge(axes: Axes, best: list[Trade]) -> None:
+    """The line along the front, with no change at all as a part of it."""
+    places = sorted(((0.0, 0.0), *(trade.at for trade in best)), key=lambda at: (at[0], -at[1]))
+    xs, ys = zip(*places, strict=True)
+    axes.step(xs, ys, where="post", color=colour("muted"), linewidth=1, linestyle=(0, (4, 3)))
 
 
 def _frame(axes: Axes, found: list[Trade]) -> None:
@@ -147,18 +129,13 @@ def _frame(axes: Axes, found: list[Trade]) -> None:
     axes.axvline(0, color=colour("muted"), linewidth=1, zorder=1)
 
 
-def _cross(axes: Axes, trade: Trade) -> None:
+def _cross(axes: Axes, trade: Trade, *, faint: bool) -> None:
     x, y = trade.at
     for ci, unit in ((trade.loss.ci, trade.loss), (trade.gain.ci, trade.gain)):
         if ci:
             place = (ci, (y, y)) if unit is trade.loss else ((x, x), ci)
-            axes.plot(
-                *place,
-                color=colour(OF_VERDICT[unit.verdict]),
-                linewidth=1.3,
-                solid_capstyle="butt",
-                zorder=2,
-            )
+            role = "rule" if faint else OF_VERDICT[unit.verdict]
+            axes.plot(*place, color=colour(role), linewidth=1.3, zorder=1 if faint else 2)
     verdict = "no_regression" if trade.verdict == "passed" else trade.verdict
     mark(axes, trade.at, verdict, OF_VERDICT[trade.verdict])
 

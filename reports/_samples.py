@@ -24,7 +24,9 @@ BUDGET = 3_200_000
 LONGEST = 12_000
 """Characters of one text, beyond which its middle is left out."""
 
-MOST_PAIRS = 60
+MOST_PAIRS, MOST_FLIPS = 60, 200
+"""Comparisons of which samples are shown, and samples of one of them, while the budget lasts."""
+
 TEXTS = ("question", "target", "text", "reasoning", "details", "answer")
 
 Plain = dict[str, Any]
@@ -53,7 +55,7 @@ def samples(report: Report, evidence: Evidence) -> Plain:
     pool, pairs, flips, spent = Pool(), [], [], 0
     for at, (candidate, cell) in enumerate(chosen):
         of = Compared(candidate.name, candidate.against, cell.task)
-        found = evidence.flips(of)
+        found = evidence.flips(of, MOST_FLIPS)
         share = (BUDGET - spent - pool.bytes) // (len(chosen) - at)
         until, shown = spent + pool.bytes + share, 0
         for told in _told(evidence, of, found):

@@ -10,7 +10,7 @@ from evalkit.verdict import CandidateVerdict, CellVerdict, Report
 from ._outcomes import classes
 from ._palette import colour
 from ._plot import SMALL, WIDTH, Plot, page, write
-from ._rows import in_reading_order, severity
+from ._rows import against_baseline, severity
 from ._text import clean, count
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def triage(report: Report) -> Plot | None:
 def _bars(report: Report) -> list[Bar]:
     found: list[Bar] = []
     y = float(HEAD)
-    for candidate in in_reading_order(report):
+    for candidate in against_baseline(report, MOST):
         lost = sorted((c for c in candidate.cells if sum(c.lost_to.values())), key=severity)
-        if candidate.against != report.baseline or not lost or len(found) > MOST:
+        if not lost or len(found) > MOST:
             continue
         y += HEADING
         found.append(Bar(y - LINE / 2, _heading(candidate)))

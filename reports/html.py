@@ -6,6 +6,7 @@ samples instead of holding them.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -66,6 +67,7 @@ NOTES = {
     "graded; hatched ones never gave the scorer an answer, which points at formats, token limits "
     "or refusals rather than at a lost skill.",
 }
+MOST_TALLIES = 10  # lines of candidates before they are folded
 BESIDE = 4  # candidates of a map that stands beside what did not pass
 SECTIONS = (
     ("verdict", "Verdict"),
@@ -109,6 +111,7 @@ def _page(report: Report, evidence: Evidence, data: dict[str, Any], *, served: b
         data=embedded(data),
         has_samples=has_samples,
         sections=[section for section in SECTIONS if section[0] in there],
+        counts=_counts(candidates),
         findings=found,
         more=more,
         maps=maps,
@@ -123,6 +126,13 @@ def _page(report: Report, evidence: Evidence, data: dict[str, Any], *, served: b
         delta=lambda unit: _delta(unit, report.alpha),
     )
     return text.rstrip() + "\n"
+
+
+def _counts(candidates: list[CandidateVerdict]) -> list[tuple[str, int]]:
+    """How many comparisons came to which verdict, the worst first."""
+    found = Counter[str](candidate.verdict for candidate in candidates)
+    order = ("regressed", "invalid", "inconclusive", "passed", "improved")
+    return [(verdict, found[verdict]) for verdict in order if found[verdict]]
 
 
 def _maps(report: Report) -> list[tuple[str, str, Grid]]:
@@ -165,6 +175,7 @@ CALLED = (
 OTHERS = {
     "BESIDE": BESIDE,
     "MARKS": MARKS,
+    "MOST_TALLIES": MOST_TALLIES,
     "NOTES": NOTES,
     "LEGEND": LEGEND,
     "cells_of": _cells_of,

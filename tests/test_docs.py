@@ -33,7 +33,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 RUN_ELSEWHERE = ("make ", ". .venv/bin/activate", "evalkit view ")
-"""What CI runs itself, and what runs until it is stopped (tests/test_view.py); everything else in a `sh` block is run here."""
+"""What CI runs itself, and what runs until it is stopped; all else in a `sh` block is run here."""
 
 NO_MODEL = """
 baseline: base

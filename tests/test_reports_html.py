@@ -162,7 +162,7 @@ def test_a_page_stays_within_its_budget_however_much_was_written(
     assert len(json.dumps(data["flips"])) + len(json.dumps(data["texts"])) < 60_000 + 40_000
     lost = [pair for pair in data["pairs"] if pair["lost"]]
     assert all(pair["shown"] for pair in lost)  # each has some
-    assert any(pair["shown"] < min(40, pair["lost"] + pair["gained"]) for pair in lost)
+    assert any(pair["shown"] < min(200, pair["lost"] + pair["gained"]) for pair in lost)
     assert BUDGET < 5_000_000
 
 

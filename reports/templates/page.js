@@ -229,8 +229,10 @@
     const rest = same === undefined ? "" : ` of ${number(lost + gained + same)}`;
     const all = `${title(pair)}, ${pair.task}: ${number(lost)} lost, ${number(gained)} gained${rest}`;
     if (pair.reason) return count.replaceChildren(`${all}. ${pair.reason}`);
-    const here = data.served ? "" : ` Of them ${number(pair.shown)} are here (${data.rule}); evalkit view has all.`;
-    count.replaceChildren(make("b", {}, `${number(state.total)} match.`), ` ${all}.${here}`);
+    const others = data.left_out ? ` ${number(data.left_out)} further comparisons have no samples here.` : "";
+    const whole = data.served || pair.shown === lost + gained;
+    const here = whole ? "" : ` Of them ${number(pair.shown)} are here (${data.rule}); evalkit view has all.`;
+    count.replaceChildren(make("b", {}, `${number(state.total)} match.`), ` ${all}.${here}${others}`);
   };
 
   // ---- the list ----
@@ -419,7 +421,9 @@
     if (!link) return;
     const { candidate, against, task: wanted } = link.dataset;
     const at = data.pairs.findIndex((pair) => pair.candidate === candidate && pair.against === against && pair.task === wanted);
-    if (at >= 0) {
+    if (at < 0) {
+      count.replaceChildren(`The samples of ${candidate} against ${against} in ${wanted} are not here: evalkit view has them.`);
+    } else {
       search.value = "";
       choosePair(at, { search: "", direction: data.pairs[at].verdict === "improved" ? "" : data.pairs[at].lost ? "lost" : "" });
     }
