@@ -106,9 +106,9 @@ def _told(evidence: Evidence, of: Compared, found: Flips) -> Iterator[Plain]:
 
 def _pair(candidate: CandidateVerdict, cell: CellVerdict, found: Flips, shown: int) -> Plain:
     return {
-        "candidate": clean(candidate.name, 60),
-        "against": clean(candidate.against, 60),
-        "task": clean(cell.task, 60),
+        "candidate": clean(candidate.name, 600),
+        "against": clean(candidate.against, 600),
+        "task": clean(cell.task, 600),
         "domain": clean(cell.domain, 60),
         "verdict": cell.verdict,
         "lost": found.lost,

@@ -110,6 +110,7 @@ def _page(report: Report, evidence: Evidence, data: dict[str, Any], *, served: b
         script=Markup(script()),
         data=embedded(data),
         has_samples=has_samples,
+        why_none=next((pair["reason"] for pair in data["pairs"] if pair.get("reason")), ""),
         sections=[section for section in SECTIONS if section[0] in there],
         counts=_counts(candidates),
         findings=found,

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from evalkit import report as reporting
@@ -207,6 +209,34 @@ def test_what_is_gone_or_damaged_is_a_reason_and_no_error(tmp_path: Path) -> Non
     moved = StoredEvidence(tmp_path / "elsewhere", report)
     assert "its samples are not in" in moved.flips(SFT).reason
     assert NO_SAMPLES.flips(SFT).reason
+
+
+@pytest.mark.parametrize("column", ["stratum", "outcome", "epoch", "item"])
+def test_a_column_that_is_not_what_it_should_be_is_a_reason_and_no_error(
+    tmp_path: Path, column: str
+) -> None:
+    report, _ = evidence_of(ran(tmp_path, right, sloppy), tmp_path)
+    cell = next(c for c in Store(tmp_path).cells() if "sft" in c.path.name)
+    table = pq.read_table(cell.scores_path())
+    place = table.column_names.index(column)
+    pq.write_table(
+        table.set_column(place, column, pa.nulls(len(table), table.schema.field(column).type)),
+        cell.scores_path(),
+    )
+    found = StoredEvidence(tmp_path, report).flips(SFT)
+    assert found.shown == ()
+    assert found.reason
+
+
+def test_a_cell_that_says_nonsense_has_no_effort_and_no_flips(tmp_path: Path) -> None:
+    report, _ = evidence_of(ran(tmp_path, right, sloppy), tmp_path)
+    for cell in Store(tmp_path).cells():
+        meta = json.loads((cell.path / "cell.json").read_text())
+        nonsense = {"totals": [1], "bounds": {"a": 1}, "checkpoint": "x", "task": 7}
+        (cell.path / "cell.json").write_text(json.dumps({**meta, **nonsense}))
+    evidence = StoredEvidence(tmp_path, report)
+    assert evidence.effort("sft", "doubles") is None
+    assert evidence.flips(SFT).reason
 
 
 def test_words_that_differ_are_told_by_utf16_units() -> None:

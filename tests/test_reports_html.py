@@ -177,7 +177,8 @@ def test_without_samples_it_is_whole_but_for_them() -> None:
     page = render(sample_report(), NO_SAMPLES)
     Elements(page)
     assert "<script" not in page
-    assert 'id="samples"' not in page
+    assert 'id="browser"' not in page
+    assert "None are shown: the samples are not at hand: only the verdict was given." in page
     assert "read the samples" not in page
     for said in ("regressed", "Intervals and margins", "Over training", "Gain against loss"):
         assert said in page

@@ -18,17 +18,21 @@ from urllib.parse import urlencode, urlsplit
 import pyarrow as pa
 import pytest
 
+from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError, StoreError, UnknownName
 from evalkit.evidence.values import Compared
+from evalkit.report import of_store
 from evalkit.store import Store
 from evalkit.tables import ANSWER_COLUMNS, read_table, write_table
 from evalkit.verdict import Report
 from evalkit.viewing.columns import Columns
+from evalkit.viewing.desk import Desk
 from evalkit.viewing.opened import opened
 from evalkit.viewing.searching import matching
 from evalkit.viewing.server import Viewer
 from tests import sample_results
 from tests.hostile import HOSTILE
+from tests.small_exams import doubles, echo, exam, held
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +234,22 @@ def test_the_command_prints_its_address_and_ends_when_it_is_stopped(
         _, errors = it.communicate(timeout=20)
         assert it.returncode == 0
         assert errors == "evalkit: stopped\n"
+
+
+def test_a_recipe_is_shown_by_the_samples_of_its_seeds(tmp_path: Path) -> None:
+    task = doubles(60, solution=lambda sample: str(sample.target))
+    rows = [echo("base", 0.9), echo("sft-s0", 0.9), echo("sft-s1", 0.4)]
+    held(rows, [exam(task)], tmp_path)
+    report = of_store(Store(tmp_path), ["base", "sft-s0,sft-s1"], Policy())
+    desk = Desk(tmp_path, report)
+    pair = desk.pairs.index(Compared("sft-s0,sft-s1", "base", "doubles"))
+    rows_of = desk.samples(pair, within="", how="", direction="lost", words="", start=0)["rows"]
+    assert {row["after"]["checkpoint"] for row in rows_of} == {"sft-s1"}
+    told = desk.sample(pair, bytes.fromhex(rows_of[0]["at"]))
+    assert told["after"]["checkpoint"] == "sft-s1"
+    assert (
+        desk.samples(pair, within="", how="", direction="", words="twice 5", start=0)["total"] == 11
+    )
 
 
 def answers(tmp_path: Path, texts: list[str]) -> Path:

@@ -7,10 +7,12 @@ Nothing outside that folder is read, whatever a report says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from evalkit.errors import StoreError
+from evalkit.evidence.damage import readable
 from evalkit.evidence.flips import flips_between
 from evalkit.evidence.sheets import Side, read_sheet
 from evalkit.evidence.transcripts import Archive, transcripts
@@ -34,26 +36,25 @@ class StoredEvidence:
     def flips(self, of: Compared, most: int = MOST) -> Flips:
         """The items that changed sides, and at most so many of them in full."""
         try:
-            before, after = self.side(of.against, of.task), self.side(of.candidate, of.task)
+            with readable(f"{of.candidate} against {of.against} in {of.task}"):
+                before, after = self.side(of.against, of.task), self.side(of.candidate, of.task)
+                return flips_between(before, after, most)
         except StoreError as error:
             return Flips(reason=str(error))
-        return flips_between(before, after, most)
 
     def transcripts(self, of: Compared, flips: Sequence[Flip]) -> list[Transcript]:
         """The transcripts of some of its flips, without those that cannot be had."""
-        try:
+        with suppress(StoreError), readable(f"{of.candidate} in {of.task}"):
             before = self._archives(of.against, of.task)
             return transcripts(flips, before, self._archives(of.candidate, of.task))
-        except StoreError:
-            return []
+        return []
 
     def effort(self, checkpoint: str, task: str) -> Effort | None:
         """What a checkpoint's answers in a task took; None where that is not known."""
-        try:
+        with suppress(StoreError), readable(f"{checkpoint} in {task}"):
             metas = [cell.meta() for cell in self.cells(checkpoint, task).values()]
             return _sum([_effort(meta) for meta in metas if meta.get("totals")])
-        except (StoreError, TypeError, KeyError, AttributeError):
-            return None
+        return None
 
     def side(self, checkpoint: str, task: str) -> Side:
         """A checkpoint's grades in a task; raises StoreError where they cannot be read."""

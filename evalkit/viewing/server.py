@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
@@ -16,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from evalkit.errors import EvalkitError, StoreError
+from evalkit.evidence.damage import readable
 from evalkit.viewing.desk import Desk
 
 ADDRESS = "127.0.0.1"
@@ -30,6 +33,8 @@ HEADERS = {
 }
 MOST_WORDS = 1_000
 Query = Mapping[str, str]
+Question = Callable[[Desk, Query], Callable[[], dict[str, Any]]]
+"""Reads what is asked, raising ValueError or KeyError, and gives what answers it."""
 
 
 class Viewer(ThreadingHTTPServer):
@@ -44,6 +49,11 @@ class Viewer(ThreadingHTTPServer):
         self.secret = secrets.token_urlsafe(12)
         self.lock = Lock()  # the desk reads and keeps: one question at a time
         self.hosts = {f"{name}:{self.server_port}" for name in (ADDRESS, "localhost")}
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that has gone away is nothing to tell of."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -77,10 +87,11 @@ class Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def _answer(self, question: Callable[[Desk, Query], dict[str, Any]], query: Query) -> None:
+    def _answer(self, question: Question, query: Query) -> None:
         try:
-            with self.server.lock:
-                told = question(self.server.desk, query)
+            asked = question(self.server.desk, query)
+            with self.server.lock, readable("this comparison"):
+                told = asked()
         except (KeyError, ValueError, IndexError) as error:
             self._refuse(HTTPStatus.BAD_REQUEST, f"not a question: {error}")
         except StoreError as error:
@@ -117,12 +128,13 @@ def _pair(desk: Desk, query: Query) -> int:
     return pair
 
 
-def _facets(desk: Desk, query: Query) -> dict[str, Any]:
-    return desk.facets(_pair(desk, query))
+def _facets(desk: Desk, query: Query) -> Callable[[], dict[str, Any]]:
+    return partial(desk.facets, _pair(desk, query))
 
 
-def _samples(desk: Desk, query: Query) -> dict[str, Any]:
-    return desk.samples(
+def _samples(desk: Desk, query: Query) -> Callable[[], dict[str, Any]]:
+    return partial(
+        desk.samples,
         _pair(desk, query),
         within=query.get("slice", ""),
         how=query.get("outcome", ""),
@@ -132,14 +144,14 @@ def _samples(desk: Desk, query: Query) -> dict[str, Any]:
     )
 
 
-def _sample(desk: Desk, query: Query) -> dict[str, Any]:
+def _sample(desk: Desk, query: Query) -> Callable[[], dict[str, Any]]:
     item = bytes.fromhex(query["at"])
     if len(item) != 16:
         raise ValueError("an item is 16 bytes")
-    return desk.sample(_pair(desk, query), item)
+    return partial(desk.sample, _pair(desk, query), item)
 
 
-QUESTIONS: Mapping[str, Callable[[Desk, Query], dict[str, Any]]] = {
+QUESTIONS: Mapping[str, Question] = {
     "facets": _facets,
     "samples": _samples,
     "sample": _sample,

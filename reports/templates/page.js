@@ -157,7 +157,7 @@
     help,
   );
 
-  const title = (pair) => `${pair.candidate} against ${pair.against}`;
+  const title = (pair) => short(`${pair.candidate} against ${pair.against}`, 200);
   const pairsOf = (name) => data.pairs.flatMap((pair, at) => (title(pair) === name ? [at] : []));
   const names = [...new Set(data.pairs.map(title))];
 
