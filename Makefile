@@ -36,11 +36,12 @@ check: setup
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_imports.py
 
-# Six simulations of error rates, what judging costs, and, with EVALKIT_DATA, verdicts on real models.
+# Six simulations of error rates, what judging and a page cost, and, with EVALKIT_DATA, verdicts on real models.
 bench: setup
 	for each in errors clusters strata families verdicts missing; do \
 		$(RUN) benchmarks.simulate_$$each || exit; done
 	$(RUN) benchmarks.scale build/scale
+	$(RUN) benchmarks.report build/report
 	$(if $(EVALKIT_DATA),$(RUN) benchmarks.real_pairs)
 
 docs: setup
