@@ -6,8 +6,7 @@ samples instead of holding them.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -15,173 +14,99 @@ from jinja2 import Template
 from markupsafe import Markup
 
 from evalkit.evidence.values import NO_SAMPLES, Evidence
-from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Unit
+from evalkit.verdict import Renderer, Report
 
 from ._canvas import inline
 from ._costs import costs
-from ._details import details, throughout
+from ._details import throughout
 from ._figures import figures
 from ._findings import findings
-from ._heat import Grid, grid, strength
+from ._heat import strength
 from ._html import embedded, policy, script, style, template
 from ._judges import judge
 from ._looks import looks
 from ._needed import needed, undecided
 from ._noise import noise
-from ._outcomes import classes
+from ._page_tables import cells_of, counts, delta, differing, ended, maps, said_of, scores_of
+from ._page_words import ALWAYS, LEGEND, NOTES, SECTIONS
 from ._palette import OF_VERDICT
-from ._rows import (
-    MARKS,
-    Row,
-    claim,
-    in_reading_order,
-    is_shown,
-    p_shown,
-    rows,
-    severity,
-    sign,
-    tally,
-    word,
-)
+from ._rows import MARKS, claim, in_reading_order, p_shown, rows, sign, tally, word
 from ._samples import samples
 from ._scores import score_with_interval, scores
-from ._text import clean, count, interval, p_value, percent, plural, points
+from ._text import clean, count, interval, p_value, percent, plural
 
-LEGEND = [
-    *((MARKS[verdict], verdict) for verdict in ("improved", "regressed", "no_regression")),
-    *((MARKS[verdict], verdict) for verdict in ("inconclusive", "invalid")),
-    ("~", "no change shown"),
-    ("*", "gates"),
-]
-NOTES = {
-    "forest": "Each line is the difference in points with its interval. The dashed mark is the "
-    "margin: a line wholly to the right of it has not lost more than is tolerated, one wholly to "
-    "the left of zero has lost something. A hollow mark is inconclusive.",
-    "curves": "Differences from the baseline with their intervals, in the order of training. "
-    "Upright lines part the stages. A dashed line is a change point: a decline that stands along "
-    "the whole line of training. Beneath is what the trainers logged.",
-    "pareto": "Higher gains more, further right loses less. The dashed line joins the candidates "
-    "that no other beats in both. Each stands at its best and at its worst domain, chosen among "
-    "all of them: read their intervals.",
-    "triage": "Of the items whose score fell, how the candidate's answers ended. Plain bars were "
-    "graded; hatched ones never gave the scorer an answer, which points at formats, token limits "
-    "or refusals rather than at a lost skill.",
-}
-MOST_TALLIES = 10  # lines of candidates before they are folded
-BESIDE = 4  # candidates of a map that stands beside what did not pass
-SECTIONS = (
-    ("verdict", "Verdict"),
-    ("map", "Map"),
-    ("forest", "Intervals"),
-    ("curves", "Training"),
-    ("pareto", "Trade-off"),
-    ("triage", "Losses"),
-    ("samples", "Samples"),
-    ("numbers", "Numbers"),
-    ("conditions", "Conditions"),
-    ("reproduce", "Reproduce"),
-)
+PACKAGES = ("matplotlib", "rapidfuzz")
 
 
 def render(report: Report, evidence: Evidence = NO_SAMPLES) -> str:
     """The report as a page that holds its samples."""
-    return _page(report, evidence, samples(report, evidence))
+    data = samples(report, evidence)
+    return _page(report, evidence, data, shows_samples=bool(data["flips"]))
 
 
 def serve(report: Report, evidence: Evidence, data: dict[str, Any]) -> str:
-    """The report as a page that asks for samples."""
-    return _page(report, evidence, data, served=True)
+    """The report as a page that asks for its samples."""
+    return _page(report, evidence, data, shows_samples=True, served=True)
 
 
-def _page(report: Report, evidence: Evidence, data: dict[str, Any], *, served: bool = False) -> str:
-    candidates = in_reading_order(report)
-    cells = [(candidate, cell) for candidate in candidates for cell in candidate.cells]
-    found, more = findings(report)
-    plots = [plot for plot in figures(report) if plot.name in NOTES]
-    maps = _maps(report)
-    has_samples = served or bool(data["flips"])
-    there = {plot.name for plot in plots} | {"verdict", "numbers", "conditions", "reproduce"}
-    there |= {name for name, is_there in (("map", maps), ("samples", has_samples)) if is_there}
+def _page(
+    report: Report,
+    evidence: Evidence,
+    data: Mapping[str, Any],
+    *,
+    shows_samples: bool,
+    served: bool = False,
+) -> str:
     text = _template().render(
-        report=report,
-        candidates=candidates,
         policy=policy(style(), script(), served=served),
         style=Markup(style()),
         script=Markup(script()),
         data=embedded(data),
-        has_samples=has_samples,
+        shows_samples=shows_samples,
         why_none=next((pair["reason"] for pair in data["pairs"] if pair.get("reason")), ""),
-        sections=[section for section in SECTIONS if section[0] in there],
-        counts=_counts(candidates),
-        findings=found,
-        more=more,
-        maps=maps,
-        plots=plots,
         costs=costs(report, evidence),
-        undecided=[(c, row) for c in candidates for row in rows(c) if undecided(row)],
-        ended=[(*pair, name) for pair in cells for name in classes(pair[1])],
-        differing=[pair for pair in cells if pair[1].differences or not pair[1].comparable],
-        alone=scores(report),
-        level=f"{100 * report.ci_level:.0f}",
-        alpha=f"{100 * report.alpha:g}",
-        delta=lambda unit: _delta(unit, report.alpha),
+        **_told(report, shows_samples=shows_samples),
     )
     return text.rstrip() + "\n"
 
 
-def _counts(candidates: list[CandidateVerdict]) -> list[tuple[str, int]]:
-    """How many comparisons came to which verdict, the worst first."""
-    found = Counter[str](candidate.verdict for candidate in candidates)
-    order = ("regressed", "invalid", "inconclusive", "passed", "improved")
-    return [(verdict, found[verdict]) for verdict in order if found[verdict]]
-
-
-def _maps(report: Report) -> list[tuple[str, str, Grid]]:
-    """(anchor, title, map) against the baseline, then against parents."""
-    found = [
-        ("map", "Domains by checkpoint", grid(report, lambda c: c.against == report.baseline)),
-        (
-            "parents",
-            "Each against its parent",
-            grid(report, lambda c: c.against != report.baseline),
-        ),
-    ]
-    return [each for each in found if each[2].domains]
-
-
-def _delta(unit: Unit, alpha: float) -> str:
-    return "~" if unit.delta is not None and not is_shown(unit, alpha) else points(unit.delta)
-
-
-def _cells_of(candidate: CandidateVerdict, domain: str) -> list[CellVerdict]:
-    """A domain's cells, the worst first."""
-    return sorted((cell for cell in candidate.cells if cell.domain == domain), key=severity)
-
-
-def _said_of(row: Row, known: list[str]) -> list[str]:
-    """What stands under a row; the table has a column of its own for the task."""
-    return details(replace(row, kind="cell") if row.kind == "both" else row, known)
-
-
-def _scores_of(cell: CellVerdict | None) -> str:
-    if cell is None or not cell.n:
-        return ""
-    return f"{percent(cell.baseline_score)} → {percent(cell.candidate_score)}"
+def _told(report: Report, *, shows_samples: bool) -> dict[str, Any]:
+    """What the page shows of the report."""
+    candidates, charts = in_reading_order(report), maps(report)
+    plots = [plot for plot in figures(report) if plot.name in NOTES]
+    found, more = findings(report)
+    there = ALWAYS | {plot.name for plot in plots} | {anchor for anchor, *_ in charts}
+    there |= {"samples"} if shows_samples else set()
+    return {
+        "report": report,
+        "candidates": candidates,
+        "sections": [section for section in SECTIONS if section[0] in there],
+        "counts": counts(report),
+        "findings": found,
+        "more": more,
+        "maps": charts,
+        "plots": plots,
+        "undecided": [(c, row) for c in candidates for row in rows(c) if undecided(row)],
+        "ended": ended(report),
+        "differing": differing(report),
+        "alone": scores(report),
+        "level": f"{100 * report.ci_level:.0f}",
+        "alpha": f"{100 * report.alpha:g}",
+        "delta": lambda unit: delta(unit, report.alpha),
+    }
 
 
 CALLED = (
-    *(claim, count, interval, judge, looks, needed, noise, p_shown, p_value, percent),
-    *(plural, rows, score_with_interval, sign, strength, tally, throughout, word),
+    *(cells_of, claim, count, interval, judge, looks, needed, noise, p_shown, p_value, percent),
+    *(plural, rows, said_of, score_with_interval, scores_of, sign, strength, tally, throughout),
+    word,
 )
 OTHERS = {
-    "BESIDE": BESIDE,
-    "MARKS": MARKS,
-    "MOST_TALLIES": MOST_TALLIES,
-    "NOTES": NOTES,
+    "BESIDE": 4,  # candidates of a map that stands beside what did not pass
+    "MOST_TALLIES": 10,  # lines of candidates before they are folded
     "LEGEND": LEGEND,
-    "cells_of": _cells_of,
-    "said_of": _said_of,
-    "scores_of": _scores_of,
+    "MARKS": MARKS,
+    "NOTES": NOTES,
     "inline": lambda plot: Markup(inline(plot)),
     "role": lambda verdict: OF_VERDICT.get(verdict, "muted"),
     "role_of": lambda found: "no-regression" if sign(found) == "~" else OF_VERDICT[found.verdict],
@@ -194,5 +119,4 @@ def _template() -> Template:
     return template({**{each.__name__: each for each in CALLED}, **OTHERS})
 
 
-PACKAGES = ("matplotlib", "rapidfuzz")
 RENDERERS = (Renderer("html", "report.html", render, serve=serve, packages=PACKAGES),)
