@@ -335,7 +335,7 @@ def write(
     """Writes `verdict.json`, `report.md` and the formats asked for; returns the files."""
     written: list[Path] = []
     for name in dict.fromkeys(("json", "markdown", *formats)):
-        renderer = plugins.find("reports", name)
+        renderer = plugins.report_format(name)
         written.append(folder / renderer.filename)
         write_one(renderer, report, written[-1], evidence)
     return written

@@ -309,6 +309,7 @@ class Renderer:
     """The page of `evalkit view`: its script is given the mapping, and asks for samples."""
     fit: Callable[[Report, int, bool], str] | None = None
     """The same for a terminal of so many columns, with or without colours."""
+    packages: tuple[str, ...] = ()  # what it draws with, besides what is always installed
 
     def render(self, report: Report, evidence: Evidence = NO_SAMPLES) -> str:
         """The report as text; with the samples behind it, where the renderer shows any."""
@@ -323,6 +324,7 @@ class Pictures:
     filename: str  # the folder within the report folder
     draw: Callable[[Report], Iterator[tuple[str, bytes]]]
     """Each file's name and content."""
+    packages: tuple[str, ...] = ()
 
 
 def schema() -> str:

@@ -5,6 +5,7 @@ Equal plots give equal bytes: nothing of the user's matplotlib settings, no date
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -97,6 +98,7 @@ def _drawn(plot: Plot) -> Iterator[Figure]:
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # no bold: as it is
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
         figure = Figure((plot.width / DPI, plot.height / DPI), dpi=DPI)

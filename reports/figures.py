@@ -20,4 +20,4 @@ def draw(report: Report) -> Iterator[tuple[str, bytes]]:
         yield f"{plot.name}.png", png(plot)
 
 
-RENDERERS = (Pictures("figures", "figures", draw),)
+RENDERERS = (Pictures("figures", "figures", draw, ("matplotlib",)),)

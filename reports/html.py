@@ -174,4 +174,4 @@ def _template() -> Template:
     return template({**{each.__name__: each for each in CALLED}, **OTHERS})
 
 
-RENDERERS = (Renderer("html", "report.html", render, serve),)
+RENDERERS = (Renderer("html", "report.html", render, serve, ("matplotlib", "rapidfuzz")),)

@@ -30,7 +30,7 @@ def report(verdict: Path, name: str, results: Path | None, output: Path | None) 
     from evalkit.report import write_one
     from evalkit.verdict import Renderer
 
-    found, renderer = read_verdict(verdict), plugins.find("reports", name)
+    found, renderer = read_verdict(verdict), plugins.report_format(name)
     evidence = StoredEvidence(results or verdict.absolute().parent.parent, found)
     if isinstance(renderer, Renderer) and output is None:
         say(fitted(renderer, found, evidence))

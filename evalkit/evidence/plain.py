@@ -38,8 +38,9 @@ def clipped(text: str, longest: int) -> str:
     """The text, or its first two thirds and its end, with how much is left out between."""
     if len(text) <= longest:
         return text
-    head, tail = longest * 2 // 3, longest // 3
-    return f"{text[:head]}\n… {len(text) - head - tail:,} characters left out …\n{text[-tail:]}"
+    head = longest * 2 // 3
+    tail = len(text) - (longest - head)
+    return f"{text[:head]}\n… {tail - head:,} characters left out …\n{text[tail:]}"
 
 
 def _flip(flip: Flip, longest: int) -> Plain:

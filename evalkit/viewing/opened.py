@@ -26,7 +26,7 @@ def opened(results: Path, verdict: Path | None, baseline: str | None, port: int)
     desk = Desk(results, report)
     if not desk.pairs:
         raise StoreError(f"{results}: no two checkpoints sat one task there: nothing to hold apart")
-    renderer = plugins.find("reports", PAGE)
+    renderer = plugins.report_format(PAGE)
     assert isinstance(renderer, Renderer)
     assert renderer.serve is not None
     page = renderer.serve(report, desk.evidence, desk.data())

@@ -117,7 +117,7 @@
 
   const browser = document.getElementById("browser");
   const choice = (title, onchange) => {
-    const select = make("select", { onchange });
+    const select = make("select", { onchange, "aria-label": title });
     return { select, label: make("label", {}, title, select) };
   };
   const fill = (select, options, value = "") => {
@@ -132,7 +132,7 @@
   const slice = choice("slice", () => narrow({ slice: slice.select.value }));
   const outcome = choice("outcome", () => narrow({ outcome: outcome.select.value }));
   const direction = choice("direction", () => narrow({ direction: direction.select.value }));
-  const search = make("input", { type: "search", autocomplete: "off", spellcheck: "false", placeholder: "words of a sample" });
+  const search = make("input", { type: "search", autocomplete: "off", spellcheck: "false", "aria-label": "search", placeholder: "words of a sample" });
   const count = make("p", { class: "count", role: "status" });
   const list = make("ul", { class: "list", "aria-label": "Samples" });
   const shown = make("article", { class: "sample", tabindex: "-1", "aria-label": "One sample", hidden: true });
@@ -382,7 +382,9 @@
       if (event.target === search && search.value) return;
       close();
     } else if (typing) {
-      if (event.key === "Enter" && event.target === search) list.querySelector("[data-at]")?.focus();
+      if (event.key !== "Enter" || event.target !== search) return;
+      event.preventDefault(); // or the entry that is given the focus is pressed, too
+      intoList();
     } else if (event.key === "/") {
       event.preventDefault();
       browser.scrollIntoView();
@@ -395,6 +397,12 @@
       open(state.at, true);
     }
   });
+
+  const intoList = async () => {
+    clearTimeout(waiting);
+    await narrow({ search: search.value.trim() });
+    list.querySelector("[data-at]")?.focus();
+  };
 
   const step = async (by) => {
     const at = Math.min(Math.max(state.at + by, 0), state.rows.length - 1);
