@@ -307,9 +307,9 @@ class Renderer:
     show: Callable[[Report, Evidence], str]
     serve: Callable[[Report, Evidence, dict[str, Any]], str] | None = None
     """The page of `evalkit view`: its script is given the mapping, and asks for samples."""
+    packages: tuple[str, ...] = ()  # what it draws with, besides what is always installed
     fit: Callable[[Report, int, bool], str] | None = None
     """The same for a terminal of so many columns, with or without colours."""
-    packages: tuple[str, ...] = ()  # what it draws with, besides what is always installed
 
     def render(self, report: Report, evidence: Evidence = NO_SAMPLES) -> str:
         """The report as text; with the samples behind it, where the renderer shows any."""
