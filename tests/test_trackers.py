@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -222,6 +223,20 @@ def check_run(run: dict[str, Any]) -> None:
     assert Report.model_validate(run["verdict"]) == report()
 
 
+@pytest.mark.parametrize("tracker", ["wandb", "mlflow"])
+def test_nothing_leaves_the_machine(verdict: Path, tmp_path: Path, tracker: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(1)
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        # Libraries send no telemetry where they believe to be tested.
+        env = {"HTTPS_PROXY": address, "HTTP_PROXY": address, "PYTEST_CURRENT_TEST": "", "CI": ""}
+        uri = (tmp_path / "mlruns").as_uri()
+        done = track(verdict, tracker, MLFLOW_TRACKING_URI=uri, **env)
+        assert done.returncode == 0, done.stderr
+        with pytest.raises(TimeoutError):
+            proxy.accept()
+
+
 @pytest.mark.integration
 def test_without_another_address_mlflow_writes_a_database(verdict: Path, tmp_path: Path) -> None:
     first = track(verdict, "mlflow")
@@ -233,13 +248,17 @@ def test_without_another_address_mlflow_writes_a_database(verdict: Path, tmp_pat
     assert not (Path.cwd() / "mlruns").exists()
 
 
-@pytest.mark.parametrize("name", ["a" * 5_000, "x\x00\x1b[2J\u202e<&>'\"`", "日本語/..", "a'b`c"])
-def test_hostile_names_are_kept_out_of_queries_and_keys(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("tracker", ["wandb", "mlflow"])
+def test_hostile_names_are_kept_out_of_queries_keys_and_paths(tmp_path: Path, tracker: str) -> None:
+    names = ["a" * 5_000, "x\x00\x1b[2J\u202e<&>'\"`\ud800", "日本語/../..", "a'b`c", "a_b`c", ""]
+    reports = [hostile_report(name) for name in names]
+    scores = [score for report in reports for score in report.scores]
     path = tmp_path / "results/report/verdict.json"
     path.parent.mkdir(parents=True)
-    path.write_text(render(hostile_report(name)))
-    done = track(path, "mlflow", MLFLOW_TRACKING_URI=(tmp_path / "mlruns").as_uri())
+    path.write_text(render(reports[0].model_copy(update={"scores": scores})))
+    done = track(path, tracker, MLFLOW_TRACKING_URI=(tmp_path / "mlruns").as_uri())
     assert done.returncode == 0, done.stderr
+    assert {each.name for each in tmp_path.iterdir()} <= {"results", "mlruns"}
 
 
 def test_what_is_no_verdict_or_no_place_is_one_line(tmp_path: Path, verdict: Path) -> None:

@@ -25,6 +25,7 @@ def track(report: Report, found: Tracked, project: str, folder: Path) -> tuple[s
 
     Raises ConfigError where the library is not installed, StoreError where it refuses.
     """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it counts its users otherwise
     try:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def track(report: Report, found: Tracked, project: str, folder: Path) -> tuple[P
 
 
 def _write(report: Report, found: Tracked, project: str, scratch: str) -> None:
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it tells of its crashes otherwise
     try:
         import wandb
     except ImportError:
