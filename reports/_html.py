@@ -25,7 +25,7 @@ from ._text import clean
 
 TEMPLATES = Path(__file__).parent / "templates"
 LINES = 400
-IN_BLOCK = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def template(functions: Mapping[str, Any]) -> Template:
@@ -64,7 +64,7 @@ def _line(line: str) -> str:
 def embedded(data: object) -> Markup:
     """Data as JSON that can stand in a block of the page, whatever texts it holds."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)  # ASCII
-    for char, instead in IN_BLOCK.items():
+    for char, instead in ESCAPES.items():
         text = text.replace(char, instead)
     return Markup(text)
 

@@ -15,6 +15,7 @@ from evalkit.evidence.telling import RULE
 from evalkit.evidence.values import Compared, Evidence, Flips
 from evalkit.verdict import CandidateVerdict, CellVerdict, Report
 
+from ._html import ESCAPES
 from ._rows import in_reading_order, severity
 from ._text import clean
 
@@ -45,27 +46,33 @@ class Pool:
         if text not in self._known:
             self._known[text] = len(self.texts)
             self.texts.append(text)
-            self.bytes += len(json.dumps(text)) + 1
+            self.bytes += size(text)
         return self._known[text]
+
+
+def size(value: object) -> int:
+    """Bytes of a value once it is embedded, with the comma after it."""
+    text = json.dumps(value)
+    return len(text) + 1 + sum((len(instead) - 1) * text.count(c) for c, instead in ESCAPES.items())
 
 
 def samples(report: Report, evidence: Evidence) -> Plain:
     """What the page's script shows: comparisons, their flips, and the texts of these."""
     chosen, left_out = _chosen(report)
-    pool, pairs, flips, spent = Pool(), [], [], 0
+    pool, spent = Pool(), 0
+    pairs: list[Plain] = []
+    flips: list[Plain] = []
     for at, (candidate, cell) in enumerate(chosen):
         of = Compared(candidate.name, candidate.against, cell.task)
         found = evidence.flips(of, MOST_FLIPS)
-        share = (BUDGET - spent - pool.bytes) // (len(chosen) - at)
-        until, shown = spent + pool.bytes + share, 0
-        for told in _told(evidence, of, found):
-            flip = {"pair": at, **_pooled(told, pool)}
-            spent += len(json.dumps(flip)) + 1
-            flips.append(flip)
-            shown += 1
+        before, left = len(flips), BUDGET - spent - pool.bytes
+        until = spent + pool.bytes + left // (len(chosen) - at)
+        for told in _told(evidence, of, found) if left > 0 else ():
+            flips.append({"pair": at, **_pooled(told, pool)})
+            spent += size(flips[-1])
             if spent + pool.bytes > until:
                 break
-        pairs.append(_pair(candidate, cell, found, shown))
+        pairs.append(_pair(candidate, cell, found, len(flips) - before))
     return {
         "pairs": pairs,
         "flips": flips,

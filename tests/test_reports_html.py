@@ -158,10 +158,12 @@ def test_a_page_stays_within_its_budget_however_much_was_written(
     folder, report = results
     monkeypatch.setattr("reports._samples.BUDGET", 60_000)
     page = render(report, StoredEvidence(folder, report))
+    block = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert block
+    assert len(block[1]) < 60_000 + 40_000  # what is shown of a comparison ends with a whole sample
     data = data_of(page)
-    assert len(json.dumps(data["flips"])) + len(json.dumps(data["texts"])) < 60_000 + 40_000
     lost = [pair for pair in data["pairs"] if pair["lost"]]
-    assert all(pair["shown"] for pair in lost)  # each has some
+    assert sum(pair["shown"] > 0 for pair in lost) > 5
     assert any(pair["shown"] < min(200, pair["lost"] + pair["gained"]) for pair in lost)
     assert BUDGET < 5_000_000
 
