@@ -35,6 +35,7 @@ from evalkit.tables import ANSWER_COLUMNS, write_table
 __all__ = ["Answer", "Cell", "Store", "line", "safe"]
 
 SCHEMA = 1
+JUDGMENTS = "judgments.jsonl"
 UNSAFE = re.compile(r"[^A-Za-z0-9._+@=-]+")
 
 AnswerKey = tuple[bytes, int]

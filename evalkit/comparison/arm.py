@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 COLUMNS = ("item", "epoch", "value", "outcome", "cluster")
+TEXTS = ("outcome", "cluster")
 MISSING = "errored"
 
 
@@ -112,7 +114,11 @@ def zero_one(values: Floats) -> bool:
 def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
     """A cell's scores; raises StoreError where they cannot be read."""
     path = cell.scores_path(preset)
-    table = read_table(path, [*COLUMNS], dictionaries=("outcome", "cluster"))
+    return of_table(read_table(path, [*COLUMNS], dictionaries=TEXTS), cell, meta, path)
+
+
+def of_table(table: pa.Table, cell: Cell, meta: Mapping[str, Any], path: Path) -> Arm:
+    """The scores of a table that was read from `path`, its `TEXTS` as dictionaries."""
     try:
         return _arm(table, _scale(cell, meta))
     except ValueError as error:
