@@ -15,10 +15,12 @@ from pathlib import Path
 from evalkit import identity, journal
 from evalkit.engine import pool, prepare, run
 from evalkit.errors import EvalkitError
+from evalkit.events import Notify, silent
 from evalkit.exam import Exam
 from evalkit.grade import Grade, Grader, without_thoughts
 from evalkit.journal import Journal
 from evalkit.lock import hold
+from evalkit.starting import start
 from evalkit.store import JUDGMENTS, Answer, Cell
 from evalkit.types import Backend, Checkpoint, Request, Response, Rubric, Sample, Score
 from evalkit.verdict import JudgeNote
@@ -83,12 +85,14 @@ def of_audit(exam: Exam, judge: Judge, results: Path) -> Judging | None:
     )
 
 
-def judge_all(judge: Judge, judgings: list[Judging]) -> None:
+def judge_all(
+    judge: Judge, judgings: list[Judging], results: Path, notify: Notify = silent
+) -> None:
     """Asks the judge for every judgment that is missing, each pair in both orders."""
-    run(_judge_all(judge, judgings))
+    run(_judge_all(judge, judgings, results, notify))
 
 
-async def _judge_all(judge: Judge, judgings: list[Judging]) -> None:
+async def _judge_all(judge: Judge, judgings: list[Judging], results: Path, notify: Notify) -> None:
     todo = [(j.folder, *missing) for j in judgings for missing in _missing(judge, j)]
     if not todo:
         return
@@ -111,6 +115,7 @@ async def _judge_all(judge: Judge, judgings: list[Judging]) -> None:
                 kept[folder].append({"key": key, "text": response.text})
 
         try:
+            await start(model, judge.checkpoint, results, notify)
             await pool(todo, one, model.concurrency)
         finally:
             await model.close()

@@ -34,7 +34,7 @@ def judge_answers(
     due = [a for exam, a in audits if a and _kept_note(a, exam) is None]
     if ask and (todo or due):
         notify(Note(f"judging by {who.checkpoint.name}"))
-        judge.judge_all(who, [*todo, *due])
+        judge.judge_all(who, [*todo, *due], results, notify)
     return [_note(who, exam, audit) for exam, audit in audits if audit]
 
 

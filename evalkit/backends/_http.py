@@ -44,7 +44,9 @@ class Http:
     timeout: float = 600.0
     retries: int = 8
     backoff: float = 0.5
+    hopeless: Callable[[], bool] = bool  # says that no other try can help
     _session: aiohttp.ClientSession | None = None
+    _closed: bool = False
     _gone: bool = False  # a request heard nothing in all its tries: the next get a single one
 
     @property
@@ -68,8 +70,7 @@ class Http:
                 answer = read(await self._once(path, data))
             except Failure as failure:
                 spent += failure.cost
-                if not failure.again or spent > self.retries or (failure.silent and self._gone):
-                    self._gone = self._gone or failure.silent
+                if self._gives_up(failure, spent):
                     times = f" ({tried} tries)" if tried > 1 else ""
                     raise Failure(f"{self.host}: {failure}{times}") from None
                 await asyncio.sleep(wait(tried, self.backoff, failure.after))
@@ -78,8 +79,27 @@ class Http:
                 self._gone = False
                 return answer
 
+    async def get(self, path: str) -> dict[str, Any] | None:
+        """What a server answers to a single GET; None where it does not, or not yet."""
+        import aiohttp
+
+        try:
+            async with self._open().get(f"{self.base_url.rstrip('/')}/{path}") as reply:
+                content = await reply.read()
+                return _json_object(reply.content_type, content) if reply.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError, Failure):
+            return None
+
+    def _gives_up(self, failure: Failure, spent: int) -> bool:
+        silent_again = failure.silent and self._gone
+        if failure.again and spent <= self.retries and not silent_again and not self.hopeless():
+            return False
+        self._gone = self._gone or failure.silent
+        return True
+
     async def close(self) -> None:
-        """Lets the connections go."""
+        """Lets the connections go; what is still being asked gets no other try."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -108,6 +128,8 @@ class Http:
         """The session, made in the loop that uses it."""
         import aiohttp
 
+        if self._closed:
+            raise Failure("connection closed", again=False)
         if self._session is None:
             headers = {"Content-Type": "application/json", "Accept": "application/json"}
             if self.key:
