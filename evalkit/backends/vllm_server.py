@@ -40,7 +40,8 @@ OPTIONS: Mapping[str, Any] = {
     "data_parallel": 1,
     "prefix_caching": True,
     "tool_call_parser": "",
-    "extra_args": [],
+    "extra_args": [],  # of the command
+    "extra_body": {},  # fields added to every request
     "revision": "",  # of a hub id
     "concurrency": 256,
     "timeout": 600.0,  # seconds for one try
@@ -102,7 +103,8 @@ class Running:
         self._engine = Engine(command(python, self.served, port, kept, self.chosen), own, self._log)
         engine = self._engine
         http = Http(self.base_url, timeout=self.chosen["timeout"], hopeless=lambda: engine.over)
-        self._server = Server(http, self.served.name, self.format, self.concurrency)
+        extra = self.chosen["extra_body"]
+        self._server = Server(http, self.served.name, self.format, self.concurrency, extra)
         self._lives += 1
         await engine.start(self._ready, self.chosen["start_timeout"])
 
