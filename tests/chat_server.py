@@ -20,12 +20,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from aiohttp import web
 
-FAULTS = ("hang", "half", "truncated", "html", "no_choice", "abort", "disconnect")  # or a status
+FAULTS = ("hang", "drip", "half", "truncated", "html", "no_choice", "abort", "disconnect")
+"""How it may behave; a number is an HTTP status."""
 
 
 @dataclass
@@ -44,6 +45,11 @@ class ChatServer:
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=100))
+    files: dict[str, bytes] = field(default_factory=dict)
+    batches: dict[str, int] = field(default_factory=dict)  # how often each was looked at
+    looks: int = 2  # after so many a batch is completed
+    choices: int = 99  # how many it gives at most
+    times: list[float] = field(default_factory=list)  # when requests came
     in_flight: int = 0
     peak: int = 0
 
@@ -53,6 +59,12 @@ class ChatServer:
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_post("/v1/completions", self.completion)
         app.router.add_get("/stats", self.stats)
+        app.router.add_post("/tokenize", self.tokenize)
+        app.router.add_post("/detokenize", self.detokenize)
+        app.router.add_post("/v1/files", self.file)
+        app.router.add_get("/v1/files/{name}/content", self.content)
+        app.router.add_post("/v1/batches", self.begin)
+        app.router.add_get("/v1/batches/{name}", self.look)
         return app
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -62,7 +74,10 @@ class ChatServer:
 
     async def completion(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        return await self.answer(request, body, body["prompt"])
+        prompt = body["prompt"]
+        if not isinstance(prompt, str):  # in tokens; the likelihoods are of its words
+            prompt = "".join(map(chr, prompt))
+        return await self.answer(request, body, prompt)
 
     async def stats(self, request: web.Request) -> web.Response:
         return web.json_response(
@@ -78,6 +93,7 @@ class ChatServer:
         before = self.asked[digest] if self.each_prompt else self.asked.total()
         self.asked[digest] += 1
         self.bodies.append(body)
+        self.times.append(monotonic())
         self.write(digest, request.path)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
@@ -92,7 +108,12 @@ class ChatServer:
                 return refusal(400, f"no recording for {digest}")
             row = self.recordings.get(digest, {"text": prompt})
             self.answered[digest] += 1
-            return web.json_response(reply(body, prompt, row))
+            whole = reply(body, prompt, row)
+            wanted = min(body.get("n") or 1, self.choices)
+            if wanted > 1:
+                seeds = [f" {body.get('seed')}.{number}" for number in range(wanted)]
+                whole["choices"] = [many(whole["choices"][0], at, s) for at, s in enumerate(seeds)]
+            return web.json_response(whole)
         finally:
             self.in_flight -= 1
 
@@ -103,6 +124,8 @@ class ChatServer:
             return refusal(int(self.fault), "a fault", self.retry_after)
         if self.fault == "hang":
             await asyncio.sleep(3600)
+        if self.fault == "drip":
+            return await drip(request, whole)
         if self.fault == "truncated":
             return web.Response(body=whole[:-10], content_type="application/json")
         if self.fault == "html":
@@ -121,6 +144,63 @@ class ChatServer:
         assert request.transport is not None
         request.transport.close()
         return web.Response()
+
+    async def tokenize(self, request: web.Request) -> web.Response:
+        """As vLLM's: here a token is a letter, and a template writes turns one after another."""
+        body = await request.json()
+        turns = body.get("messages", ())
+        text = body.get("prompt", "".join(f"<{turn['role']}>{turn['content']}" for turn in turns))
+        text += "<assistant>" if body.get("add_generation_prompt") else ""
+        return web.json_response({"tokens": [ord(letter) for letter in text]})
+
+    async def detokenize(self, request: web.Request) -> web.Response:
+        tokens = (await request.json())["tokens"]
+        return web.json_response({"prompt": "".join(map(chr, tokens))})
+
+    async def file(self, request: web.Request) -> web.Response:
+        """A file for a batch."""
+        fields = await request.post()
+        assert fields["purpose"] == "batch"
+        upload = fields["file"]
+        assert isinstance(upload, web.FileField)
+        name = f"file-{len(self.files)}"
+        self.files[name] = upload.file.read()
+        return web.json_response({"id": name})
+
+    async def content(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.files[request.match_info["name"]])
+
+    async def begin(self, request: web.Request) -> web.Response:
+        """A batch, answered at once and told when it has been looked at often enough."""
+        body = await request.json()
+        name = f"batch-{len(self.batches)}"
+        replies = [self.batched(json.loads(line), body["endpoint"]) for line in
+                   self.files[body["input_file_id"]].splitlines()]  # fmt: skip
+        good = [each for each in replies if each["response"]["status_code"] == 200]
+        bad = [each for each in replies if each not in good]
+        for kind, rows in (("output", good[::-1]), ("error", bad)):  # in no order
+            self.files[f"{name}-{kind}"] = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        self.batches[name] = 0
+        return web.json_response({"id": name, "status": "validating"})
+
+    async def look(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        self.batches[name] += 1
+        told = {"id": name, "status": "in_progress"}
+        if self.batches[name] > self.looks:
+            told = {"id": name, "status": "completed", "output_file_id": f"{name}-output",
+                    "error_file_id": f"{name}-error"}  # fmt: skip
+        return web.json_response(told)
+
+    def batched(self, line: dict[str, Any], endpoint: str) -> dict[str, Any]:
+        assert line["url"] == endpoint
+        prompt = line["body"]["messages"][-1]["content"]
+        self.asked[sha256(prompt)] += 1
+        bad = prompt.startswith("bad")
+        body = {"error": {"message": "a bad prompt"}} if bad else reply(
+            line["body"], prompt, {"text": prompt})  # fmt: skip
+        return {"custom_id": line["custom_id"],
+                "response": {"status_code": 400 if bad else 200, "body": body}}  # fmt: skip
 
     def write(self, digest: str, path: str) -> None:
         """Appends to the log in one call, so that no line is lost or torn when killed."""
@@ -143,6 +223,22 @@ def reply(body: Mapping[str, Any], prompt: str, row: Mapping[str, Any]) -> dict[
             choice["logprobs"] = logprobs([*words(prompt), " end"])
     counts = {"prompt_tokens": len(words(prompt)), "completion_tokens": len(words(text or ""))}
     return {"model": body["model"], "choices": [choice], "usage": row.get("usage", counts)}
+
+
+def many(choice: dict[str, Any], index: int, mark: str) -> dict[str, Any]:
+    """One of several choices, which say by what they were drawn."""
+    message = {**choice["message"], "content": choice["message"]["content"] + mark}
+    return {**choice, "index": index, "message": message}
+
+
+async def drip(request: web.Request, whole: bytes) -> web.StreamResponse:
+    """An answer that comes byte by byte, and never ends."""
+    stream = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await stream.prepare(request)
+    for byte in whole[:-1] + b" " * 10_000:
+        await stream.write(bytes([byte]))
+        await asyncio.sleep(0.02)
+    return stream
 
 
 def words(text: str) -> list[str]:

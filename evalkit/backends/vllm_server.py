@@ -147,11 +147,12 @@ class Running:
             life = self._lives
             assert self._engine
             assert self._server
-            try:
-                return await ask(self._server)
-            except ModelError:
-                if life == self._lives and not await self._dies():
-                    raise
+            if not self._engine.over:
+                try:
+                    return await ask(self._server)
+                except ModelError:
+                    if life == self._lives and not await self._dies():
+                        raise
             await self._revive(life)
 
     async def _dies(self) -> bool:
