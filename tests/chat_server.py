@@ -27,6 +27,13 @@ from aiohttp import web
 
 FAULTS = ("hang", "drip", "half", "truncated", "html", "no_choice", "abort", "disconnect")
 """How it may behave; a number is an HTTP status."""
+WHOLE = b'{"choices": [{"message": {"content": "half an answer"}}]}'
+BAD = {
+    "truncated": (WHOLE[:-10], "application/json"),
+    "html": (b"<html>Bad Gateway</html>", "text/html"),
+    "no_choice": (b'{"choices": []}', "application/json"),
+    "abort": (WHOLE.replace(b"}]", b', "finish_reason": "abort"}]'), "application/json"),
+}
 
 
 @dataclass
@@ -48,6 +55,7 @@ class ChatServer:
     files: dict[str, bytes] = field(default_factory=dict)
     batches: dict[str, int] = field(default_factory=dict)  # how often each was looked at
     looks: int = 2  # after so many a batch is completed
+    tokenizes: bool = False  # whether it has /tokenize
     choices: int = 99  # how many it gives at most
     times: list[float] = field(default_factory=list)  # when requests came
     in_flight: int = 0
@@ -59,8 +67,9 @@ class ChatServer:
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_post("/v1/completions", self.completion)
         app.router.add_get("/stats", self.stats)
-        app.router.add_post("/tokenize", self.tokenize)
-        app.router.add_post("/detokenize", self.detokenize)
+        if self.tokenizes:
+            app.router.add_post("/tokenize", self.tokenize)
+            app.router.add_post("/detokenize", self.detokenize)
         app.router.add_post("/v1/files", self.file)
         app.router.add_get("/v1/files/{name}/content", self.content)
         app.router.add_post("/v1/batches", self.begin)
@@ -119,28 +128,16 @@ class ChatServer:
 
     async def misbehave(self, request: web.Request) -> web.StreamResponse:
         """The fault."""
-        whole = json.dumps({"choices": [{"message": {"content": "half an answer"}}]}).encode()
         if self.fault.isdigit():
             return refusal(int(self.fault), "a fault", self.retry_after)
         if self.fault == "hang":
             await asyncio.sleep(3600)
         if self.fault == "drip":
-            return await drip(request, whole)
-        if self.fault == "truncated":
-            return web.Response(body=whole[:-10], content_type="application/json")
-        if self.fault == "html":
-            return web.Response(text="<html>Bad Gateway</html>", content_type="text/html")
-        if self.fault == "no_choice":
-            return web.json_response({"choices": []})
-        if self.fault == "abort":
-            return web.json_response(
-                {"choices": [{"message": {"content": "half"}, "finish_reason": "abort"}]}
-            )
+            return await drip(request)
+        if self.fault in BAD:
+            return web.Response(body=BAD[self.fault][0], content_type=BAD[self.fault][1])
         if self.fault == "half":
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(whole))}
-            stream = web.StreamResponse(headers=headers)
-            await stream.prepare(request)
-            await stream.write(whole[:20])
+            await half(request)
         assert request.transport is not None
         request.transport.close()
         return web.Response()
@@ -213,6 +210,8 @@ class ChatServer:
 def reply(body: Mapping[str, Any], prompt: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """A whole answer in the protocol's form; a token is a word with the space before it."""
     text = row.get("text")
+    given = body.get("prompt")
+    read = [*map(chr, given)] if isinstance(given, list) else words(prompt)
     choice: dict[str, Any] = {"index": 0, "finish_reason": row.get("finish_reason", "stop")}
     if "messages" in body:
         extra = {k: row[k] for k in ("tool_calls", "reasoning_content", "reasoning") if k in row}
@@ -220,8 +219,8 @@ def reply(body: Mapping[str, Any], prompt: str, row: Mapping[str, Any]) -> dict[
     else:
         choice["text"] = text
         if body.get("echo"):
-            choice["logprobs"] = logprobs([*words(prompt), " end"])
-    counts = {"prompt_tokens": len(words(prompt)), "completion_tokens": len(words(text or ""))}
+            choice["logprobs"] = logprobs([*read, " end"])
+    counts = {"prompt_tokens": len(read), "completion_tokens": len(words(text or ""))}
     return {"model": body["model"], "choices": [choice], "usage": row.get("usage", counts)}
 
 
@@ -231,11 +230,19 @@ def many(choice: dict[str, Any], index: int, mark: str) -> dict[str, Any]:
     return {**choice, "index": index, "message": message}
 
 
-async def drip(request: web.Request, whole: bytes) -> web.StreamResponse:
+async def half(request: web.Request) -> None:
+    """The first bytes of an answer."""
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(WHOLE))}
+    stream = web.StreamResponse(headers=headers)
+    await stream.prepare(request)
+    await stream.write(WHOLE[:20])
+
+
+async def drip(request: web.Request) -> web.StreamResponse:
     """An answer that comes byte by byte, and never ends."""
     stream = web.StreamResponse(headers={"Content-Type": "application/json"})
     await stream.prepare(request)
-    for byte in whole[:-1] + b" " * 10_000:
+    for byte in WHOLE[:-1] + b" " * 10_000:
         await stream.write(bytes([byte]))
         await asyncio.sleep(0.02)
     return stream

@@ -26,7 +26,7 @@ from evalkit.envs import make
 from evalkit.events import silent
 from evalkit.exam import sit
 from evalkit.store import Store
-from evalkit.types import Checkpoint, Model, Request, Response, Sample, Started
+from evalkit.types import Checkpoint, Model, Request, Response, Sample, Sampling, Started
 from tests.servers import evalkit
 from tests.widened import widened
 
@@ -47,7 +47,9 @@ checkpoints:
   - {{name: lora, model: {lora}, parent: base}}
 tasks: [{tasks}]
 """
-VLLM = "{name: vllm_server, python: vllm-cpu, extra_args: [--enforce-eager]}"
+VLLM = (
+    "{name: vllm_server, python: vllm-cpu, tool_call_parser: hermes, extra_args: [--enforce-eager]}"
+)
 LOCAL = "{name: transformers_local, device: cpu}"
 
 
@@ -217,7 +219,7 @@ def test_log_probabilities_and_tools(models: dict[str, Path], tmp_path: Path) ->
     async def call(model: Model) -> Response:
         sample = Sample("s", "add", tools=(tool,))
         turns: Any = [{"role": "user", "content": "add"}]
-        return await model.generate(Request(turns, exam.task.sampling, exam.task, sample))
+        return await model.generate(Request(turns, Sampling(max_tokens=64), exam.task, sample))
 
     called = with_model(Checkpoint("sft", plain.model, "vllm_server", forced), call, log)
     assert [each.name for each in called.tool_calls] == ["add"]

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from evalkit.backends._http import Http
+from evalkit.backends._http import Form, Http
 from evalkit.backends._retry import Failure
 from evalkit.files import write_beside
 
@@ -79,7 +79,7 @@ class Batches:
         self._seen[digest] += 1
         return f"{digest}-{self._seen[digest]}"
 
-    def _task(self, work: Any) -> asyncio.Task[None]:
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -95,9 +95,9 @@ class Batches:
         for batch, keys in self._known():
             mine = {key: asked.pop(key) for key in keys if key in asked}
             if mine:
-                self._task(self._collect(batch, mine))
+                self._task(_answering(mine, self._collect(batch, mine)))
         for part in _parts(asked):
-            self._task(self._start(part))
+            self._task(_answering(part, self._start(part)))
 
     def _known(self) -> Iterable[tuple[str, list[str]]]:
         """The batches of earlier runs that were not waited for, and what they were asked."""
@@ -110,7 +110,7 @@ class Batches:
         content = b"".join(each.line + b"\n" for each in asked.values())
         path = next(iter(asked.values())).path
         try:
-            form = {"purpose": (b"batch", ""), "file": (content, "requests.jsonl")}
+            form: Form = {"purpose": ("batch", ""), "file": (content, "requests.jsonl")}
             file = orjson.loads(await self.http.fetch("POST", "files", form))["id"]
             wanted = {
                 "input_file_id": file, "endpoint": f"/v1/{path}", "completion_window": "24h",
@@ -146,6 +146,14 @@ class Batches:
 
     def _note(self, batch: str) -> Path:
         return self.folder / f"{hashlib.sha256(batch.encode()).hexdigest()[:16]}.json"
+
+
+async def _answering(asked: dict[str, _Asked], work: Coroutine[Any, Any, None]) -> None:
+    """Does the work, after which nobody waits any longer, whatever came of it."""
+    try:
+        await work
+    finally:
+        _fail(asked.values(), "its batch was given up")
 
 
 def _parts(asked: Mapping[str, _Asked]) -> Iterable[dict[str, _Asked]]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
-Form: TypeAlias = Mapping[str, tuple[bytes, str]]
+Form: TypeAlias = Mapping[str, tuple[str | bytes, str]]
 """Fields of a form: a value, and the file's name where it is one."""
 
 HINTS = {

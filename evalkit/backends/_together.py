@@ -38,7 +38,7 @@ class Together:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(request)
-            task = asyncio.create_task(self._soon(key))
+            task = asyncio.create_task(self._soon(key, group))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
@@ -47,8 +47,7 @@ class Together:
             del self._groups[key]  # what comes now is of the next request
         return await answer
 
-    async def _soon(self, key: bytes) -> None:
-        group = self._groups[key]
+    async def _soon(self, key: bytes, group: _Group) -> None:
         await asyncio.sleep(LINGER)
         if self._groups.get(key) is group:
             del self._groups[key]
