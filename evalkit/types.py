@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
 
 
@@ -234,6 +235,21 @@ class Stage:
     reward: str = ""  # `task:<name>` or `file.py:function`
     args: Mapping[str, Any] = field(default_factory=dict)  # the trainer's own, verbatim
     seed: int = 0
+    trainer: str = ""  # the trainer by name; "" is the one that has the method in this process
+    options: Mapping[str, Any] = field(default_factory=dict)  # how that trainer is run
+    lineage: Mapping[str, Any] = field(default_factory=dict)  # what it is trained from, by content
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One whole checkpoint in a run's folder, as its trainer left it there."""
+
+    step: int
+    path: str  # the folder that the trainer keeps it in, absolute
+    format: str  # "hf": the files are a model as they are; anything else has to be exported
+    files: Mapping[str, str]  # the name each file has in a copy -> where it is now, absolute
+    train: Mapping[str, float] = field(default_factory=dict)  # training metrics kept beside it
+    final: bool = False  # the trainer writes nothing after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +261,8 @@ class Trainer:
     run: Callable[[Stage], None]  # trains; called in a child process of its own
     check: Callable[[Stage], None]  # raises ConfigError before any time is spent
     packages: tuple[str, ...] = ()  # distributions whose versions are part of a stage's key
+    launched: bool = False  # a job of a framework in an environment of its own: chosen by name only
+    options: Mapping[str, Any] = field(default_factory=dict)  # what it takes besides, with defaults
+    environment: Callable[[Stage], Mapping[str, str]] | None = None  # framework -> its version
+    scan: Callable[[Path], Sequence[Saved]] | None = None  # the whole checkpoints of a run's folder
+    export: Callable[[Saved, Path], None] | None = None  # to a folder that transformers loads
