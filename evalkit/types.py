@@ -250,6 +250,7 @@ class Saved:
     files: Mapping[str, str]  # the name each file has in a copy -> where it is now, absolute
     train: Mapping[str, float] = field(default_factory=dict)  # training metrics kept beside it
     final: bool = False  # the trainer writes nothing after it
+    base: str = ""  # folder of the model it was trained from: what the checkpoint itself lacks
 
 
 @dataclass(frozen=True, slots=True)

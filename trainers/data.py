@@ -76,9 +76,14 @@ def _checked(line: str, where: str) -> Row:
     return row
 
 
+def read(source: str, columns: tuple[str, ...] = ()) -> Iterator[Row]:
+    """The rows of one source, one at a time; those of a file must have these columns."""
+    return _task_rows(source) if source.startswith(TASK) else _file_rows(source, columns)
+
+
 def load(source: str, columns: tuple[str, ...] = ()) -> list[Row]:
     """All rows of one source; those of a file must have these columns."""
-    return list(_task_rows(source) if source.startswith(TASK) else _file_rows(source, columns))
+    return list(read(source, columns))
 
 
 def check(data: Mapping[str, float], columns: tuple[str, ...]) -> None:

@@ -1,0 +1,160 @@
+"""Checkpoints on disk: those of Hugging Face's Trainer found, and any format made a model.
+
+A half-written checkpoint is not one.  Trainer writes weights first and `trainer_state.json`
+last, in place; so a checkpoint counts when both are whole.  What it leaves at the end, in the
+folder above, has no last file: it counts when it is whole and nothing was written for a while.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from evalkit import Saved
+from evalkit.errors import TrainingError
+from evalkit.files import gather, made_whole
+from evalkit.weights import files, is_adapter, lacking, lacks_tokenizer, parsed
+
+QUIET_SECONDS = 10.0
+STEP = re.compile(r"checkpoint-(\d+)")
+STATE = "trainer_state.json"
+SHARDED = "pytorch_model_fsdp_0"  # where accelerate puts sharded weights, without a config
+
+
+def scan(run: Path) -> Sequence[Saved]:
+    """The whole checkpoints of a run of Trainer, and of everything built on it, by step."""
+    return [*numbered(run, STEP, _checkpoint), *_last(run)]
+
+
+def numbered(
+    run: Path, name: re.Pattern[str], read: Callable[[int, Path], Saved | None]
+) -> Iterator[Saved]:
+    """What `read(step, folder)` finds in the folders of such names, in the order of steps."""
+    folders = [
+        (int(match[1]), path)
+        for path in _folders(run)
+        if (match := name.fullmatch(path.name)) is not None
+    ]
+    for step, path in sorted(folders):
+        try:
+            found = read(step, path)
+        except OSError:
+            continue  # it was rotated away while it was looked at
+        if found is not None:
+            yield found
+
+
+def _folders(run: Path) -> list[Path]:
+    try:
+        return [path for path in run.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
+def model(step: int, folder: Path, train: dict[str, float] | None = None) -> Saved | None:
+    """A folder as a checkpoint in Hugging Face's layout; None where it is not whole."""
+    if lacking(folder):
+        return None
+    kind = "peft" if is_adapter(folder) else "hf" if _safe(folder) else "bin"
+    return Saved(step, str(folder), kind, files(folder), train or {})
+
+
+def _safe(folder: Path) -> bool:
+    names = ("model.safetensors", "model.safetensors.index.json")
+    return any((folder / name).exists() for name in names)
+
+
+def _checkpoint(step: int, folder: Path) -> Saved | None:
+    state = parsed(folder / STATE)
+    if not state:
+        return None
+    if (folder / SHARDED / ".metadata").exists() and lacking(folder):
+        found = {**files(folder.parent), **files(folder), **below(folder, SHARDED)}
+        return Saved(step, str(folder), "dcp", found, _metrics(state))
+    return model(step, folder, _metrics(state))
+
+
+def below(folder: Path, name: str) -> dict[str, str]:
+    """The files of a folder inside another, under names that say so."""
+    return {f"{name}/{path.name}": str(path) for path in sorted((folder / name).iterdir())}
+
+
+def _metrics(state: dict[str, Any]) -> dict[str, float]:
+    history = state.get("log_history")
+    last = history[-1] if isinstance(history, list) and history else {}
+    return numbers(last if isinstance(last, dict) else {})
+
+
+def numbers(values: dict[str, Any]) -> dict[str, float]:
+    """The entries that are numbers, as such."""
+    return {
+        str(name): float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _last(run: Path) -> Iterator[Saved]:
+    steps = [int(match[1]) for path in _folders(run) if (match := STEP.fullmatch(path.name))]
+    if not steps or lacks_tokenizer(run) or not quiet(run):
+        return
+    step = parsed(run / STATE).get("global_step")
+    found = model(step if isinstance(step, int) else max(steps), run)
+    if found is not None:
+        yield final(found)
+
+
+def final(found: Saved) -> Saved:
+    """The same checkpoint as the one after which its trainer writes nothing more."""
+    return replace(found, final=True)
+
+
+def quiet(folder: Path, seconds: float = QUIET_SECONDS) -> bool:
+    """Whether no file of the folder was written to for so long."""
+    stamps = [path.stat().st_mtime for path in folder.iterdir() if path.is_file()]
+    return time.time() - max(stamps, default=0.0) >= seconds
+
+
+def export(saved: Saved, folder: Path) -> None:
+    """Makes a folder that transformers loads: safetensors, configuration, tokenizer.
+
+    All of it or nothing; what is there already stays.  Weights in another format are merged in
+    this process, on the CPU.  Raises TrainingError where a model cannot be made of them.
+    """
+    from . import _merging
+
+    if folder.is_dir():
+        return
+    try:
+        with made_whole(folder) as beside:
+            if saved.format == "hf":
+                gather(saved.files, beside)
+            else:
+                _merging.merge(saved, beside)
+            _complete(saved, beside)
+    except FileNotFoundError as error:
+        raise TrainingError(f"{saved.path}: {error.filename} is gone: it was removed") from None
+
+
+def _complete(saved: Saved, folder: Path) -> None:
+    """Adds what a model needs besides weights from its base, and sees that nothing is missing."""
+    base = Path(saved.base) if saved.base else None
+    if base and base.is_dir():
+        wanted = [name for name in files(base) if not name.endswith((".safetensors", ".bin"))]
+        wanted = [name for name in wanted if not name.endswith(".index.json")]
+        if not lacks_tokenizer(folder):
+            wanted = [name for name in wanted if name == "config.json"]
+        there = {name: str(base / name) for name in wanted if not (folder / name).exists()}
+        gather(there, folder)
+    reason = lacking(folder)
+    if not reason and lacks_tokenizer(folder):
+        reason = "there is no tokenizer"
+    if reason:
+        raise TrainingError(
+            f"{saved.path}: no model could be made of it: {reason}; "
+            "name the model it was trained from (`--base`)"
+        )

@@ -1,0 +1,122 @@
+"""Starting a framework's job: here, by Slurm, or by Ray; its log followed, its exit code kept.
+
+`local` starts it as a child of this process.  `sbatch` and `ray` hand it to a cluster and wait;
+there the job writes on a file system that this machine shares.  In all three the job ends when
+this process does, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from evalkit.errors import ConfigError, did_you_mean
+from evalkit.files import write_beside
+
+from . import _leash
+
+KINDS = ("local", "sbatch", "ray")
+RECORD = "job.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A framework's command and where it runs."""
+
+    argv: Sequence[str]
+    cwd: str = ""  # "": the folder of the one who asks
+    environment: Mapping[str, str] = field(default_factory=dict)  # set besides what there is
+    launch: str = "local"
+    options: Sequence[str] = ()  # of sbatch, or of `ray job submit`
+
+
+@dataclass(frozen=True)
+class Started:
+    """What is run here, and what takes it back where it runs elsewhere."""
+
+    argv: tuple[str, ...]
+    stop: tuple[str, ...] = ()
+
+
+def check(launch: object, options: object) -> None:
+    """Raises ConfigError for a way of launching that there is not."""
+    if launch not in KINDS:
+        raise ConfigError(f"trainer: no launch {launch!r}{did_you_mean(str(launch), KINDS)}")
+    if not isinstance(options, list) or not all(isinstance(each, str) for each in options):
+        raise ConfigError("trainer: launch_options: give a list of texts, such as [--time=8:00:00]")
+    if launch == "local" and options:
+        raise ConfigError("trainer: launch_options: a job that is launched here takes none")
+
+
+def started(job: Job, name: str, log: Path) -> Started:
+    """The command that starts a job under that name, and the one that stops it."""
+    if job.launch == "local":
+        return Started(tuple(job.argv))
+    cwd = job.cwd or os.getcwd()
+    settings = [f"{key}={value}" for key, value in job.environment.items()]
+    words = ["env", *settings, *job.argv] if settings else list(job.argv)
+    if job.launch == "sbatch":
+        places = (f"--job-name={name}", f"--output={log}", "--open-mode=append", f"--chdir={cwd}")
+        wrapped = f"--wrap={shlex.join(words)}"
+        submit = ("sbatch", "--wait", *places, *job.options, wrapped)
+        return Started(submit, ("scancel", f"--name={name}"))
+    script = f"cd {shlex.quote(cwd)} && exec {shlex.join(words)}"
+    address = tuple(each for each in job.options if each.startswith("--address"))
+    submit = ("ray", "job", "submit", f"--submission-id={name}", *job.options)
+    stop = ("ray", "job", "stop", *address, name)
+    return Started((*submit, "--", "bash", "-c", script), stop)
+
+
+def run(job: Job, folder: Path, log: Path) -> int:
+    """Starts a job, waits for it, and returns its exit code; what it prints goes to stdout.
+
+    `folder` keeps `job.json`: what was started, when, and how it ended.
+    """
+    name = f"evalkit-{folder.parent.name}-{secrets.token_hex(3)}"
+    start = started(job, name, log)
+    record = {"name": name, **asdict(job), "started": time.time()}
+    _note(folder, record)
+    held = [sys.executable, _leash.__file__, str(os.getpid()), json.dumps(start.stop)]
+    print(f"+ {shlex.join(start.argv)}", flush=True)  # noqa: T201 - stdout is the stage's log
+    with subprocess.Popen(
+        [*held, *start.argv],
+        stdin=subprocess.DEVNULL,
+        cwd=job.cwd or None,
+        env={**os.environ, **job.environment},
+    ) as leash:
+        with _ending(leash):
+            code = leash.wait()
+    _note(folder, {**record, "ended": time.time(), "exit_code": code})
+    return code
+
+
+def _note(folder: Path, record: Mapping[str, object]) -> None:
+    write_beside(folder / RECORD, json.dumps(record, indent=1).encode() + b"\n")
+
+
+@contextmanager
+def _ending(leash: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A signal to end reaches the job, and is obeyed once the job has ended."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        leash.terminate()
+        leash.wait()
+        sys.exit(128 + number)
+
+    before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
