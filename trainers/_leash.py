@@ -43,7 +43,8 @@ def main() -> int:
     except Stopped:
         code = -signal.SIGTERM
     except FileNotFoundError as error:
-        print(f"evalkit: there is no program {error.filename}", flush=True)
+        sys.stdout.write(f"evalkit: there is no program {error.filename}\n")
+        sys.stdout.flush()
         code = 127
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)

@@ -89,14 +89,12 @@ def run(job: Job, folder: Path, log: Path) -> int:
     _note(folder, record)
     held = [sys.executable, _leash.__file__, str(os.getpid()), json.dumps(start.stop)]
     print(f"+ {shlex.join(start.argv)}", flush=True)  # noqa: T201 - stdout is the stage's log
-    with subprocess.Popen(
-        [*held, *start.argv],
-        stdin=subprocess.DEVNULL,
-        cwd=job.cwd or None,
-        env={**os.environ, **job.environment},
-    ) as leash:
-        with _ending(leash):
-            code = leash.wait()
+    environment = {**os.environ, **job.environment}
+    leash = subprocess.Popen(
+        [*held, *start.argv], stdin=subprocess.DEVNULL, cwd=job.cwd or None, env=environment
+    )
+    with leash, _ending(leash):
+        code = leash.wait()
     _note(folder, {**record, "ended": time.time(), "exit_code": code})
     return code
 
