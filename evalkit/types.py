@@ -231,9 +231,15 @@ class Stage:
     out: str  # folder of its own, absolute; checkpoints and the manifest go there
     parent: str = ""  # folder of the checkpoint it starts from; "" starts from nothing
     data: Mapping[str, float] = field(default_factory=dict)  # file or `task:<name>` -> weight
-    reward: str = ""  # `task:<name>` or `file.py:function`
+    reward: str = ""  # `task:<name>`, `file.py:function` or `model:<folder of a reward model>`
     args: Mapping[str, Any] = field(default_factory=dict)  # the trainer's own, verbatim
     seed: int = 0
+    lora: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of PEFT's LoraConfig; empty: all weights
+    accelerate: str = ""  # file of `accelerate config`; "": one process
+    evaluate: str | Sequence[int] = "final"  # final | every_save | the steps to be saved and asked
+    paths: Mapping[str, str] = field(default_factory=dict)  # task -> file or folder of its rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +251,7 @@ class Trainer:
     run: Callable[[Stage], None]  # trains; called in a child process of its own
     check: Callable[[Stage], None]  # raises ConfigError before any time is spent
     packages: tuple[str, ...] = ()  # distributions whose versions are part of a stage's key
+    takes: tuple[str, ...] = ()  # of a stage's keys those that not every trainer knows
+    scorers: tuple[str, ...] = ()  # methods whose checkpoint scores answers and gives none
+    resumes: bool = False  # goes on from the last whole checkpoint that it finds in the folder
+    prompts: Callable[[Stage], Iterable[Prompt]] | None = None  # all of the data, each row checked
