@@ -53,8 +53,8 @@ def _role(value: object) -> object:
     return "off" if value is False else value  # YAML reads a bare `off` as false
 
 
-class BackendSection(_Section):
-    """`backend:` how checkpoints are asked; other keys are the backend's own options."""
+class _Named(_Section):
+    """A plugin by name; other keys are its own options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -64,6 +64,14 @@ class BackendSection(_Section):
     def options(self) -> dict[str, Any]:
         """The keys besides the name."""
         return dict(self.model_extra or {})
+
+
+class BackendSection(_Named):
+    """`backend:` how checkpoints are asked; other keys are the backend's own options."""
+
+
+class TrainerSection(_Named):
+    """`trainer:` who trains a stage; other keys are that trainer's own options."""
 
 
 BackendChoice = Annotated[BackendSection, BeforeValidator(_by_name)]
@@ -86,6 +94,7 @@ class StageSection(_Section):
 
     name: Name
     method: str
+    trainer: Annotated[TrainerSection, BeforeValidator(_by_name)] | None = None
     parent: str = ""
     data: Annotated[dict[str, float], BeforeValidator(_weighted)] = {}
     reward: str = ""
@@ -324,6 +333,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "checkpoints": CheckpointSection,
     "pipeline": StageSection,
     "backend": BackendSection,
+    "trainer": TrainerSection,
     "judge": JudgeSection,
     "tasks": TaskSection,
     "sampling": SamplingSection,

@@ -32,7 +32,7 @@ def trained(
         elif stage.parent:
             declared = _identify(matrix.row(stage.parent)).checkpoint
             parent, parent_identity = declared.model, declared.identity
-        ready = replace(stage, parent=parent)
+        ready = replace(stage, parent=parent, lineage={"parent": stage.parent})
         train = training.train if make else training.found
         made[stage.name] = train(ready, parent_identity, results / "runs", notify)
     rows = tuple(_with_weights(row, made) for row in matrix.rows)

@@ -6,6 +6,7 @@ Nothing is loaded, trained or asked here, so that a misspelt name costs a second
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from evalkit import plugins
 from evalkit.comparison.gating import policy_of
@@ -21,7 +22,7 @@ from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.exam import Exam, sit
 from evalkit.matrix import Matrix, Row
 from evalkit.series.seeds import with_seeds
-from evalkit.types import Backend, Checkpoint, Stage
+from evalkit.types import Backend, Checkpoint, Stage, Trainer
 
 
 def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
@@ -127,14 +128,41 @@ def _backend(
 ) -> tuple[Backend, dict[str, object]]:
     backend = _named(loaded, (*where, "name"), "backends", section.name)
     assert isinstance(backend, Backend)
-    options = {**backend.options, **section.options}
-    for key in section.options:
-        if key not in backend.options:
-            hint = did_you_mean(key, backend.options)
-            raise loaded.error((*where, key), f"unknown option of {backend.name}{hint}")
+    options = _options(loaded, where, backend, section.options)
     if isinstance(options.get("path"), str) and options["path"]:
         options["path"] = str(loaded.resolve(str(options["path"])))
     return backend, options
+
+
+def _options(
+    loaded: Loaded, where: Location, plugin: Backend | Trainer, given: dict[str, object]
+) -> dict[str, object]:
+    """A plugin's options with those that were given; raises ConfigError on one it has not."""
+    for key in given:
+        if key not in plugin.options:
+            hint = did_you_mean(key, plugin.options) if plugin.options else "; it takes none"
+            raise loaded.error((*where, key), f"unknown option of {plugin.name}{hint}")
+    return {**plugin.options, **given}
+
+
+def _trainer(
+    loaded: Loaded, where: Location, section: StageSection
+) -> tuple[Trainer, dict[str, object]]:
+    """Who trains a stage, and with which options; a path among them starts from the file."""
+    chosen = section.trainer
+    if chosen:
+        _named(loaded, (*where, "trainer", "name"), "trainers", chosen.name)
+    try:
+        trainer = plugins.trainer(section.method, chosen.name if chosen else "")
+    except EvalkitError as error:
+        raise loaded.error((*where, "method"), str(error)) from None
+    options = _options(loaded, (*where, "trainer"), trainer, chosen.options if chosen else {})
+    return trainer, {
+        key: str(loaded.path.parent.joinpath(Path(value).expanduser()))
+        if isinstance(value, str) and value.startswith((".", "~"))
+        else value
+        for key, value in options.items()
+    }
 
 
 def _declared(loaded: Loaded, index: int, section: CheckpointSection) -> Row:
@@ -193,10 +221,9 @@ def _stage(loaded: Loaded, index: int, section: StageSection) -> Stage:
     if section.parent and section.parent not in (*earlier, *declared):
         known = did_you_mean(section.parent, (*earlier, *declared))
         raise loaded.error((*where, "parent"), f"no earlier checkpoint {section.parent!r}{known}")
-    key = "method"
+    trainer, options = _trainer(loaded, where, section)
+    key = "data"
     try:
-        plugins.trainer(section.method)
-        key = "data"
         data = {_source(loaded, name): weight for name, weight in section.data.items()}
         key = "reward"
         reward = _reward(loaded, section.reward)
@@ -204,7 +231,16 @@ def _stage(loaded: Loaded, index: int, section: StageSection) -> Stage:
         raise loaded.error((*where, key), str(error)) from None
     seed = loaded.config.seed if section.seed is None else section.seed
     stage = Stage(
-        section.name, section.method, "", section.parent, data, reward, section.args, seed
+        section.name,
+        section.method,
+        "",
+        section.parent,
+        data,
+        reward,
+        section.args,
+        seed,
+        trainer.name,
+        options,
     )
     _check_stage(loaded, where, stage)
     return stage
@@ -213,7 +249,7 @@ def _stage(loaded: Loaded, index: int, section: StageSection) -> Stage:
 def _check_stage(loaded: Loaded, where: Location, stage: Stage) -> None:
     """What a trainer can tell to be wrong before any time is spent."""
     try:
-        plugins.trainer(stage.method).check(stage)
+        plugins.trainer(stage.method, stage.trainer).check(stage)
     except EvalkitError as error:
         key, colon, message = str(error).partition(": ")
         if colon and key in StageSection.model_fields:

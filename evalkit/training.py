@@ -23,10 +23,10 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from evalkit import identity, plugins
 from evalkit.errors import EvalkitError, TrainingError
@@ -49,11 +49,13 @@ def train(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> Mad
 
     Raises TrainingError naming the log where the stage does not end well.
     """
-    trainer = plugins.trainer(stage.method)
+    trainer = plugins.trainer(stage.method, stage.trainer)
     folder = _folder(stage, parent_identity, runs, trainer)
     known = _made(folder)
     if known is None:
-        notify(Note(f"training {stage.name} ({stage.method})"))
+        by = f" by {trainer.name}" if trainer.launched else ""
+        notify(Note(f"training {stage.name} ({stage.method}{by})"))
+        stage = replace(stage, lineage=lineage(stage, parent_identity))
         _run_child(stage, folder, trainer)
         known = _made(folder)
     if known is None:
@@ -63,7 +65,8 @@ def train(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> Mad
 
 def made(stage: Stage, parent_identity: str, runs: Path) -> Made | None:
     """The stage's checkpoint and its identity, if it has been trained."""
-    return _made(_folder(stage, parent_identity, runs, plugins.trainer(stage.method)))
+    trainer = plugins.trainer(stage.method, stage.trainer)
+    return _made(_folder(stage, parent_identity, runs, trainer))
 
 
 def found(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> Made:
@@ -103,11 +106,33 @@ def key(stage: Stage, parent_identity: str, trainer: Trainer) -> str:
             _content(stage.reward) if stage.reward else "",
             dict(stage.args),
             stage.seed,
-            _files(plugins.source_files(trainer.run.__module__)),
+            _code(stage, trainer),
             [[name, _version(name)] for name in trainer.packages],
         ]
     )
     return whole.hex()[:8]
+
+
+def _code(stage: Stage, trainer: Trainer) -> object:
+    """What trains: a job of hours is not repeated because a line around it was changed."""
+    if trainer.launched and trainer.environment:
+        return [trainer.name, dict(trainer.environment(stage))]
+    return _files(plugins.source_files(trainer.run.__module__))
+
+
+def lineage(stage: Stage, parent_identity: str) -> dict[str, Any]:
+    """What a stage is trained from, by name and by content: what the manifest says of it."""
+    reward = {"name": stage.reward, "sha256": _content(stage.reward)} if stage.reward else {}
+    return {
+        "parent": {"name": stage.lineage.get("parent", ""), "identity": parent_identity},
+        "data": [
+            {"source": source, "weight": weight, "sha256": _content(source)}
+            for source, weight in stage.data.items()
+        ],
+        "reward": reward,
+        "args": dict(stage.args),
+        "seed": stage.seed,
+    }
 
 
 def _content(source: str) -> str:
@@ -190,7 +215,7 @@ def main() -> None:
     stage = Stage(**json.loads(Path(sys.argv[1]).read_text()))
     try:
         with hold(Path(stage.out) / "lock"):
-            plugins.trainer(stage.method).run(stage)
+            plugins.trainer(stage.method, stage.trainer).run(stage)
             final = fingerprint(Path(stage.out) / FINAL)
             write_beside(Path(stage.out) / DONE, json.dumps({"identity": final}).encode())
     except EvalkitError as error:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypeAlias
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+from pathlib import Path
+from typing import Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
 
 
 class Message(TypedDict):
@@ -315,6 +317,21 @@ class Stage:
     accelerate: str = ""  # file of `accelerate config`; "": one process
     evaluate: str | Sequence[int] = "final"  # final | every_save | the steps to be saved and asked
     paths: Mapping[str, str] = field(default_factory=dict)  # task -> file or folder of its rows
+    trainer: str = ""  # the trainer by name; "" is the one that has the method in this process
+    options: Mapping[str, Any] = field(default_factory=dict)  # how that trainer is run
+    lineage: Mapping[str, Any] = field(default_factory=dict)  # what it is trained from, by content
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One whole checkpoint in a run's folder, as its trainer left it there."""
+
+    step: int
+    path: str  # the folder that the trainer keeps it in, absolute
+    format: str  # "hf": the files are a model as they are; anything else has to be exported
+    files: Mapping[str, str]  # the name each file has in a copy -> where it is now, absolute
+    train: Mapping[str, float] = field(default_factory=dict)  # training metrics kept beside it
+    final: bool = False  # the trainer writes nothing after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,3 +347,8 @@ class Trainer:
     scorers: tuple[str, ...] = ()  # methods whose checkpoint scores answers and gives none
     resumes: bool = False  # goes on from the last whole checkpoint that it finds in the folder
     prompts: Callable[[Stage], Iterable[Prompt]] | None = None  # all of the data, each row checked
+    launched: bool = False  # a job of a framework in an environment of its own: chosen by name only
+    options: Mapping[str, Any] = field(default_factory=dict)  # what it takes besides, with defaults
+    environment: Callable[[Stage], Mapping[str, str]] | None = None  # framework -> its version
+    scan: Callable[[Path], Sequence[Saved]] | None = None  # the whole checkpoints of a run's folder
+    export: Callable[[Saved, Path], None] | None = None  # to a folder that transformers loads
