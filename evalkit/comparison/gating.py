@@ -34,20 +34,24 @@ def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
 def _off(loaded: Loaded, exams: tuple[Exam, ...]) -> frozenset[str]:
     """The tasks that are displayed only; they cannot gate, nor can two forms of one task."""
     off = frozenset(exam.label for exam in exams if exam.section.role == "off")
-    for index, exam in enumerate(exams):
+    for exam in exams:
         if exam.label in off and exam.section.gate:
-            raise loaded.error(("tasks", index, "gate"), "`role: off` never gates; drop one")
+            raise loaded.error(_gate_of(loaded, exam), "`role: off` never gates; drop one")
     gating: set[str] = set()
-    for index, exam in enumerate(exams):
+    for exam in exams:
         if exam.section.gate and exam.task.name in gating:
             message = (
                 f"another form of {exam.task.name} gates already, with the same items; drop one"
             )
-            raise loaded.error(("tasks", index, "gate"), message)
+            raise loaded.error(_gate_of(loaded, exam), message)
         gating |= {exam.task.name} if exam.section.gate else set()
     if len(off) == len(exams):
         raise loaded.error(("tasks",), "every task is `role: off`: nothing could be judged")
     return off
+
+
+def _gate_of(loaded: Loaded, exam: Exam) -> Location:
+    return ("tasks", loaded.config.tasks.index(exam.section), "gate")
 
 
 def _check_names(

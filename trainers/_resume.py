@@ -1,0 +1,52 @@
+"""Which checkpoint a training goes on from: the last one that the manifest says is whole.
+
+A checkpoint is registered once all of it is on disk, so whatever else lies in the folder is the
+half of one, of a process that died while it was writing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from . import manifest
+
+STATE = "trainer_state.json"  # the last file that transformers writes into a checkpoint
+FOLDER = re.compile(r"checkpoint-\d+")
+
+
+def last_whole(out: str | Path) -> str | None:
+    """The folder of the checkpoint that training can go on from; none: from the start."""
+    steps = sorted({entry["step"] for entry in _registered(out)}, reverse=True)
+    folders = (Path(out) / f"checkpoint-{step}" for step in steps)
+    return next((str(folder) for folder in folders if _resumable(folder)), None)
+
+
+def clear(out: str | Path) -> None:
+    """Removes what is left of checkpoints that were never finished."""
+    known = {entry["path"] for entry in _registered(out)}
+    for folder in Path(out).iterdir():
+        half = FOLDER.fullmatch(folder.name) and folder.name not in known
+        if half or folder.name.endswith(".part"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _registered(out: str | Path) -> list[dict[str, str | int]]:
+    return [entry for entry in manifest.read(out) if FOLDER.fullmatch(str(entry["path"]))]
+
+
+def _resumable(folder: Path) -> bool:
+    """Whether it holds weights, the optimizer's state, and how far training had come."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        state = json.loads((folder / STATE).read_bytes())
+        weights = [path for path in folder.glob("*.safetensors") if path.stat().st_size]
+        return int(state["global_step"]) > 0 and bool(weights or _sharded(folder))
+    return False
+
+
+def _sharded(folder: Path) -> bool:
+    """FSDP and DeepSpeed keep their shards in folders of their own."""
+    return any(path.is_dir() and any(path.iterdir()) for path in folder.iterdir())
