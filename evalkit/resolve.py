@@ -239,8 +239,8 @@ def _stage(loaded: Loaded, index: int, section: StageSection) -> Stage:
         reward,
         section.args,
         seed,
-        trainer.name,
-        options,
+        trainer=trainer.name,
+        options=options,
     )
     _check_stage(loaded, where, stage)
     return stage

@@ -1,4 +1,4 @@
-"""What is known of a framework in an environment of its own: its version and where its files are."""
+"""A framework in an environment of its own: which version it is, and where its files are."""
 
 from __future__ import annotations
 

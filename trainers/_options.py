@@ -122,7 +122,9 @@ def _hydra(value: Any) -> str:
 
 def _quoted(text: str) -> str:
     """A text as it is where Hydra reads it as such, else in quotes."""
-    plain = text and all(c.isalnum() or c in "/-_.@+:%" for c in text) and not _looks_otherwise(text)
+    plain = (
+        text and all(c.isalnum() or c in "/-_.@+:%" for c in text) and not _looks_otherwise(text)
+    )
     if plain:
         return text
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")

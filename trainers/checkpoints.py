@@ -25,9 +25,12 @@ STATE = "trainer_state.json"
 SHARDED = "pytorch_model_fsdp_0"  # where accelerate puts sharded weights, without a config
 
 
-def scan(run: Path) -> Sequence[Saved]:
-    """The whole checkpoints of a run of Trainer, and of everything built on it, by step."""
-    return [*numbered(run, STEP, _checkpoint), *_last(run)]
+def scan(run: Path, settled: float = QUIET_SECONDS) -> Sequence[Saved]:
+    """The whole checkpoints of a run of Trainer, and of everything built on it, by step.
+
+    What has no last file counts when nothing was written to it for `settled` seconds.
+    """
+    return [*numbered(run, STEP, _checkpoint), *_last(run, settled)]
 
 
 def numbered(
@@ -98,9 +101,9 @@ def numbers(values: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _last(run: Path) -> Iterator[Saved]:
+def _last(run: Path, settled: float) -> Iterator[Saved]:
     steps = [int(match[1]) for path in _folders(run) if (match := STEP.fullmatch(path.name))]
-    if not steps or lacks_tokenizer(run) or not quiet(run):
+    if not steps or lacks_tokenizer(run) or not quiet(run, settled):
         return
     step = parsed(run / STATE).get("global_step")
     found = model(step if isinstance(step, int) else max(steps), run)
@@ -113,7 +116,7 @@ def final(found: Saved) -> Saved:
     return replace(found, final=True)
 
 
-def quiet(folder: Path, seconds: float = QUIET_SECONDS) -> bool:
+def quiet(folder: Path, seconds: float) -> bool:
     """Whether no file of the folder was written to for so long."""
     stamps = [path.stat().st_mtime for path in folder.iterdir() if path.is_file()]
     return time.time() - max(stamps, default=0.0) >= seconds

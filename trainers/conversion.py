@@ -18,26 +18,26 @@ from typing import Any
 
 import orjson
 
+from evalkit import Stage
 from evalkit.errors import ConfigError
 
 from . import data
-from .data import Row
+from ._shapes import DEMONSTRATION, PREFERENCE, QUESTION, TEXT, Row, Shape
 
 BATCH = 4096  # rows of a Parquet row group, and of one write
 SPEAKERS = {"prompt": "user", "completion": "assistant", "chosen": "assistant"}
 SPEAKERS["rejected"] = "assistant"
-RL = ("grpo", "rloo", "ppo", "reinforce++", "reinforce++-baseline")
-PAIRS = ("dpo", "reward")
+REWARDED = ("grpo", "rloo", "ppo", "reinforce++", "reinforce++-baseline")
+PAIRED = ("dpo", "reward")
+SHAPES = {"cpt": TEXT, "sft": DEMONSTRATION, **dict.fromkeys(PAIRED, PREFERENCE)}
 
 Converter = Callable[[Iterable[Row], str, bool], Iterator[Row]]
 """(rows, method, whether they are conversations) -> rows of the framework."""
 
 
-def columns(method: str) -> tuple[str, ...]:
-    """What a row must have for a method."""
-    if method in PAIRS:
-        return ("prompt", "chosen", "rejected")
-    return {"text": ("text",), "sft": ("prompt", "completion")}.get(method, ("prompt",))
+def shape(method: str) -> Shape:
+    """The columns that a row must have for a method."""
+    return SHAPES.get(method, QUESTION)
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,17 @@ class Survey:
     chat: bool  # whether any row is a conversation
 
 
-def survey(sources: Mapping[str, float], method: str) -> Survey:
+def _read(stage: Stage, source: str) -> Iterator[Row]:
+    return data.rows(source, (shape(stage.method),), stage.paths)
+
+
+def survey(stage: Stage) -> Survey:
     """Reads all of a stage's data once; raises ConfigError naming the first row that is wrong."""
     counts: dict[str, int] = {}
     chat = False
-    for source in sources:
+    for source in stage.data:
         counts[source] = 0
-        for row in data.read(source, columns(method)):
+        for row in _read(stage, source):
             counts[source] += 1
             chat = chat or not isinstance(row.get("prompt", ""), str)
         if not counts[source]:
@@ -62,19 +66,19 @@ def survey(sources: Mapping[str, float], method: str) -> Survey:
     return Survey(counts, chat)
 
 
-def drawn(sources: Mapping[str, float], found: Survey, method: str, seed: int) -> Iterator[Row]:
+def drawn(stage: Stage, found: Survey) -> Iterator[Row]:
     """As many rows as the sources hold, from each its share of the weights.
 
     Shares above what a source holds repeat it; what is left over, and shares below, are drawn
     at random, each row as likely as any other.
     """
-    total = sum(found.rows.values())
-    for source, weight in sources.items():
+    total, weights = sum(found.rows.values()), sum(stage.data.values())
+    for source, weight in stage.data.items():
         held = found.rows[source]
-        share = round(total * weight / sum(sources.values()))
+        share = round(total * weight / weights)
         for _ in range(share // held):
-            yield from data.read(source, columns(method))
-        yield from _some(data.read(source, columns(method)), share % held, held, f"{seed} {source}")
+            yield from _read(stage, source)
+        yield from _some(_read(stage, source), share % held, held, f"{stage.seed} {source}")
 
 
 def _some(rows: Iterator[Row], wanted: int, held: int, seed: str) -> Iterator[Row]:
@@ -101,10 +105,10 @@ def _packed(row: Row) -> str:
 
 def to_openrlhf(rows: Iterable[Row], method: str, chat: bool) -> Iterator[Row]:
     """Rows for OpenRLHF's readers; for a reward the row itself travels as the label."""
-    keys = columns(method)
+    keys = shape(method)
     for row in rows:
         kept = {key: turns(row, key) if chat and key in SPEAKERS else row[key] for key in keys}
-        yield {**kept, "row": _packed(row), **_origin(row)} if method in RL else kept
+        yield {**kept, "row": _packed(row), **_origin(row)} if method in REWARDED else kept
 
 
 def _origin(row: Row) -> dict[str, str]:
@@ -132,7 +136,7 @@ def to_nemo(rows: Iterable[Row], method: str, chat: bool) -> Iterator[Row]:
         prompt = turns(row, "prompt")
         if method == "sft":
             yield {"messages": prompt + turns(row, "completion")}
-        elif method in PAIRS:
+        elif method in PAIRED:
             ranked = [turns(row, "chosen"), turns(row, "rejected")]
             completions = [{"rank": at, "completion": said} for at, said in enumerate(ranked)]
             yield {"context": prompt, "completions": completions}

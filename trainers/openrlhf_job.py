@@ -1,0 +1,227 @@
+"""OpenRLHF (0.10.2 and later): SFT, DPO and reward models by DeepSpeed; PPO and kin by Ray.
+
+Its options are those of `openrlhf/cli/train_*.py`.  Rotation counts every folder beside a
+checkpoint, exported ones too, so SFT, DPO and reward models keep no state of DeepSpeed's, and
+nothing is rotated; PPO and kin rotate what they can resume from, in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evalkit import Saved, Stage, Trainer
+from evalkit.errors import ConfigError
+
+from . import _job, _options, conversion, rewards
+from ._events import scalars
+from .checkpoints import QUIET_SECONDS, export, final, model, numbered, quiet
+
+SPEAKS = "openrlhf>=0.10.2"
+DATA = "train.jsonl"
+MODULES = {
+    "cpt": "train_sft",
+    "sft": "train_sft",
+    "dpo": "train_dpo",
+    "reward": "train_rm",
+    **dict.fromkeys(conversion.REWARDED, "train_ppo_ray"),
+}
+ESTIMATORS = {
+    "ppo": "gae",
+    "grpo": "group_norm",
+    "rloo": "rloo",
+    "reinforce++": "reinforce",
+    "reinforce++-baseline": "reinforce_baseline",
+}
+GROUP = 8  # answers to a prompt, where an estimator compares them
+EVERY_ROW = 10**9  # it reads a million rows otherwise
+CHECKPOINT = re.compile(r"(?:best_)?global_step(\d+)_hf")
+NAMES = {
+    "loss_mean": "loss",
+    "gpt_loss": "loss",
+    "policy_loss": "loss",
+    "lr": "learning_rate",
+    "actor_lr": "learning_rate",
+    "grad_norm": "grad_norm",
+    "actor_grad_norm": "grad_norm",
+    "acc_mean": "rewards/accuracies",
+    "chosen_reward": "rewards/chosen",
+    "reject_reward": "rewards/rejected",
+    "kl": "kl",
+    "entropy_loss": "entropy",
+    "ppo_clip_ratio": "clip_ratio/region_mean",
+    "rollout/reward_mean": "reward",
+    "rollout/reward_std": "reward_std",
+    "rollout/truncated_rate": "completions/clipped_ratio",
+    "rollout/response_length_mean": "completions/mean_length",
+    "critic_loss": "value_loss",
+}
+
+
+def command(stage: Stage, chat: bool) -> list[str]:
+    """The command that trains a stage; `args` come before whatever is chosen here."""
+    rewarded = stage.method in conversion.REWARDED
+    chosen = {**_common(stage), **(_rl(stage, chat) if rewarded else _offline(stage, chat))}
+    module = f"openrlhf.cli.{MODULES[stage.method]}"
+    start = ["-m", module]
+    if not rewarded:
+        count = str(_job.gpus(stage))
+        start = ["-m", "deepspeed.launcher.runner", "--num_gpus", count, "--module", module]
+    return [_job.python(stage), *start, *_flags({**chosen, **stage.args})]
+
+
+def _flags(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        if value is None or value is False:
+            continue  # a switch that is off, or an option left to its default
+        yield f"--{name}"
+        if value is not True:
+            yield from map(str, value if isinstance(value, list | tuple) else [value])
+
+
+def _common(stage: Stage) -> dict[str, Any]:
+    place = _job.folder(stage)
+    return {
+        "ckpt.output_dir": place / _job.FINAL,
+        "ckpt.path": place,
+        "ckpt.save_hf": True,
+        "logger.tensorboard_dir": place / "tensorboard",
+        "train.seed": stage.seed,
+        "data.max_samples": EVERY_ROW,
+    }
+
+
+def _offline(stage: Stage, chat: bool) -> dict[str, Any]:
+    found = {
+        "model.model_name_or_path": stage.parent,
+        "data.dataset": _job.folder(stage) / DATA,
+        "ckpt.disable_ds": True,
+    }
+    if stage.method == "cpt":
+        return {**found, "model.pretrain_mode_enable": True, "data.input_key": "text"}
+    form: dict[str, Any] = {"data.apply_chat_template": True} if chat else {}
+    if stage.method == "sft":
+        keys = {"data.input_key": "prompt", "data.output_key": "completion"}
+        plain = {} if chat else {"data.input_template": ""}  # else `User: … Assistant: …`
+        return {**found, **keys, **form, **plain}
+    reference = {"ref.model_name_or_path": stage.parent} if stage.method == "dpo" else {}
+    return {**found, **reference, "data.prompt_key": "prompt", **form}
+
+
+def _rl(stage: Stage, chat: bool) -> dict[str, Any]:
+    place, gpus = _job.folder(stage), _job.gpus(stage)
+    groups = (
+        {} if stage.method in ("ppo", "reinforce++") else {"rollout.n_samples_per_prompt": GROUP}
+    )
+    loss = {"algo.kl.use_loss": True, "algo.kl.estimator": "k3"} if stage.method == "grpo" else {}
+    critic = {"critic.num_gpus_per_node": gpus} if stage.method == "ppo" else {}
+    return {
+        "actor.model_name_or_path": stage.parent,
+        "data.prompt_dataset": place / DATA,
+        "data.input_key": "prompt",
+        "data.label_key": "row",
+        **({"data.apply_chat_template": True} if chat else {}),
+        **_grader(stage, place, gpus),
+        "algo.advantage.estimator": ESTIMATORS[stage.method],
+        **groups,
+        **loss,
+        "actor.num_gpus_per_node": gpus,
+        "ref.num_gpus_per_node": gpus,
+        **critic,
+        "vllm.num_engines": gpus,
+        "vllm.gpu_memory_utilization": 0.5,
+        "train.colocate_all": True,
+        "vllm.enable_sleep": True,
+        "ds.enable_sleep": True,
+        "actor.entropy_coef": 0,  # only logs it
+        "ckpt.load_enable": True,  # a job that died goes on
+    }
+
+
+def _grader(stage: Stage, place: Path, gpus: int) -> dict[str, Any]:
+    if stage.reward.startswith(rewards.MODEL):
+        served = stage.reward.removeprefix(rewards.MODEL)
+        return {"reward.model_name_or_path": served, "reward.num_gpus_per_node": gpus}
+    return {"reward.remote_url": place / "reward.py"}
+
+
+def scan(run: Path, settled: float = QUIET_SECONDS) -> Sequence[Saved]:
+    """The whole checkpoints of a run: exported ones, and last the one of its end.
+
+    Weights are written first and the tokenizer last, in place, so that nothing may be written
+    for `settled` seconds.  What only DeepSpeed can read is not among them.
+    """
+
+    def whole(step: int, folder: Path) -> Saved | None:
+        written = (folder / "tokenizer_config.json").exists() and quiet(folder, settled)
+        return model(step, folder) if written else None
+
+    found = list(numbered(run, CHECKPOINT, whole))
+    last = whole(max((each.step for each in found), default=0), run / _job.FINAL)
+    return [*found, *([final(last)] if last else [])]
+
+
+def log(place: Path, text: Path) -> Sequence[tuple[int, Mapping[str, float]]]:
+    """What was logged, step by step, from the files that OpenRLHF writes for TensorBoard."""
+    found = scalars(place / "tensorboard", NAMES, "train/")
+    return [(step, _job.with_margin(values)) for step, values in found]
+
+
+def files(stage: Stage) -> Mapping[str, str]:
+    """The reward, where there is one."""
+    if stage.reward.startswith(rewards.MODEL):
+        return {}
+    return _job.reward_files(stage, "_shim_openrlhf.py", "reward.py")
+
+
+def version(stage: Stage) -> str:
+    """The version that the stage's interpreter has; empty where that cannot be told here."""
+    has = _job.found(stage, "openrlhf", "openrlhf")
+    return has.version if has else ""
+
+
+def check(stage: Stage) -> None:
+    """Raises ConfigError for a stage that cannot be run."""
+    _job.check(stage, conversion.REWARDED)
+    has = _job.found(stage, "openrlhf", "openrlhf")
+    parser = f"{MODULES[stage.method]}.py"
+    if has and has.folder and (has.folder / "cli" / parser).exists():
+        known = _options.of_parser(has.folder / "cli" / parser)
+        _options.check(stage.args, known, f"{parser} of openrlhf {has.version}")
+    elif has:
+        raise ConfigError(f"trainer: openrlhf {has.version} has no {parser}: use {SPEAKS}")
+
+
+def run(stage: Stage) -> None:
+    """Trains as a job, and registers every checkpoint and last of all `final`."""
+    _job.run(stage, FRAMEWORK)
+
+
+FRAMEWORK = _job.Framework(
+    "openrlhf",
+    DATA,
+    conversion.to_openrlhf,
+    conversion.write_jsonl,
+    command,
+    files,
+    version,
+    scan,
+    log,
+    resumes=lambda stage: stage.method in conversion.REWARDED,
+)
+TRAINERS = (
+    Trainer(
+        "openrlhf",
+        methods=tuple(MODULES),
+        run=run,
+        check=check,
+        resumes=True,
+        launched=True,
+        options=_job.OPTIONS,
+        environment=lambda stage: {"openrlhf": version(stage)},
+        scan=scan,
+        export=export,
+    ),
+)
