@@ -123,7 +123,8 @@ def trainer(method: str, name: str = "") -> Trainer:
 
     Raises UnknownName, and ConfigError naming those that have the method where it has not.
     """
-    having = {t.name: t for t in all_plugins("trainers").values() if method in t.methods}
+    every: list[Trainer] = list(all_plugins("trainers").values())
+    having = {each.name: each for each in every if method in each.methods}
     if name:
         found = cast(Trainer, find("trainers", name))
         if method not in found.methods and having:
@@ -135,8 +136,7 @@ def trainer(method: str, name: str = "") -> Trainer:
     if having and not own:
         raise ConfigError(f"{method} is trained by {_all(having)}: name one under `trainer:`")
     if not own:
-        every = all_plugins("trainers").values()
-        raise UnknownName("training method", method, {m for t in every for m in t.methods})
+        raise UnknownName("training method", method, {m for each in every for m in each.methods})
     return own[0]
 
 

@@ -50,7 +50,7 @@ def lacks_tokenizer(folder: Path) -> bool:
 
 
 def _of_weights(folder: Path, name: str) -> Iterator[str]:
-    """What is wrong with weights under that name, whole or in parts; nothing where there are none."""
+    """What is wrong with weights of that name, whole or in parts; nothing where there are none."""
     index = folder / f"{name}.index.json"
     if (folder / name).exists():
         yield _of_file(folder / name)
