@@ -49,6 +49,13 @@ def _everywhere(value: object) -> object:
     return {EVERYWHERE: value} if _is_number(value) else value
 
 
+def _evaluated(value: object) -> object:
+    steps = isinstance(value, list) and bool(value) and all(type(v) is int and v > 0 for v in value)
+    if value not in ("final", "every_save") and not steps:
+        raise ValueError("give final, every_save or a list of steps")
+    return value
+
+
 def _role(value: object) -> object:
     return "off" if value is False else value  # YAML reads a bare `off` as false
 
@@ -99,6 +106,9 @@ class StageSection(_Section):
     data: Annotated[dict[str, float], BeforeValidator(_weighted)] = {}
     reward: str = ""
     args: dict[str, Any] = {}
+    lora: dict[str, Any] = {}
+    accelerate: str = ""
+    evaluate: Annotated[Any, BeforeValidator(_evaluated)] = "final"
     seed: int | None = None
     seeds: list[int] = []
 
@@ -315,6 +325,8 @@ def _message(problem: ErrorDetails, where: Location) -> str:
         return "is empty; give at least one"
     if problem["type"] == "string_pattern_mismatch":
         return f"{problem['input']!r} cannot be a name: letters, digits and ._+@=- only"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
     given = problem["input"]
     shown = f" (given {given!r})" if isinstance(given, str | int | float | None) else ""
     return problem["msg"][0].lower() + problem["msg"][1:] + shown

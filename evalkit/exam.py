@@ -48,7 +48,7 @@ class Exam:
         That order is a fixed shuffle, so a limit takes the same sample of every checkpoint, and
         raising it keeps what was asked.  Raises DataError when two questions are the same.
         """
-        found = self._everything
+        found = self.every
         chosen = sorted(found)[: self.limit]
         only = self.only
         return {item: found[item] for item in chosen if only is None or item in only}
@@ -56,7 +56,7 @@ class Exam:
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""
         small = replace(self, only=frozenset(only))
-        for shared in ("source", "_everything", "data_digest"):
+        for shared in ("source", "every", "data_digest"):
             vars(small)[shared] = getattr(self, shared)
         return small
 
@@ -70,10 +70,11 @@ class Exam:
     @cached_property
     def data_digest(self) -> str:
         """The revision of its data by content, whatever the limit."""
-        return identity.data_digest({item: s.target for item, s in self._everything.items()})
+        return identity.data_digest({item: s.target for item, s in self.every.items()})
 
     @cached_property
-    def _everything(self) -> dict[bytes, Sample]:
+    def every(self) -> dict[bytes, Sample]:
+        """The questions by identity, whatever the limit; raises DataError as `items` does."""
         found: dict[bytes, Sample] = {}
         for sample in self.task.samples(self._rows):
             item = identity.item(self.task, sample)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from evalkit.comparison.policy import Policy
 from evalkit.exam import Exam
@@ -32,6 +33,8 @@ class Matrix:
     seed: int = 0
     recipes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a checkpoint a seed
     registered: str = ""  # the identity that the baseline must have, if the registry says one
+    runs: Mapping[str, Path] = field(default_factory=dict)  # a stage's folder, once it is trained
+    notes: tuple[str, ...] = ()  # what a reader must know of the training
 
     def row(self, name: str) -> Row:
         """The row of that name, the judge's included."""

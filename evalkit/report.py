@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 
-from evalkit import plugins
+from evalkit import curves, plugins
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
 from evalkit.comparison.compare import compare
@@ -16,6 +17,7 @@ from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
 from evalkit.errors import ConfigError, StoreError
 from evalkit.files import write_beside
+from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
 from evalkit.seat import Seat
@@ -23,13 +25,16 @@ from evalkit.series.recipe import Recipe, members
 from evalkit.stats.decision import worst
 from evalkit.stats.intervals import wilson_ci
 from evalkit.store import Store
+from evalkit.types import Checkpoint, Stage
 from evalkit.verdict import (
     CandidateVerdict,
     CheckpointNote,
     CheckpointScore,
+    Curve,
     Overall,
     Renderer,
     Report,
+    TrainingNote,
 )
 
 
@@ -59,28 +64,60 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
         with_recipes([_found(seat) for seat in held.seats], matrix.recipes),
         policy,
     )
-    if judged:
-        verdict, exit_code = _worst(judged, report.scores)
-        report = report.model_copy(
-            update={"candidates": list(judged), "verdict": verdict, "exit_code": exit_code}
-        )
-    notes = [
-        CheckpointNote(
-            name=row.checkpoint.name,
-            identity=""
-            if row.checkpoint.identity.startswith("unstated")
-            else row.checkpoint.identity,
-            parent=row.checkpoint.parent,
-            method=row.checkpoint.method,
-            backend=row.checkpoint.backend,
-        )
-        for row in matrix.rows
-    ]
+    candidates = _told_apart(judged or report.candidates, matrix)
+    verdict, exit_code = _worst([c for c in candidates if not c.on_the_way], report.scores)
     said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
     noise = [note for seat in held.seats if (note := noted(seat))]
     return report.model_copy(
-        update={"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
+        update={
+            "verdict": verdict,
+            "exit_code": exit_code,
+            "candidates": candidates,
+            "checkpoints": [_lineage(row.checkpoint) for row in matrix.rows],
+            "judges": held.judges,
+            "noise": noise,
+            "training": [
+                _logged(stage, matrix) for stage in matrix.stages if stage.name in matrix.runs
+            ],
+            "notes": said,
+        }
     )
+
+
+def _told_apart(judged: Sequence[CandidateVerdict], matrix: Matrix) -> list[CandidateVerdict]:
+    """The candidates, those that their stage has left behind marked as such."""
+    behind = {row.checkpoint.name for row in matrix.rows if row.checkpoint.on_the_way}
+    return [
+        each.model_copy(update={"on_the_way": True}) if each.name in behind else each
+        for each in judged
+    ]
+
+
+def _lineage(checkpoint: Checkpoint) -> CheckpointNote:
+    return CheckpointNote(
+        name=checkpoint.name,
+        identity=_stated(checkpoint.identity),
+        parent=checkpoint.parent,
+        method=checkpoint.method,
+        backend=checkpoint.backend,
+        stage=checkpoint.stage,
+        step=checkpoint.step,
+    )
+
+
+def _logged(stage: Stage, matrix: Matrix) -> TrainingNote:
+    found = curves.read(matrix.runs[stage.name])
+    return TrainingNote(
+        stage=stage.name,
+        method=stage.method,
+        curves=[_curve(name, curves.thinned(curve)) for name, curve in found.items()],
+        flags=curves.flags(found),
+    )
+
+
+def _curve(name: str, points: curves.Curve) -> Curve:
+    values = [float(f"{value:.6g}") if isfinite(value) else None for _, value in points]
+    return Curve(name=name, steps=[step for step, _ in points], values=values)
 
 
 def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
@@ -249,7 +286,7 @@ def _alone(arm: Arm, score: float) -> tuple[float, float] | None:
 
 
 def _notes(held: Held) -> list[str]:
-    notes = list(held.failures)
+    notes = [*held.failures, *held.matrix.notes]
     for backend in sorted({row.backend.name for row in held.matrix.rows}):
         names = [
             row.checkpoint.name

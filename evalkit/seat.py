@@ -79,7 +79,7 @@ class Seat:
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()
-                if name not in ("options", "model")
+                if name not in ("options", "model", "stage", "step")
             }
             | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),

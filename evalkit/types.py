@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-from pathlib import Path
-from typing import Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
 
 
 class Message(TypedDict):
@@ -285,6 +284,13 @@ class Checkpoint:
     identity: str = ""  # what the weights are; "" until it has been worked out
     parent: str = ""  # the checkpoint it was trained from, by name
     method: str = ""  # how it was trained
+    stage: str = ""  # the stage that made it
+    step: int | None = None  # of that stage's training; None: not known
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether its stage was trained on after it: it is shown, and gates nothing."""
+        return bool(self.stage) and self.name != self.stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +305,10 @@ class Backend:
     reads_prompt: bool = True  # False: answers by the sample's id, so nothing is rendered
 
 
+REWARD_MODEL = "model:"
+"""What the name of a reward begins with that a model gives: a stage's, then its folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One step of a pipeline, ready to run: everything a trainer needs, as plain values."""
@@ -308,18 +318,16 @@ class Stage:
     out: str  # folder of its own, absolute; checkpoints and the manifest go there
     parent: str = ""  # folder of the checkpoint it starts from; "" starts from nothing
     data: Mapping[str, float] = field(default_factory=dict)  # file or `task:<name>` -> weight
-    reward: str = ""  # `task:<name>`, `file.py:function` or `model:<folder of a reward model>`
+    reward: str = ""  # `task:<name>`, `file.py:function` or `model:<folder>`
     args: Mapping[str, Any] = field(default_factory=dict)  # the trainer's own, verbatim
     seed: int = 0
-    lora: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # of PEFT's LoraConfig; empty: all weights
-    accelerate: str = ""  # file of `accelerate config`; "": one process
-    evaluate: str | Sequence[int] = "final"  # final | every_save | the steps to be saved and asked
-    paths: Mapping[str, str] = field(default_factory=dict)  # task -> file or folder of its rows
     trainer: str = ""  # the trainer by name; "" is the one that has the method in this process
     options: Mapping[str, Any] = field(default_factory=dict)  # how that trainer is run
     lineage: Mapping[str, Any] = field(default_factory=dict)  # what it is trained from, by content
+    lora: Mapping[str, Any] = field(default_factory=dict)  # PEFT's LoraConfig; {}: all weights
+    accelerate: str = ""  # file of `accelerate config`; "": one process
+    evaluate: str | Sequence[int] = "final"  # final | every_save | the steps to be saved and asked
+    paths: Mapping[str, str] = field(default_factory=dict)  # task -> file or folder of its rows
 
 
 @dataclass(frozen=True, slots=True)

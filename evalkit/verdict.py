@@ -135,6 +135,10 @@ class CandidateVerdict(_Model):
     )
     domains: list[DomainVerdict] = Field(default=[], description="one entry a domain")
     cells: list[CellVerdict] = Field(default=[], description="one entry a task")
+    on_the_way: bool = Field(
+        default=False,
+        description="its stage was trained on after it: it is shown, and decides nothing",
+    )
     sequential: list[DomainLooks] = Field(
         default=[], description="of a fast gate, one entry a domain; its intervals hold at any look"
     )
@@ -150,6 +154,27 @@ class CheckpointNote(_Model):
     parent: str = Field(default="", description="the checkpoint it was trained from")
     method: str = Field(default="", description="how it was trained")
     backend: str = Field(default="", description="how it was asked")
+    stage: str = Field(default="", description="the stage of the pipeline that made it")
+    step: int | None = Field(
+        default=None, description="training steps of its stage after which it was saved"
+    )
+
+
+class Curve(_Model):
+    """One quantity over a training, at most 200 points of it."""
+
+    name: str = Field(description="as TRL calls it: loss, kl, entropy, reward, ...")
+    steps: list[int] = Field(description="training steps, rising")
+    values: list[float | None] = Field(description="one a step; null: it was no number")
+
+
+class TrainingNote(_Model):
+    """What a stage of the pipeline logged while it was trained."""
+
+    stage: str = Field(description="as in the configuration")
+    method: str = Field(default="", description="how it was trained")
+    curves: list[Curve] = Field(default=[], description="what was logged, by name")
+    flags: list[str] = Field(default=[], description="what in it warns of trouble, in words")
 
 
 class CheckpointScore(_Model):
@@ -233,6 +258,9 @@ class Report(_Model):
     judges: list[JudgeNote] = Field(default=[], description="how far each judge may be trusted")
     noise: list[NoiseNote] = Field(
         default=[], description="how much scores move when nothing was changed"
+    )
+    training: list[TrainingNote] = Field(
+        default=[], description="what each stage of the pipeline logged"
     )
     notes: list[str] = Field(
         default=[], description="what a reader must know: replayed answers, ..."

@@ -7,6 +7,7 @@
 | invalid, detecting        | skipped | it was not measured, and holds nothing up              |
 | inconclusive, gating      | failure | passes where the exit code was set to tolerate it      |
 | advisory                  | passes  | its judge is too weak to decide anything               |
+| a checkpoint on the way   | passes  | all of it: its stage was trained on after it           |
 | anything else             | passes  | the numbers are in system-out                          |
 | the whole                 | error   | only where no unit accounts for the exit code          |
 
@@ -46,8 +47,8 @@ def _suite(root: Element, candidate: CandidateVerdict, level: float) -> None:
     units += [Row("cell", cell, cell) for cell in candidate.cells]
     for row in units:
         case = SubElement(suite, "testcase", classname=name, name=_name(row))
-        _judge(case, row, candidate.exit_code, level)
-    if not _is_red(suite):
+        _judge(case, row, level, _tag(row.unit, candidate))
+    if not _is_red(suite) and not candidate.on_the_way:
         _verdict(suite, candidate)
     _total(suite)
     SubElement(suite, "system-out").text = f"{claim(candidate)}: {tally(candidate)}"
@@ -72,10 +73,9 @@ def _name(row: Row) -> str:
     return f"{domain} / {clean(row.cell.task)}" if row.cell else domain
 
 
-def _judge(case: Element, row: Row, exit_code: int, level: float) -> None:
+def _judge(case: Element, row: Row, level: float, tag: str) -> None:
     numbers = _numbers(row.unit, level)
     text = "\n".join([numbers, *_counts(row), *details(row), *_wants(row)])
-    tag = _tag(row.unit, exit_code)
     if not tag:
         SubElement(case, "system-out").text = f"{word(row.unit.verdict)}: {text}"
         return
@@ -83,8 +83,9 @@ def _judge(case: Element, row: Row, exit_code: int, level: float) -> None:
     SubElement(case, tag, type=row.unit.verdict, message=message).text = text
 
 
-def _tag(unit: Unit, exit_code: int) -> str:
-    if is_advisory(unit):
+def _tag(unit: Unit, candidate: CandidateVerdict) -> str:
+    exit_code = candidate.exit_code
+    if is_advisory(unit) or candidate.on_the_way:
         return "skipped" if unit.verdict == "invalid" else ""
     if unit.verdict == "regressed":
         return "failure"

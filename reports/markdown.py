@@ -37,6 +37,7 @@ from ._rows import (
 )
 from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, points
+from ._training import warnings
 
 
 def render(report: Report) -> str:
@@ -58,7 +59,7 @@ def render(report: Report) -> str:
     return _squeezed(text)
 
 
-GLOBALS = (claim, judge, looks, needed, noise, p_shown, rows, tally, throughout, word)
+GLOBALS = (claim, judge, looks, needed, noise, p_shown, rows, tally, throughout, warnings, word)
 
 
 @cache

@@ -29,15 +29,15 @@ def shaped(row: Any, shapes: Sequence[Shape], where: str) -> Row:
     """The row in its one form; raises ConfigError unless it fits one of the shapes."""
     if not isinstance(row, dict):
         raise ConfigError(f"{where}: not an object with named fields")
-    row = _paired(_answered(row, where), where)
-    shape = next((shape for shape in shapes if row.keys() >= set(shape)), None)
+    found = _paired(_answered(row, where), where)
+    shape = next((shape for shape in shapes if found.keys() >= set(shape)), None)
     if shape is None:
         wanted = " or ".join("/".join(shape) for shape in shapes)
-        missing = next(name for name in shapes[0] if name not in row)
+        missing = next(name for name in shapes[0] if name not in found)
         raise ConfigError(f"{where}: the row has no {missing!r}; it has to have {wanted}")
     for name in shape:
-        _check(row[name], name, f"{where}: {name!r}")
-    return row
+        _check(found[name], name, f"{where}: {name!r}")
+    return found
 
 
 def _answered(row: Row, where: str) -> Row:
@@ -53,7 +53,8 @@ def _answered(row: Row, where: str) -> Row:
 
 def _paired(row: Row, where: str) -> Row:
     """Two whole conversations as the prompt that they share and an answer each."""
-    chosen, rejected = row.get("chosen"), row.get("rejected")
+    chosen: Any = row.get("chosen")
+    rejected: Any = row.get("rejected")
     if not _is_talk(chosen) or not _is_talk(rejected) or chosen[0].get("role") == ASSISTANT:
         return row
     shared = next(

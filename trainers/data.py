@@ -80,7 +80,8 @@ def _task_rows(
         raise ConfigError(f"data: {source}: the task knows no solutions; give a JSONL file instead")
     for sample in training_samples(source, paths):
         prompt = sample.rendered()
-        row = {"prompt": prompt, "source": source, "id": sample.id, AT: f"{source} {sample.id!r}"}
+        row: Row = {"prompt": prompt, "source": source, "id": sample.id}
+        row[AT] = f"{source} {sample.id!r}"
         if task.solution is not None:
             answer = task.solution(sample)
             said = [{"role": "assistant", "content": answer}]

@@ -19,13 +19,13 @@ from typing import Any, TypeAlias, cast
 
 from evalkit import Prompt, Response, Sample, Stage, Task, plugins
 from evalkit.errors import ConfigError, TrainingError
+from evalkit.types import REWARD_MODEL
 
 from ._shapes import QUESTION, Row
 from .data import AT, TASK, rows, training_samples
 
 Reward: TypeAlias = Callable[[Prompt, str, Row], float]
 
-MODEL = "model:"
 TRIED = "an answer"  # graded before the run where a row brings no answer of its own
 
 
@@ -37,8 +37,8 @@ def load(name: str, paths: Mapping[str, str] | None = None) -> Reward:
     """The reward of that name; `paths` as in `Stage.paths`."""
     if name.startswith(TASK):
         return _task_reward(name, paths or {})
-    if name.startswith(MODEL):
-        return _model_reward(name.removeprefix(MODEL))
+    if name.startswith(REWARD_MODEL):
+        return _model_reward(name.removeprefix(REWARD_MODEL))
     return _file_reward(name)
 
 
@@ -47,7 +47,7 @@ def check(stage: Stage) -> None:
     name = stage.reward
     if not name:
         raise ConfigError("reward: give task:<name>, file.py:function or a reward model's stage")
-    if name.startswith(MODEL):
+    if name.startswith(REWARD_MODEL):
         return  # it may be yet to be trained
     reward = load(name, stage.paths)
     for source in stage.data:

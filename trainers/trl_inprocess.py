@@ -15,6 +15,7 @@ from typing import Any
 
 from evalkit import Prompt, Stage, Trainer
 from evalkit.errors import ConfigError, TrainingError
+from evalkit.types import REWARD_MODEL
 
 from . import _accelerated, _lora, data, manifest, rewards
 from ._callbacks import metrics, registrar, saved
@@ -101,8 +102,8 @@ def _without_place(row: Row) -> Row:
 def _reward(stage: Stage, method: Method) -> dict[str, Any]:
     if not method.rewarded:
         return {}
-    if stage.reward.startswith(rewards.MODEL):  # TRL asks it for a whole batch at a time
-        return {"reward_funcs": [stage.reward.removeprefix(rewards.MODEL)]}
+    if stage.reward.startswith(REWARD_MODEL):  # TRL asks it for a whole batch at a time
+        return {"reward_funcs": [stage.reward.removeprefix(REWARD_MODEL)]}
     reward = rewards.load(stage.reward, stage.paths)
     return {"reward_funcs": [rewards.for_trl(reward, stage.reward)]}
 
