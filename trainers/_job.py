@@ -19,6 +19,7 @@ from typing import Any
 from evalkit import Saved, Stage, curves
 from evalkit.errors import ConfigError, EvalkitError, TrainingError
 from evalkit.files import write_beside
+from evalkit.types import REWARD_MODEL
 from evalkit.weights import parsed
 
 from . import _framework, conversion, data, launch, manifest, rewards
@@ -115,7 +116,7 @@ def reward_files(stage: Stage, shim: str, name: str) -> dict[str, str]:
         return {}
     here = Path(__file__).parent
     file, _, function = stage.reward.rpartition(":")
-    own = stage.reward.startswith((data.TASK, rewards.MODEL))
+    own = stage.reward.startswith((data.TASK, REWARD_MODEL))
     spec = json.dumps({"name": stage.reward, "paths": dict(stage.paths)})
     ask = [sys.executable, "-m", "evalkit.trainers._reward_child", spec]
     settings = {

@@ -7,7 +7,9 @@ before a job waits in a queue for it.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,15 @@ def _text(node: ast.AST, known: Mapping[str, str]) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else ""
 
 
+def of_class(path: Path, name: str) -> frozenset[str]:
+    """The annotated fields of a class in a file."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            fields = [line.target for line in node.body if isinstance(line, ast.AnnAssign)]
+            return frozenset(field.id for field in fields if isinstance(field, ast.Name))
+    return frozenset()
+
+
 @cache
 def of_yaml(path: Path) -> frozenset[str]:
     """The dotted keys of a configuration, with those of the files that it builds on."""
@@ -65,7 +76,8 @@ def _composed(path: Path) -> dict[str, Any]:
                 if key and found.exists():
                     whole = _merged(whole, _nested(key.split("."), _composed(found)))
         elif each != "_self_":
-            whole = _merged(whole, _composed(path.parent / each))
+            name = each if each.endswith(".yaml") else f"{each}.yaml"
+            whole = _merged(whole, _composed(path.parent / name))
     return _merged(whole, own)
 
 
@@ -122,15 +134,17 @@ def _hydra(value: Any) -> str:
 
 def _quoted(text: str) -> str:
     """A text as it is where Hydra reads it as such, else in quotes."""
-    plain = (
-        text and all(c.isalnum() or c in "/-_.@+:%" for c in text) and not _looks_otherwise(text)
-    )
-    if plain:
+    plain = text.isascii() and all(c.isalnum() or c in "/-_.@+:%" for c in text)
+    if text and plain and not _looks_otherwise(text):
         return text
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    # backslashes stand for themselves, but before a quote they have to be written twice
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), text)
     return f"'{escaped}'"
 
 
 def _looks_otherwise(text: str) -> bool:
     """Whether unquoted it would be a number, a truth value, or nothing."""
+    with suppress(ValueError):
+        float(text)
+        return True
     return not isinstance(yaml.safe_load(text), str) or text[0] in "-.:+%@"

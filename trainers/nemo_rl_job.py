@@ -17,10 +17,11 @@ import yaml
 
 from evalkit import Saved, Stage, Trainer
 from evalkit.errors import ConfigError
+from evalkit.types import REWARD_MODEL
 from evalkit.weights import files as model_files
 from evalkit.weights import lacks_tokenizer, parsed
 
-from . import _framework, _job, _options, conversion, rewards
+from . import _framework, _job, _options, conversion
 from ._events import scalars
 from .checkpoints import QUIET_SECONDS, export, model, numbered, numbers
 
@@ -224,7 +225,7 @@ def check(stage: Stage) -> None:
             "trainer: cwd: name the folder that NeMo RL's repository is checked out in"
         )
     _job.check(stage, conversion.REWARDED)
-    if stage.reward.startswith(rewards.MODEL):
+    if stage.reward.startswith(REWARD_MODEL):
         raise ConfigError("reward: a reward model is served by trl and openrlhf, not by nemo-rl")
     for path in (folder / "examples" / script, folder / "examples" / "configs" / example):
         if not path.exists():
@@ -256,6 +257,7 @@ TRAINERS = (
         methods=tuple(EXAMPLES),
         run=run,
         check=check,
+        scorers=("reward",),
         resumes=True,
         launched=True,
         options=OPTIONS,

@@ -14,8 +14,9 @@ from typing import Any
 
 from evalkit import Saved, Stage, Trainer
 from evalkit.errors import ConfigError
+from evalkit.types import REWARD_MODEL
 
-from . import _job, _options, conversion, rewards
+from . import _job, _options, conversion
 from ._events import scalars
 from .checkpoints import QUIET_SECONDS, export, final, model, numbered, quiet
 
@@ -141,8 +142,8 @@ def _rl(stage: Stage, chat: bool) -> dict[str, Any]:
 
 
 def _grader(stage: Stage, place: Path, gpus: int) -> dict[str, Any]:
-    if stage.reward.startswith(rewards.MODEL):
-        served = stage.reward.removeprefix(rewards.MODEL)
+    if stage.reward.startswith(REWARD_MODEL):
+        served = stage.reward.removeprefix(REWARD_MODEL)
         return {"reward.model_name_or_path": served, "reward.num_gpus_per_node": gpus}
     return {"reward.remote_url": place / "reward.py"}
 
@@ -171,7 +172,7 @@ def log(place: Path, text: Path) -> Sequence[tuple[int, Mapping[str, float]]]:
 
 def files(stage: Stage) -> Mapping[str, str]:
     """The reward, where there is one."""
-    if stage.reward.startswith(rewards.MODEL):
+    if stage.reward.startswith(REWARD_MODEL):
         return {}
     return _job.reward_files(stage, "_shim_openrlhf.py", "reward.py")
 
@@ -217,6 +218,7 @@ TRAINERS = (
         methods=tuple(MODULES),
         run=run,
         check=check,
+        scorers=("reward",),
         resumes=True,
         launched=True,
         options=_job.OPTIONS,

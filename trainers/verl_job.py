@@ -15,10 +15,11 @@ from typing import Any
 
 from evalkit import Saved, Stage, Trainer
 from evalkit.errors import ConfigError
+from evalkit.types import REWARD_MODEL
 from evalkit.weights import files as model_files
 from evalkit.weights import parsed
 
-from . import _job, _options, conversion, rewards
+from . import _job, _options, conversion
 from .checkpoints import QUIET_SECONDS, export, model, numbered, quiet
 
 SPEAKS = "verl>=0.8"
@@ -210,7 +211,7 @@ def version(stage: Stage) -> str:
 def check(stage: Stage) -> None:
     """Raises ConfigError for a stage that cannot be run."""
     _job.check(stage, conversion.REWARDED)
-    if stage.reward.startswith(rewards.MODEL):
+    if stage.reward.startswith(REWARD_MODEL):
         raise ConfigError("reward: a reward model is served by trl and openrlhf, not by verl")
     has = _job.found(stage, "verl", "verl")
     if has and has.folder:
