@@ -211,10 +211,11 @@ def collect(stage: Stage, framework: Framework, *, done: bool) -> None:
     known = {entry["path"] for entry in manifest.read(out)}
     version = framework.version(stage)
     steps = [step for step in curves.read(out).get("loss", [])]
-    for number, each in enumerate(saved):
-        last = done and number == len(saved) - 1
+    for each in saved:
+        last = done and each is saved[-1]
         name = FINAL if last else f"checkpoint-{each.step}"
-        if name in known or (each.final and not last):
+        same = each.step == saved[-1].step and saved[-1].final  # the end, saved twice
+        if name in known or (not last and (each.final or (done and same))):
             continue
         step = max([each.step, *(int(step) for step, _ in steps)]) if each.final else each.step
         try:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-GRACE_SECONDS = 20.0  # to write a last line, and to free a GPU
+GRACE_SECONDS = 10.0  # to write a last line, and to free a GPU
 STOP_SECONDS = 60.0
 
 

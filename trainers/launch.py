@@ -15,8 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -93,9 +92,11 @@ def run(job: Job, folder: Path, log: Path) -> int:
     leash = subprocess.Popen(
         [*held, *start.argv], stdin=subprocess.DEVNULL, cwd=job.cwd or None, env=environment
     )
-    with leash, _ending(leash):
-        code = leash.wait()
+    with leash:
+        code, told = _waited(leash)
     _note(folder, {**record, "ended": time.time(), "exit_code": code})
+    if told:
+        sys.exit(128 + told)
     return code
 
 
@@ -103,18 +104,25 @@ def _note(folder: Path, record: Mapping[str, object]) -> None:
     write_beside(folder / RECORD, json.dumps(record, indent=1).encode() + b"\n")
 
 
-@contextmanager
-def _ending(leash: subprocess.Popen[bytes]) -> Iterator[None]:
-    """A signal to end reaches the job, and is obeyed once the job has ended."""
+class _Told(Exception):
+    """A signal says that this process is to end."""
 
-    def end(number: int, frame: FrameType | None) -> None:
-        leash.terminate()
-        leash.wait()
-        sys.exit(128 + number)
 
-    before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)}
+def _waited(leash: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """The exit code, and the signal that was obeyed once the job had ended; 0: none."""
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        raise _Told(number)
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {each: signal.signal(each, tell) for each in signals}
     try:
-        yield
+        return leash.wait(), 0
+    except _Told as told:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        leash.terminate()
+        return leash.wait(), int(told.args[0])
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -7,6 +7,7 @@ here.  Checkpoints are renamed into place when they are whole; only consolidated
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -221,9 +222,7 @@ def check(stage: Stage) -> None:
     script, example = EXAMPLES[stage.method]
     folder = _checkout(stage)
     if not stage.options.get("cwd"):
-        raise ConfigError(
-            "trainer: cwd: name the folder that NeMo RL's repository is checked out in"
-        )
+        raise ConfigError("trainer: cwd: name the folder of a checkout of NeMo RL's repository")
     _job.check(stage, conversion.REWARDED)
     if stage.reward.startswith(REWARD_MODEL):
         raise ConfigError("reward: a reward model is served by trl and openrlhf, not by nemo-rl")
@@ -232,6 +231,13 @@ def check(stage: Stage) -> None:
             raise ConfigError(f"trainer: cwd: there is no {path}: check out {SPEAKS}")
     known = _options.of_yaml(folder / "examples" / "configs" / example) | set(settings(stage))
     _options.check(stage.args, known, f"{example} of NeMo RL {version(stage)}")
+
+
+def _paths(stage: Stage) -> Mapping[str, str]:
+    """Where the reward and NeMo RL itself are imported from, in each of its processes."""
+    before = os.environ.get("PYTHONPATH", "")
+    places = [str(_job.folder(stage)), str(_checkout(stage)), *([before] if before else [])]
+    return {"PYTHONPATH": os.pathsep.join(places)}
 
 
 def run(stage: Stage) -> None:
@@ -249,7 +255,7 @@ FRAMEWORK = _job.Framework(
     version,
     scan,
     log,
-    environment=lambda stage: {"PYTHONPATH": str(_job.folder(stage))},
+    environment=_paths,
 )
 TRAINERS = (
     Trainer(
