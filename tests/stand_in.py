@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def hang() -> None:
     time.sleep(600)
 
 
-def steps() -> Sequence[int]:
+def steps() -> Iterator[int]:
     """The steps at which something is saved."""
     for step in range(HOW["every"], HOW["steps"] + 1, HOW["every"]):
         if HOW["fail"] and step > HOW["fail"]:

@@ -156,15 +156,16 @@ def test_what_a_framework_logs_becomes_curves_under_the_common_names(
     runs: dict[str, Path],
 ) -> None:
     found = curves.read(runs["openrlhf"])
-    assert found["loss"] == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
-    assert found["kl"][-1] == (3, pytest.approx(0.03))
+    assert [step for step, _ in found["loss"]] == [1, 2, 3]
+    assert [value for _, value in found["loss"]] == pytest.approx([1.0, 0.5, 1 / 3])
+    assert found["kl"][-1][1] == pytest.approx(0.03)
     assert set(found) == {"loss", "kl", "learning_rate"}
     found = curves.read(runs["verl"])
     assert found["loss"] == [(2, 0.5), (4, 0.25)]
     assert found["entropy"] == [(2, 0.5), (4, 0.5)]
     assert found["reward"][0] == (2, 0.25)
     assert found["completions/clipped_ratio"][0] == (2, 0.0)
-    assert curves.read(runs["nemo-rl"])["learning_rate"][0] == (1, pytest.approx(1e-6))
+    assert curves.read(runs["nemo-rl"])["learning_rate"][0][1] == pytest.approx(1e-6)
 
 
 @pytest.mark.integration
@@ -236,9 +237,13 @@ def harness(made: Stage, runs: Path) -> Iterator[subprocess.Popen[bytes]]:
         "training.train(Stage(**json.loads(sys.argv[1])), '', Path(sys.argv[2]), silent)"
     )
     spec = json.dumps({name: getattr(made, name) for name in Stage.__dataclass_fields__})
-    return subprocess.Popen(
-        [sys.executable, "-c", code, spec, str(runs)], stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-c", code, spec, str(runs)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
+        try:
+            yield running
+            running.wait(60)
+        finally:
+            running.kill()
 
 
 def left_behind(runs: Path) -> int:
