@@ -129,7 +129,7 @@ def _displaced(ends: Mapping[str, Ends]) -> str:
     chosen, margins = ends.get("rewards/chosen"), ends.get("rewards/margins")
     if not chosen or not margins:
         return ""
-    if not (chosen[1] < min(0.0, chosen[0]) and margins[1] > margins[0]):
+    if not (chosen[1] < min(0.0, chosen[0]) - 0.1 and margins[1] > margins[0]):
         return ""
     return (
         f"the chosen answers became less likely (reward {chosen[1]:+.3g}) while margins rose: "
