@@ -113,7 +113,7 @@ def _cut_off(ends: Mapping[str, Ends]) -> str:
 
 def _collapsed(ends: Mapping[str, Ends]) -> str:
     first, last = ends.get("entropy", (0.0, 0.0))
-    if "reward" not in ends or not last < 0.1 * first:  # supervision is meant to lower it
+    if "reward" not in ends or not last < 0.15 * first:  # supervision is meant to lower it
         return ""
     return f"entropy fell from {first:.3g} to {last:.3g}: answers hardly vary any more"
 
