@@ -113,7 +113,7 @@ def _cut_off(ends: Mapping[str, Ends]) -> str:
 
 def _collapsed(ends: Mapping[str, Ends]) -> str:
     first, last = ends.get("entropy", (0.0, 0.0))
-    if "reward" not in ends or not last < 0.1 * first:  # supervision is meant to lower it
+    if "reward" not in ends or not last < 0.15 * first:  # supervision is meant to lower it
         return ""
     return f"entropy fell from {first:.3g} to {last:.3g}: answers hardly vary any more"
 
@@ -129,7 +129,7 @@ def _displaced(ends: Mapping[str, Ends]) -> str:
     chosen, margins = ends.get("rewards/chosen"), ends.get("rewards/margins")
     if not chosen or not margins:
         return ""
-    if not (chosen[1] < min(0.0, chosen[0]) and margins[1] > margins[0]):
+    if not (chosen[1] < min(0.0, chosen[0]) - 0.1 and margins[1] > margins[0]):
         return ""
     return (
         f"the chosen answers became less likely (reward {chosen[1]:+.3g}) while margins rose: "

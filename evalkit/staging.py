@@ -134,9 +134,10 @@ def _reward(loaded: Loaded, index: int) -> str:
     folder = loaded.resolve(name)
     if (folder / "config.json").is_file():
         return f"{REWARD_MODEL}{folder}"
+    scorers = [stage.name for stage in earlier.values() if scores_only(stage)]
     raise ConfigError(
         f"{name!r} is not a reward: give task:<name>, file.py:function, an earlier stage that "
-        f"trains a reward model, or the folder of one{did_you_mean(name, earlier)}"
+        f"trains a reward model, or the folder of one{did_you_mean(name, scorers)}"
     )
 
 

@@ -22,7 +22,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -142,7 +142,7 @@ def main() -> None:
     stage = Stage(**json.loads(Path(sys.argv[1]).read_text()))
     try:
         with hold(Path(stage.out) / "lock"):
-            _train(stage)
+            attempt(plugins.trainer(stage.method, stage.trainer).run, stage)
             final = fingerprint(Path(stage.out) / FINAL)
             write_beside(Path(stage.out) / DONE, json.dumps({"identity": final}).encode())
     except EvalkitError as error:
@@ -150,9 +150,10 @@ def main() -> None:
         sys.exit(1)
 
 
-def _train(stage: Stage) -> None:
+def attempt(run: Callable[[Stage], None], stage: Stage) -> None:
+    """Runs a training; raises TrainingError where the disk is full, whoever says so."""
     try:
-        plugins.trainer(stage.method, stage.trainer).run(stage)
+        run(stage)
     except EvalkitError:
         raise
     except Exception as error:

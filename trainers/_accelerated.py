@@ -17,14 +17,17 @@ from evalkit import Stage
 from evalkit.children import die_with
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.files import write_beside
-from evalkit.training import ERROR_MARK
+from evalkit.training import ERROR_MARK, attempt
 
 MODULE = "evalkit.trainers._accelerated"
 NAME = "launched.json"
 
 
-def check(path: str) -> None:
-    """Raises ConfigError unless the file is one that `accelerate config` could have written."""
+def check(path: str, *, saves: bool) -> None:
+    """Raises ConfigError unless the file is one that `accelerate config` could have written.
+
+    With `saves`, checkpoints on the way have to be models.
+    """
     import yaml
 
     try:
@@ -35,6 +38,11 @@ def check(path: str) -> None:
         raise ConfigError(
             f"accelerate: {path} is not YAML: {' '.join(str(error).split())}"
         ) from None
+    if isinstance(found, dict) and "SHARDED" in str(found.get("fsdp_config")) and saves:
+        raise ConfigError(
+            f"evaluate: {path} has checkpoints saved in shards, which are no models: set "
+            "fsdp_state_dict_type: FULL_STATE_DICT"
+        )
     if not isinstance(found, dict) or "num_processes" not in found:
         raise ConfigError(
             f"accelerate: {path} has no num_processes: write it by `accelerate config`"
@@ -71,7 +79,7 @@ def worker(spec: str) -> None:
     from .trl_inprocess import train
 
     try:
-        train(Stage(**json.loads(Path(spec).read_text())))
+        attempt(train, Stage(**json.loads(Path(spec).read_text())))
     except EvalkitError as error:
         print(f"{ERROR_MARK}{error}", flush=True)  # noqa: T201 - the log is its stdout
         sys.exit(1)

@@ -7,13 +7,14 @@ parsed and not imported.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import ConfigError, did_you_mean
+from evalkit.errors import ConfigError
 
 TRAINING = (
     ("transformers", "training_args.py", ("TrainingArguments",)),
@@ -43,13 +44,22 @@ def check(key: str, config: str, given: Mapping[str, Any], known: Mapping[str, s
     """Raises ConfigError for a name that the configuration lacks, or a value of another kind."""
     for name, value in given.items():
         if name not in known:
-            raise ConfigError(f"{key}: {config} has no {name!r}{did_you_mean(name, known)}")
+            raise ConfigError(f"{key}: {config} has no {name!r}; {_nearest(name, known)}")
         wanted = known[name].removesuffix("| None").strip()
         if wanted not in NUMBERS or (value is None and wanted != known[name]):
             continue
         truth = isinstance(value, bool) and wanted != "bool"
         if truth or not isinstance(value, NUMBERS[wanted]):
             raise ConfigError(f"{key}: {name} has to be {wanted} and not {value!r}{_hint(value)}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """What may have been meant; the configurations have too many fields to list them."""
+    (near,) = get_close_matches(name, known, n=1, cutoff=0.6) or [""]
+    if near:
+        return f"did you mean {near!r}?"
+    (near,) = get_close_matches(name, known, n=1, cutoff=0.0)
+    return f"the nearest is {near!r}"
 
 
 def _hint(value: Any) -> str:

@@ -12,6 +12,8 @@ from evalkit import Stage, curves
 
 from . import manifest
 
+SUMMARY = "train_runtime"  # what the last log of a training is told by
+
 
 def registrar(stage: Stage) -> Any:
     """A callback that saves at the steps to be evaluated, and writes down saves and logs."""
@@ -28,7 +30,7 @@ def registrar(stage: Stage) -> Any:
                 saved(stage, state)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if state.is_world_process_zero and logs:
+            if state.is_world_process_zero and logs and SUMMARY not in logs:
                 curves.append(stage.out, state.global_step, logs)
 
     return Registrar()
@@ -44,7 +46,7 @@ def saved(stage: Stage, state: Any) -> None:
 def metrics(state: Any) -> dict[str, float]:
     """The latest training metrics, without what depends on the clock."""
     logged: Iterable[dict[str, Any]] = reversed(state.log_history)
-    last = next((entry for entry in logged if "train_runtime" not in entry), {})
+    last = next((entry for entry in logged if SUMMARY not in entry), {})
     return {
         name: float(value)
         for name, value in last.items()

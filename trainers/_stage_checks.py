@@ -28,7 +28,7 @@ def check(stage: Stage) -> None:
     if stage.lora:
         _arguments.check("lora", "LoraConfig", stage.lora, _arguments.lora_names())
     if stage.accelerate:
-        _accelerated.check(stage.accelerate)
+        _accelerated.check(stage.accelerate, saves=stage.evaluate != "final" and not stage.lora)
     if not stage.parent:
         raise ConfigError(f"parent: {stage.method} starts from a checkpoint: name one")
     _check_batches(stage, method)

@@ -56,9 +56,8 @@ def train(stage: Stage) -> None:
     check_lengths(stage, method, trainer, rows)
     try:
         trainer.train(resume_from_checkpoint=last_whole(stage.out))
-    except rewards.RewardError:
-        _keep(stage, trainer)
-        raise
+    except rewards.RewardError as error:
+        raise rewards.RewardError(f"{error}{_keep(stage, trainer)}") from error
     _finish(stage, method, trainer)
 
 
@@ -123,11 +122,16 @@ def _prepare(stage: Stage) -> None:
     transformers.set_seed(stage.seed)
 
 
-def _keep(stage: Stage, trainer: Any) -> None:
-    """What had been trained when a reward failed; with several devices, what had been saved."""
+def _keep(stage: Stage, trainer: Any) -> str:
+    """Saves what had been trained when a reward failed; with several devices that was done last.
+
+    Says where it is.
+    """
     if trainer.args.world_size == 1 and trainer.state.global_step:
         trainer._save_checkpoint(trainer.model, trial=None)
         saved(stage, trainer.state)
+    kept = last_whole(stage.out)
+    return f"; what was learned until then is kept in {kept}" if kept else ""
 
 
 def _finish(stage: Stage, method: Method, trainer: Any) -> None:
