@@ -359,5 +359,7 @@ class Trainer:
     launched: bool = False  # a job of a framework in an environment of its own: chosen by name only
     options: Mapping[str, Any] = field(default_factory=dict)  # what it takes besides, with defaults
     environment: Callable[[Stage], Mapping[str, str]] | None = None  # framework -> its version
-    scan: Callable[[Path], Sequence[Saved]] | None = None  # the whole checkpoints of a run's folder
+    # the whole checkpoints of a folder; what has no last file must have rested so many seconds
+    scan: Callable[[Path, float], Sequence[Saved]] | None = None
     export: Callable[[Saved, Path], None] | None = None  # to a folder that transformers loads
+    logged: Callable[[Path], Iterable[tuple[int, Mapping[str, float]]]] | None = None  # by step

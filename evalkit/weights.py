@@ -8,6 +8,7 @@ first, since some trainers write a `config.json` beside it.
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from evalkit.fingerprint import CONFIG, NOT_THE_MODEL, TOKENIZER, WEIGHTS
+from evalkit.types import Saved
 
 MODEL = ("model.safetensors", "pytorch_model.bin")
 ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
@@ -115,6 +117,21 @@ def _belongs(name: str) -> bool:
         return False
     kinds = (WEIGHTS, TOKENIZER, CONFIG)
     return name in EXTRAS or name.endswith(".py") or any(kind.fullmatch(name) for kind in kinds)
+
+
+def saved(step: int, folder: Path) -> Saved | None:
+    """A folder in Hugging Face's layout as a checkpoint; None where it is not whole."""
+    if lacking(folder):
+        return None
+    safe = any((folder / f"model.safetensors{end}").exists() for end in ("", ".index.json"))
+    kind = "peft" if is_adapter(folder) else "hf" if safe else "bin"
+    return Saved(step, str(folder), kind, files(folder))
+
+
+def quiet(folder: Path, seconds: float) -> bool:
+    """Whether no file of the folder was written to for so long."""
+    stamps = [path.stat().st_mtime for path in folder.iterdir() if path.is_file()]
+    return time.time() - max(stamps, default=0.0) >= seconds
 
 
 def size(folder: Path) -> int:

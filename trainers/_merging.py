@@ -89,7 +89,7 @@ def _apply_adapter(source: Path, base: str, folder: Path) -> None:
     if not stated or not (Path(stated) / "config.json").is_file():
         raise TrainingError(
             f"the adapter in {source} belongs to {stated or 'an unnamed model'}, which is not "
-            "here: name its base (`--base`)"
+            "here: name the model that it was trained from"
         )
     kind = str((parsed(Path(stated) / "config.json").get("architectures") or [""])[0])
     model_class = getattr(transformers, kind, transformers.AutoModelForCausalLM)

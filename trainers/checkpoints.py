@@ -8,7 +8,6 @@ folder above, has no last file: it counts when it is whole and nothing was writt
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 from evalkit import Saved
 from evalkit.errors import TrainingError
 from evalkit.files import gather, made_whole
-from evalkit.weights import files, is_adapter, lacking, lacks_tokenizer, parsed
+from evalkit.weights import files, lacking, lacks_tokenizer, parsed, quiet, saved
 
 QUIET_SECONDS = 10.0
 STEP = re.compile(r"checkpoint-(\d+)")
@@ -58,27 +57,15 @@ def _folders(run: Path) -> list[Path]:
         return []
 
 
-def model(step: int, folder: Path, train: dict[str, float] | None = None) -> Saved | None:
-    """A folder as a checkpoint in Hugging Face's layout; None where it is not whole."""
-    if lacking(folder):
-        return None
-    kind = "peft" if is_adapter(folder) else "hf" if _safe(folder) else "bin"
-    return Saved(step, str(folder), kind, files(folder), train or {})
-
-
-def _safe(folder: Path) -> bool:
-    names = ("model.safetensors", "model.safetensors.index.json")
-    return any((folder / name).exists() for name in names)
-
-
 def _checkpoint(step: int, folder: Path) -> Saved | None:
     state = parsed(folder / STATE)
     if not state:
         return None
     if (folder / SHARDED / ".metadata").exists() and lacking(folder):
-        found = {**files(folder.parent), **files(folder), **below(folder, SHARDED)}
-        return Saved(step, str(folder), "dcp", found, _metrics(state))
-    return model(step, folder, _metrics(state))
+        names = {**files(folder.parent), **files(folder), **below(folder, SHARDED)}
+        return Saved(step, str(folder), "dcp", names, _metrics(state))
+    found = saved(step, folder)
+    return replace(found, train=_metrics(state)) if found else None
 
 
 def below(folder: Path, name: str) -> dict[str, str]:
@@ -90,6 +77,17 @@ def _metrics(state: dict[str, Any]) -> dict[str, float]:
     history = state.get("log_history")
     last = history[-1] if isinstance(history, list) and history else {}
     return numbers(last if isinstance(last, dict) else {})
+
+
+def logged(run: Path) -> Sequence[tuple[int, dict[str, float]]]:
+    """What Trainer logged, step by step, as its last checkpoint tells it."""
+    states = [parsed(found / STATE) for found in sorted(_folders(run), key=lambda path: path.name)]
+    rows = [row for state in states for row in state.get("log_history") or ()]
+    return [
+        (int(row["step"]), numbers(row))
+        for row in rows
+        if isinstance(row, dict) and isinstance(row.get("step"), int)
+    ]
 
 
 def numbers(values: dict[str, Any]) -> dict[str, float]:
@@ -106,23 +104,12 @@ def _last(run: Path, settled: float) -> Iterator[Saved]:
     if not steps or lacks_tokenizer(run) or not quiet(run, settled):
         return
     step = parsed(run / STATE).get("global_step")
-    found = model(step if isinstance(step, int) else max(steps), run)
+    found = saved(step if isinstance(step, int) else max(steps), run)
     if found is not None:
-        yield final(found)
+        yield replace(found, final=True)
 
 
-def final(found: Saved) -> Saved:
-    """The same checkpoint as the one after which its trainer writes nothing more."""
-    return replace(found, final=True)
-
-
-def quiet(folder: Path, seconds: float) -> bool:
-    """Whether no file of the folder was written to for so long."""
-    stamps = [path.stat().st_mtime for path in folder.iterdir() if path.is_file()]
-    return time.time() - max(stamps, default=0.0) >= seconds
-
-
-def export(saved: Saved, folder: Path) -> None:
+def export(found: Saved, folder: Path) -> None:
     """Makes a folder that transformers loads: safetensors, configuration, tokenizer.
 
     All of it or nothing; what is there already stays.  Weights in another format are merged in
@@ -134,18 +121,18 @@ def export(saved: Saved, folder: Path) -> None:
         return
     try:
         with made_whole(folder) as beside:
-            if saved.format == "hf":
-                gather(saved.files, beside)
+            if found.format == "hf":
+                gather(found.files, beside)
             else:
-                _merging.merge(saved, beside)
-            _complete(saved, beside)
+                _merging.merge(found, beside)
+            _complete(found, beside)
     except FileNotFoundError as error:
-        raise TrainingError(f"{saved.path}: {error.filename} is gone: it was removed") from None
+        raise TrainingError(f"{found.path}: {error.filename} is gone: it was removed") from None
 
 
-def _complete(saved: Saved, folder: Path) -> None:
+def _complete(found: Saved, folder: Path) -> None:
     """Adds what a model needs besides weights from its base, and sees that nothing is missing."""
-    base = Path(saved.base) if saved.base else None
+    base = Path(found.base) if found.base else None
     if base and base.is_dir():
         wanted = [name for name in files(base) if not name.endswith((".safetensors", ".bin"))]
         wanted = [name for name in wanted if not name.endswith(".index.json")]
@@ -158,6 +145,6 @@ def _complete(saved: Saved, folder: Path) -> None:
         reason = "there is no tokenizer"
     if reason:
         raise TrainingError(
-            f"{saved.path}: no model could be made of it: {reason}; "
-            "name the model it was trained from (`--base`)"
+            f"{found.path}: no model could be made of it: {reason}; "
+            "name the model that it was trained from"
         )

@@ -20,11 +20,11 @@ from evalkit import Saved, Stage, Trainer
 from evalkit.errors import ConfigError
 from evalkit.types import REWARD_MODEL
 from evalkit.weights import files as model_files
-from evalkit.weights import lacks_tokenizer, parsed
+from evalkit.weights import lacks_tokenizer, parsed, saved
 
 from . import _framework, _job, _options, conversion
 from ._events import scalars
-from .checkpoints import QUIET_SECONDS, export, model, numbered, numbers
+from .checkpoints import QUIET_SECONDS, export, numbered, numbers
 
 SPEAKS = "nemo-rl 0.6, commit 7ea279abfbeb"
 DATA = "train.jsonl"
@@ -173,7 +173,7 @@ def _checkpoint(step: int, folder: Path) -> Saved | None:
 def _model(step: int, places: Sequence[Path], tokenizer: Mapping[str, str]) -> Saved | None:
     """Weights in Hugging Face's layout, with the tokenizer that is kept elsewhere."""
     for place in places:
-        found = model(step, place) if place.is_dir() else None
+        found = saved(step, place) if place.is_dir() else None
         if found:
             lacks = lacks_tokenizer(place)
             return replace(found, files={**tokenizer, **found.files} if lacks else found.files)
@@ -270,5 +270,6 @@ TRAINERS = (
         environment=lambda stage: {"nemo-rl": version(stage)},
         scan=scan,
         export=export,
+        logged=lambda run: log(run, run),
     ),
 )

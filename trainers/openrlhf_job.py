@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evalkit import Saved, Stage, Trainer
 from evalkit.errors import ConfigError
 from evalkit.types import REWARD_MODEL
+from evalkit.weights import quiet, saved
 
 from . import _job, _options, conversion
 from ._events import scalars
-from .checkpoints import QUIET_SECONDS, export, final, model, numbered, quiet
+from .checkpoints import QUIET_SECONDS, export, numbered
 
 SPEAKS = "openrlhf>=0.10.2"
 DATA = "train.jsonl"
@@ -157,11 +159,11 @@ def scan(run: Path, settled: float = QUIET_SECONDS) -> Sequence[Saved]:
 
     def whole(step: int, folder: Path) -> Saved | None:
         written = (folder / "tokenizer_config.json").exists() and quiet(folder, settled)
-        return model(step, folder) if written else None
+        return saved(step, folder) if written else None
 
     found = list(numbered(run, CHECKPOINT, whole))
     last = whole(max((each.step for each in found), default=0), run / _job.FINAL)
-    return [*found, *([final(last)] if last else [])]
+    return [*found, *([replace(last, final=True)] if last else [])]
 
 
 def log(place: Path, text: Path) -> Sequence[tuple[int, Mapping[str, float]]]:
@@ -225,5 +227,6 @@ TRAINERS = (
         environment=lambda stage: {"openrlhf": version(stage)},
         scan=scan,
         export=export,
+        logged=lambda run: log(run, run),
     ),
 )

@@ -17,10 +17,10 @@ from evalkit import Saved, Stage, Trainer
 from evalkit.errors import ConfigError
 from evalkit.types import REWARD_MODEL
 from evalkit.weights import files as model_files
-from evalkit.weights import parsed
+from evalkit.weights import parsed, quiet, saved
 
 from . import _job, _options, conversion
-from .checkpoints import QUIET_SECONDS, export, model, numbered, quiet
+from .checkpoints import QUIET_SECONDS, export, numbered
 
 SPEAKS = "verl>=0.8"
 DATA = "train.parquet"
@@ -142,7 +142,7 @@ def scan(run: Path, settled: float = QUIET_SECONDS) -> Sequence[Saved]:
     def whole(step: int, folder: Path) -> Saved | None:
         actor = folder / "actor" if (folder / "actor").is_dir() else folder
         if (actor / "ckpt_contents.json").exists():  # Megatron's last file
-            return model(step, actor / "model" / "huggingface")
+            return saved(step, actor / "model" / "huggingface")
         if reached is None and not _settled(folder, actor, settled):
             return None
         return _sharded(step, actor) if reached is None or step <= reached else None
@@ -167,7 +167,7 @@ def _settled(folder: Path, actor: Path, seconds: float) -> bool:
 def _sharded(step: int, actor: Path) -> Saved | None:
     """The model in Hugging Face's layout, or the shards it can be made of."""
     beside = actor / "huggingface"
-    found = model(step, beside) if beside.is_dir() else None
+    found = saved(step, beside) if beside.is_dir() else None
     if found or not _all_ranks(actor):
         return found
     shards = {path.name: str(path) for path in actor.iterdir() if SHARD.fullmatch(path.name)}
