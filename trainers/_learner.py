@@ -37,7 +37,7 @@ class Learner:
     tokenizer: Any
     optimizer: Any
     max_grad_norm: float
-    random: Tensor  # the state of the generator after the last step
+    random: list[Tensor]  # the state of every generator after the last step
     step: int = 0
 
     def values(self, hidden: Tensor) -> Tensor:
@@ -58,9 +58,7 @@ class Learner:
 
     def stepped(self) -> None:
         """A step is done: what comes now may fail and be taken up from here."""
-        import torch
-
-        self.step, self.random = self.step + 1, torch.get_rng_state()
+        self.step, self.random = self.step + 1, _generators()
 
     def save(self, logged: dict[str, float]) -> str:
         """Writes a checkpoint that training can go on from, and registers it."""
@@ -111,19 +109,18 @@ def learner(stage: Stage, learning_rate: float, max_grad_norm: float) -> Learner
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.manual_seed(stage.seed)
     place, kept = device(stage), last_whole(stage.out)
-    models = [
+    policy, parent = (
         hf.AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32).to(place).eval()
         for name in (kept or stage.parent, stage.parent)
-    ]
+    )
     tokenizer = hf.AutoTokenizer.from_pretrained(stage.parent)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    critic = torch.nn.Linear(models[0].config.get_text_config().hidden_size, 1).to(place)
+    critic = torch.nn.Linear(policy.config.get_text_config().hidden_size, 1).to(place)
     torch.nn.init.zeros_(critic.weight)
-    weights = [*models[0].parameters(), *critic.parameters()]
+    weights = [*policy.parameters(), *critic.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0)
-    made = Learner(
-        stage, *models, critic, tokenizer, optimizer, max_grad_norm, torch.get_rng_state()
-    )
+    random = _generators()
+    made = Learner(stage, policy, parent, critic, tokenizer, optimizer, max_grad_norm, random)
     if kept:
         _take_up(made, Path(kept))
     return made
@@ -136,8 +133,15 @@ def _take_up(made: Learner, folder: Path) -> None:
     made.critic.load_state_dict(state["critic"])
     made.optimizer.load_state_dict(state["optimizer"])
     made.random = state["random"]
-    torch.set_rng_state(made.random)
+    torch.set_rng_state(made.random[0])
+    torch.cuda.set_rng_state_all(made.random[1:])
     made.step = int(json.loads((folder / STATE).read_text())["global_step"])
+
+
+def _generators() -> list[Tensor]:
+    import torch
+
+    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
 
 
 def asked(rows: Sequence[Row], count: int, seed: int, step: int) -> list[Row]:
