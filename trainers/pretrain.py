@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import Prompt, Stage, Trainer
-from evalkit.errors import ConfigError, did_you_mean
+from evalkit.errors import ConfigError
 
 from . import data, manifest
+from ._settings import parse as settings
 from ._shapes import DEMONSTRATION, Row
 
 SHAPES = (DEMONSTRATION,)
@@ -41,13 +42,7 @@ class Args:
 
 def parse(args: Mapping[str, Any]) -> Args:
     """The stage's arguments; raises ConfigError for a name or a value that will not do."""
-    known = {name: type(value) for name, value in asdict(Args()).items()}
-    for name, value in args.items():
-        if name not in known:
-            raise ConfigError(f"args: pretrain has no {name!r}{did_you_mean(name, known)}")
-        if isinstance(value, bool) or not isinstance(value, known[name] | int) or value < 0:
-            raise ConfigError(f"args: {name} has to be {known[name].__name__} and not {value!r}")
-    parsed = Args(**args)
+    parsed = settings(Args, args, "pretrain")
     if parsed.hidden_size % (2 * parsed.heads):
         raise ConfigError("args: hidden_size has to be a multiple of twice heads")
     return parsed
