@@ -341,6 +341,7 @@ class Saved:
     train: Mapping[str, float] = field(default_factory=dict)  # training metrics kept beside it
     final: bool = False  # the trainer writes nothing after it
     base: str = ""  # folder of the model it was trained from: what the checkpoint itself lacks
+    by_hand: str = ""  # how a model is made of it, where that is not done here
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ first, since some trainers write a `config.json` beside it.
 from __future__ import annotations
 
 import json
+import os
 import time
 import zipfile
 from collections.abc import Iterator
@@ -46,9 +47,18 @@ def lacking(folder: Path) -> str:
 def lacks_tokenizer(folder: Path) -> bool:
     """Whether there is nothing to make tokens with."""
     names = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
-    return not any((folder / name).is_file() for name in names) or not parsed(
+    return not any(_closed(folder / name) for name in names) or not parsed(
         folder / "tokenizer_config.json"
     )
+
+
+def _closed(path: Path) -> bool:
+    """Whether a file is there and, where it is JSON, ends as such files end: it may be large."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 16), os.SEEK_END)
+        end = file.read().rstrip()
+        return end.endswith(b"}") if path.suffix == ".json" else bool(end)
+    return False
 
 
 def _of_weights(folder: Path, name: str) -> Iterator[str]:

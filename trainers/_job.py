@@ -206,6 +206,7 @@ def collect(stage: Stage, framework: Framework, *, done: bool) -> None:
     """
     out = Path(stage.out)
     saved = sorted(framework.scan(folder(stage), 0.0), key=lambda each: (each.step, each.final))
+    saved = [each for each in saved if not each.by_hand] or saved
     if done and not saved:
         raise TrainingError(f"{framework.name} has saved no whole checkpoint in {folder(stage)}")
     known = {entry["path"] for entry in manifest.read(out)}

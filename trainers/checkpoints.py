@@ -22,6 +22,17 @@ QUIET_SECONDS = 10.0
 STEP = re.compile(r"checkpoint-(\d+)")
 STATE = "trainer_state.json"
 SHARDED = "pytorch_model_fsdp_0"  # where accelerate puts sharded weights, without a config
+BY_HAND = {
+    "deepspeed": "ZeRO's shards, which DeepSpeed alone can read: run `python {0}/zero_to_fp32.py "
+    "{0} OUT`, or have the trainer save models (OpenRLHF: ckpt.save_hf; accelerate: "
+    "zero3_save_16bit_model)",
+    "verl-megatron": "Megatron's own format: train with mbridge, which saves models, or run "
+    "`python -m verl.model_merger merge --backend megatron --local_dir {0} --target_dir OUT`",
+    "nemo-megatron": "Megatron's own format: run NeMo RL's "
+    "`examples/converters/convert_megatron_to_hf.py --config {0}/config.yaml "
+    "--megatron-ckpt-path {0}/policy/weights/iter_0000000 --hf-ckpt-path OUT`",
+}
+"""Formats that are no model until somebody else's program has made one of them."""
 
 
 def scan(run: Path, settled: float = QUIET_SECONDS) -> Sequence[Saved]:
@@ -65,7 +76,16 @@ def _checkpoint(step: int, folder: Path) -> Saved | None:
         names = {**files(folder.parent), **files(folder), **below(folder, SHARDED)}
         return Saved(step, str(folder), "dcp", names, _metrics(state))
     found = saved(step, folder)
+    if not found and (folder / f"global_step{step}").is_dir():
+        found = by_hand(step, folder, "deepspeed")
     return replace(found, train=_metrics(state)) if found else None
+
+
+def by_hand(step: int, folder: Path, kind: str) -> Saved:
+    """A checkpoint of which only somebody else's program makes a model, and how it is told to."""
+    then = f"then `evalkit add-checkpoint RUN OUT --step {step}`"
+    told = f"{folder} holds {BY_HAND[kind].format(folder)}, {then}"
+    return Saved(step, str(folder), kind, {}, by_hand=told)
 
 
 def below(folder: Path, name: str) -> dict[str, str]:
@@ -119,6 +139,8 @@ def export(found: Saved, folder: Path) -> None:
 
     if folder.is_dir():
         return
+    if found.by_hand:
+        raise TrainingError(found.by_hand)
     try:
         with made_whole(folder) as beside:
             if found.format == "hf":

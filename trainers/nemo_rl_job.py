@@ -24,7 +24,7 @@ from evalkit.weights import lacks_tokenizer, parsed, saved
 
 from . import _framework, _job, _options, conversion
 from ._events import scalars
-from .checkpoints import QUIET_SECONDS, export, numbered, numbers
+from .checkpoints import QUIET_SECONDS, by_hand, export, numbered, numbers
 
 SPEAKS = "nemo-rl 0.6, commit 7ea279abfbeb"
 DATA = "train.jsonl"
@@ -189,6 +189,8 @@ def _parts(step: int, places: Sequence[Path], tokenizer: Mapping[str, str]) -> S
         parts = {path.name: str(path) for path in place.glob("*.safetensors")}
         if parts:
             return Saved(step, str(place), "shards", {**tokenizer, **parts})
+        if any(place.glob("iter_*")):
+            return by_hand(step, place.parents[1], "nemo-megatron")
     return None
 
 

@@ -16,11 +16,11 @@ from typing import Any
 from evalkit import Saved, Stage, Trainer
 from evalkit.errors import ConfigError
 from evalkit.types import REWARD_MODEL
-from evalkit.weights import quiet, saved
+from evalkit.weights import lacks_tokenizer, quiet, saved
 
 from . import _job, _options, conversion
 from ._events import scalars
-from .checkpoints import QUIET_SECONDS, export, numbered
+from .checkpoints import QUIET_SECONDS, by_hand, export, numbered
 
 SPEAKS = "openrlhf>=0.10.2"
 DATA = "train.jsonl"
@@ -41,6 +41,7 @@ ESTIMATORS = {
 GROUP = 8  # answers to a prompt, where an estimator compares them
 EVERY_ROW = 10**9  # it reads a million rows otherwise
 CHECKPOINT = re.compile(r"(?:best_)?global_step(\d+)_hf")
+STATES = re.compile(r"global_step(\d+)")
 NAMES = {
     "loss_mean": "loss",
     "gpt_loss": "loss",
@@ -154,16 +155,33 @@ def scan(run: Path, settled: float = QUIET_SECONDS) -> Sequence[Saved]:
     """The whole checkpoints of a run: exported ones, and last the one of its end.
 
     Weights are written first and the tokenizer last, in place, so that nothing may be written
-    for `settled` seconds.  What only DeepSpeed can read is not among them.
+    for `settled` seconds.  A step that only DeepSpeed can read is among them, to be told of.
     """
 
     def whole(step: int, folder: Path) -> Saved | None:
-        written = (folder / "tokenizer_config.json").exists() and quiet(folder, settled)
+        written = not lacks_tokenizer(folder) and quiet(folder, settled)
         return saved(step, folder) if written else None
 
+    def states(step: int, folder: Path) -> Saved | None:
+        model = run / f"global_step{step}_hf"
+        there = any(folder.glob("*model_states.pt")) and _latest(folder.parent) >= step
+        alone = there and not model.exists() and quiet(folder, settled)
+        return by_hand(step, folder, "deepspeed") if alone else None
+
     found = list(numbered(run, CHECKPOINT, whole))
+    for place in (run, run / "_actor"):
+        found += numbered(place, STATES, states)
     last = whole(max((each.step for each in found), default=0), run / _job.FINAL)
     return [*found, *([replace(last, final=True)] if last else [])]
+
+
+def _latest(folder: Path) -> int:
+    """The step that DeepSpeed's tracker names, the last whole one; -1 where it names none."""
+    try:
+        match = STATES.fullmatch((folder / "latest").read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError):
+        return -1
+    return int(match[1]) if match else -1
 
 
 def log(place: Path, text: Path) -> Sequence[tuple[int, Mapping[str, float]]]:

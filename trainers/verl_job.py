@@ -20,7 +20,7 @@ from evalkit.weights import files as model_files
 from evalkit.weights import parsed, quiet, saved
 
 from . import _job, _options, conversion
-from .checkpoints import QUIET_SECONDS, export, numbered
+from .checkpoints import QUIET_SECONDS, by_hand, export, numbered
 
 SPEAKS = "verl>=0.8"
 DATA = "train.parquet"
@@ -141,8 +141,9 @@ def scan(run: Path, settled: float = QUIET_SECONDS) -> Sequence[Saved]:
 
     def whole(step: int, folder: Path) -> Saved | None:
         actor = folder / "actor" if (folder / "actor").is_dir() else folder
-        if (actor / "ckpt_contents.json").exists():  # Megatron's last file
-            return saved(step, actor / "model" / "huggingface")
+        if parsed(actor / "ckpt_contents.json"):  # Megatron's last file
+            made = saved(step, actor / "model" / "huggingface")
+            return made or by_hand(step, actor, "verl-megatron")
         if reached is None and not _settled(folder, actor, settled):
             return None
         return _sharded(step, actor) if reached is None or step <= reached else None

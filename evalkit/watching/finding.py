@@ -28,7 +28,7 @@ def found(folder: Path, settled: float) -> list[Found]:
     What has no last file must not have been written to for `settled` seconds.
     """
     steps: dict[tuple[bool, int], Found] = {}
-    for each in _everything(folder, settled):
+    for each in sorted(_everything(folder, settled), key=lambda each: bool(each.saved.by_hand)):
         steps.setdefault((each.saved.final, each.saved.step), each)
     return [steps[key] for key in sorted(steps)]
 

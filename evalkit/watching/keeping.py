@@ -93,7 +93,7 @@ def parts(kept: Kept, place: Path) -> Saved:
     """A checkpoint that has to be exported, as its trainer would find it where it is kept."""
     inside = place / f"{kept.name}.kept"
     names = {str(path.relative_to(inside)): str(path) for path in _files(inside)}
-    return Saved(kept.step, str(inside), kept.format, names, kept.train, kept.final)
+    return Saved(kept.step, kept.source, kept.format, names, kept.train, kept.final)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -33,6 +33,7 @@ class _Turn:
     kept: Kept | None = None
     process: subprocess.Popen[bytes] | None = None
     failed: list[str] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)  # of what is no model until somebody makes one
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,26 @@ def follow(watch: Watch, manner: Manner, notify: Notify) -> list[str]:
         try:
             while True:
                 ended = manner.over()  # asked first: what is saved last is then found below
-                _keep_new(watch, 0.0 if ended else SETTLED_SECONDS, notify)
+                _keep_new(watch, turn, 0.0 if ended else SETTLED_SECONDS, notify)
                 busy = _advance(watch, turn, notify, manner.devices)
                 if (ended or manner.once) and not busy:
-                    return turn.failed
+                    return [*turn.failed, *sorted(turn.told)]
                 time.sleep(min(manner.every, 0.5) if turn.process else manner.every)
         finally:
             _stop(turn)
 
 
-def _keep_new(watch: Watch, settled: float, notify: Notify) -> None:
+def _keep_new(watch: Watch, turn: _Turn, settled: float, notify: Notify) -> None:
     known = {kept.name for kept in keeping.everything(watch.folder)}
+    told, turn.told = turn.told, set()
     for each in found(Path(watch.source), settled):
         name = "final" if each.saved.final else f"step-{each.saved.step}"
         if name in known:
+            continue
+        if each.saved.by_hand:
+            if each.saved.path not in told:
+                notify(Note(f"warning: {each.saved.by_hand}"))
+            turn.told.add(each.saved.path)
             continue
         kept = keeping.keep(each, watch.folder)
         gone = f"{each.saved.path} was removed before it could be kept"
