@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import re
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,11 +39,24 @@ INDEX_CLASSES = {
     "torch.serialization": {"_get_layout"},
     "torch": {"Size"},
     "collections": {"OrderedDict"},
+    "pathlib": {"PosixPath"},
+    "pathlib._local": {"PosixPath"},
 }
 
 
 def merge(saved: Saved, folder: Path) -> None:
-    """Writes a checkpoint's weights into the folder as safetensors, and what else it holds."""
+    """Writes a checkpoint's weights into the folder as safetensors, and what else it holds.
+
+    Raises TrainingError where its files are more than weights, or less.
+    """
+    try:
+        _merge(saved, folder)
+    except pickle.UnpicklingError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise TrainingError(f"{saved.path} holds more than weights: {reason}") from None
+
+
+def _merge(saved: Saved, folder: Path) -> None:
     with _gathered(saved, folder) as source:
         if saved.format == "peft":
             _apply_adapter(source, saved.base, folder)
@@ -93,8 +107,11 @@ def _apply_adapter(source: Path, base: str, folder: Path) -> None:
         )
     kind = str((parsed(Path(stated) / "config.json").get("architectures") or [""])[0])
     model_class = getattr(transformers, kind, transformers.AutoModelForCausalLM)
-    model = model_class.from_pretrained(stated, dtype="auto")
-    merged = PeftModel.from_pretrained(model, str(source)).merge_and_unload()
+    transformers.utils.logging.disable_progress_bar()
+    with warnings.catch_warnings():  # PEFT's own use of names that transformers has renamed
+        warnings.simplefilter("ignore", FutureWarning)
+        model = model_class.from_pretrained(stated, dtype="auto")
+        merged = PeftModel.from_pretrained(model, str(source)).merge_and_unload()
     merged.save_pretrained(folder)
     own = stated if lacks_tokenizer(source) else str(source)
     tokenizer = transformers.AutoTokenizer.from_pretrained(own)

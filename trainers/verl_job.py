@@ -251,5 +251,6 @@ TRAINERS = (
         environment=lambda stage: {"verl": version(stage)},
         scan=scan,
         export=export,
+        logged=lambda run: [*log(run, run / "train.log")],
     ),
 )

@@ -32,7 +32,7 @@ from evalkit.series.baseline import named
 from evalkit.types import Stage
 from evalkit.verdict import Renderer, Report
 from evalkit.watching import keeping
-from evalkit.watching.finding import exporter
+from evalkit.watching.finding import exporter, logged
 from evalkit.watching.keeping import EVALUATED, Kept
 from evalkit.weights import parsed, size
 
@@ -198,9 +198,8 @@ def _keep_curves(watch: Watch) -> None:
         shutil.copyfile(own, watch.folder / curves.NAME)
         return
     (watch.folder / curves.NAME).unlink(missing_ok=True)
-    for trainer in plugins.all_plugins("trainers").values():
-        for step, values in trainer.logged(Path(watch.source)) if trainer.logged else ():
-            curves.append(watch.folder, step, values)
+    for step, values in logged(Path(watch.source)):
+        curves.append(watch.folder, step, values)
 
 
 def _with_curves(held: Held, watch: Watch) -> Held:

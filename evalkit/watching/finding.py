@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,15 @@ def _everything(folder: Path, settled: float) -> Iterator[Found]:
                     yield from (Found(each, trainer.name) for each in trainer.scan(place, settled))
         with suppress(OSError):
             yield from (Found(saved, "") for saved in plain.scan(place, settled))
+
+
+def logged(folder: Path) -> Iterator[tuple[int, Mapping[str, float]]]:
+    """What was logged in a run's folder, step by step, by whichever trainer's reader knows it."""
+    trainers: dict[str, Trainer] = plugins.all_plugins("trainers")
+    for place in (folder, folder / JOB):
+        for trainer in trainers.values():
+            if trainer.logged and place.is_dir():
+                yield from trainer.logged(place)
 
 
 def exporter(name: str) -> Trainer:
