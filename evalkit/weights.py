@@ -131,11 +131,16 @@ def _belongs(name: str) -> bool:
 
 def saved(step: int, folder: Path) -> Saved | None:
     """A folder in Hugging Face's layout as a checkpoint; None where it is not whole."""
-    if lacking(folder):
-        return None
-    safe = any((folder / f"model.safetensors{end}").exists() for end in ("", ".index.json"))
-    kind = "peft" if is_adapter(folder) else "hf" if safe else "bin"
-    return Saved(step, str(folder), kind, files(folder))
+    return None if lacking(folder) else Saved(step, str(folder), _kind(folder), files(folder))
+
+
+def _kind(folder: Path) -> str:
+    """Its format: what it lacks of being a model as it is."""
+    if is_adapter(folder):
+        return "peft"
+    if not any((folder / f"model.safetensors{end}").exists() for end in ("", ".index.json")):
+        return "bin"
+    return "bare" if lacks_tokenizer(folder) else "hf"
 
 
 def quiet(folder: Path, seconds: float) -> bool:

@@ -99,11 +99,13 @@ def _apply_adapter(source: Path, base: str, folder: Path) -> None:
     import transformers
     from peft import PeftModel
 
-    stated = base or str(parsed(source / "adapter_config.json").get("base_model_name_or_path", ""))
-    if not stated or not (Path(stated) / "config.json").is_file():
+    own = str(parsed(source / "adapter_config.json").get("base_model_name_or_path") or "")
+    known = [own] if Path(own).is_absolute() else []  # what is relative is so to a lost folder
+    stated = next((p for p in (*known, base) if p and (Path(p) / "config.json").is_file()), "")
+    if not stated:
         raise TrainingError(
-            f"the adapter in {source} belongs to {stated or 'an unnamed model'}, which is not "
-            "here: name the model that it was trained from"
+            f"the adapter in {source} belongs to {own or 'an unnamed model'}, which is not here: "
+            "name the model that it was trained from"
         )
     kind = str((parsed(Path(stated) / "config.json").get("architectures") or [""])[0])
     model_class = getattr(transformers, kind, transformers.AutoModelForCausalLM)
@@ -113,8 +115,8 @@ def _apply_adapter(source: Path, base: str, folder: Path) -> None:
         model = model_class.from_pretrained(stated, dtype="auto")
         merged = PeftModel.from_pretrained(model, str(source)).merge_and_unload()
     merged.save_pretrained(folder)
-    own = stated if lacks_tokenizer(source) else str(source)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(own)
+    beside = stated if lacks_tokenizer(source) else str(source)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(beside)
     tokenizer.save_pretrained(folder)
 
 

@@ -143,7 +143,7 @@ def export(found: Saved, folder: Path) -> None:
         raise TrainingError(found.by_hand)
     try:
         with made_whole(folder) as beside:
-            if found.format == "hf":
+            if found.format in ("hf", "bare"):
                 gather(found.files, beside)
             else:
                 _merging.merge(found, beside)

@@ -175,8 +175,10 @@ def _model(step: int, places: Sequence[Path], tokenizer: Mapping[str, str]) -> S
     for place in places:
         found = saved(step, place) if place.is_dir() else None
         if found:
-            lacks = lacks_tokenizer(place)
-            return replace(found, files={**tokenizer, **found.files} if lacks else found.files)
+            if not tokenizer or not lacks_tokenizer(place):
+                return found
+            kind = "hf" if found.format == "bare" else found.format
+            return replace(found, format=kind, files={**tokenizer, **found.files})
     return None
 
 

@@ -122,7 +122,8 @@ def register(watch: Watch, kept: Kept, parent: str) -> None:
     if kept.format != "hf" and not model.is_dir():
         export = exporter(kept.trainer).export
         assert export is not None
-        export(replace(keeping.parts(kept, place), base=parent), model)
+        own = kept.base if Path(kept.base or "?").is_dir() else parent
+        export(replace(keeping.parts(kept, place), base=own), model)
         shutil.rmtree(place / f"{kept.name}.kept", ignore_errors=True)
     entry = {
         "event": manifest.CHECKPOINT,

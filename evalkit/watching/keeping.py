@@ -41,6 +41,7 @@ class Kept:
     trainer: str  # whose layout it was in
     source: str  # where it was found
     train: Mapping[str, float] = field(default_factory=dict)
+    base: str = ""  # the folder of the model that it was trained from, by its own account
 
     @property
     def name(self) -> str:
@@ -61,7 +62,9 @@ def folder(results: Path, run: Path, name: str) -> Path:
 def keep(found: Found, place: Path) -> Kept | None:
     """Keeps a checkpoint; None where it was rotated away before all of it was kept."""
     saved = found.saved
-    kept = Kept(saved.step, saved.final, saved.format, found.trainer, saved.path, saved.train)
+    kept = Kept(
+        saved.step, saved.final, saved.format, found.trainer, saved.path, saved.train, saved.base
+    )  # fmt: skip
     target = place / (kept.name if saved.format == "hf" else f"{kept.name}.kept")
     try:
         shutil.rmtree(target, ignore_errors=True)
@@ -93,7 +96,9 @@ def parts(kept: Kept, place: Path) -> Saved:
     """A checkpoint that has to be exported, as its trainer would find it where it is kept."""
     inside = place / f"{kept.name}.kept"
     names = {str(path.relative_to(inside)): str(path) for path in _files(inside)}
-    return Saved(kept.step, kept.source, kept.format, names, kept.train, kept.final)
+    return Saved(
+        kept.step, kept.source, kept.format, names, kept.train, kept.final, kept.base
+    )  # fmt: skip
 
 
 def _files(folder: Path) -> list[Path]:

@@ -23,8 +23,6 @@ from evalkit.watching.finding import found
 from evalkit.watching.keeping import Kept
 from evalkit.watching.surroundings import scrubbed
 
-SETTLED_SECONDS = 10.0
-
 
 @dataclass
 class _Turn:
@@ -43,6 +41,7 @@ class Manner:
     over: Callable[[], bool]  # whether its training has ended
     once: bool = False  # evaluate what is there now, and end
     every: float = 10.0  # seconds between looks
+    settled: float = 10.0  # seconds without a write, where no last file says that all is there
     devices: str = ""  # of the evaluations
 
 
@@ -57,7 +56,7 @@ def follow(watch: Watch, manner: Manner, notify: Notify) -> list[str]:
         try:
             while True:
                 ended = manner.over()  # asked first: what is saved last is then found below
-                _keep_new(watch, turn, 0.0 if ended else SETTLED_SECONDS, notify)
+                _keep_new(watch, turn, 0.0 if ended else manner.settled, notify)
                 busy = _advance(watch, turn, notify, manner.devices)
                 if (ended or manner.once) and not busy:
                     return [*turn.failed, *sorted(turn.told)]
