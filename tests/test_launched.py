@@ -214,6 +214,41 @@ def test_rotated_checkpoints_are_not_looked_for(
     assert paths(run) == [("checkpoint-6", 6), ("final", 8)]
 
 
+WATCHED = """\
+baseline: base
+checkpoints: [{{name: base, model: {base}, backend: {{name: echo, skill: 0.6}}}}]
+backend: {{name: echo, skill: 0.5}}
+tasks: [mini-arithmetic]
+limit: 4
+"""
+
+
+@pytest.mark.integration
+def test_a_launched_stage_can_be_watched_while_it_runs(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how(monkeypatch, pause=0.6, keep=1)
+    config, runs = tmp_path / "c.yaml", tmp_path / "runs"
+    config.write_text(WATCHED.format(base=base))
+    with harness(stage("verl", "grpo", base, tmp_path), runs) as training_it:
+        wait_for(lambda: any(runs.glob("*/job/global_step_*")))
+        (run,) = runs.iterdir()
+        line = [sys.executable, "-m", "evalkit.cli", "watch", str(run), "--config", str(config)]
+        line += ["--results", str(tmp_path / "results"), "--every", "0.1"]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=200, check=False)
+        assert training_it.wait(60) == 0
+    assert done.returncode == 0, done.stderr
+    (place,) = (tmp_path / "results" / "watched").iterdir()
+    known = {entry["path"]: entry for entry in read(place) if entry["event"] == "checkpoint"}
+    assert set(known) >= {"step-2", "final"}
+    assert known["step-2"]["method"] == "grpo"
+    assert known["step-2"]["data"][0]["sha256"]
+    assert {entry["path"] for entry in read(place) if entry["event"] == "evaluated"} == set(known)
+    assert "tuned@2 against base" in done.stdout
+    assert "tuned against base" in done.stdout
+    assert "entropy" in curves.read(place)
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"

@@ -97,7 +97,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("layout", ["Trainer", "verl", "NeMo RL", "OpenRLHF", "open-instruct"])
+SLOW = [pytest.param(name, marks=pytest.mark.integration) for name in ("OpenRLHF", "open-instruct")]
+
+
+@pytest.mark.parametrize("layout", ["Trainer", "verl", "NeMo RL", *SLOW])
 def test_every_checkpoint_of_a_slow_writer_that_rotates_is_evaluated_once(
     layout: str, model: Path, config: Path, tmp_path: Path
 ) -> None:
@@ -411,6 +414,7 @@ def ran(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
     return call
 
 
+@pytest.mark.integration
 def test_any_model_can_be_added_and_is_then_evaluated_by_its_real_engine(
     model: Path, tmp_path: Path, ran: Ran
 ) -> None:
