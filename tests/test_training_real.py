@@ -47,7 +47,7 @@ use_cpu: false
 # Runs a stage in a small file system of its own, makes room, and runs it again.
 FULL = """
 set -e
-mount -t tmpfs -o size=4m none {runs}
+mount -t tmpfs -o size=900k none {runs}
 {python} {script} {runs} || true
 mount -o remount,size=64m {runs}
 {python} {script} {runs}

@@ -39,14 +39,14 @@ def _registered(out: str | Path) -> list[dict[str, str | int]]:
 
 
 def _resumable(folder: Path) -> bool:
-    """Whether it holds weights, the optimizer's state, and how far training had come."""
+    """Whether it holds weights, the optimizer's state, and how far training had come.
+
+    FSDP and DeepSpeed keep shards of both in folders of their own.
+    """
     with suppress(OSError, ValueError, KeyError, TypeError):
         state = json.loads((folder / STATE).read_bytes())
-        weights = [path for path in folder.glob("*.safetensors") if path.stat().st_size]
-        return int(state["global_step"]) > 0 and bool(weights or _sharded(folder))
+        files = [path for path in folder.iterdir() if path.is_dir() or path.stat().st_size]
+        weights = any(path.suffix == ".safetensors" or path.is_dir() for path in files)
+        optimizer = any(path.name.startswith("optimizer") or path.is_dir() for path in files)
+        return int(state["global_step"]) > 0 and weights and optimizer
     return False
-
-
-def _sharded(folder: Path) -> bool:
-    """FSDP and DeepSpeed keep their shards in folders of their own."""
-    return any(path.is_dir() and any(path.iterdir()) for path in folder.iterdir())

@@ -80,7 +80,7 @@ def trainer_of(stage: Stage, rows: list[Row]) -> Any:
         trainer = getattr(trl, method.trainer)(
             model=stage.parent,
             args=config,
-            train_dataset=Dataset.from_list([_without_place(row) for row in rows]),
+            train_dataset=Dataset.from_dict(_columns(rows)),
             processing_class=AutoTokenizer.from_pretrained(stage.parent),
             callbacks=[registrar(stage)],
             peft_config=_lora.config(stage, scores=method.scores),
@@ -94,8 +94,10 @@ def trainer_of(stage: Stage, rows: list[Row]) -> Any:
     return trainer
 
 
-def _without_place(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != AT}
+def _columns(rows: list[Row]) -> dict[str, list[Any]]:
+    """What each row has under every name that any row has, but for where it is from."""
+    names = dict.fromkeys(name for row in rows for name in row if name != AT)
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def _reward(stage: Stage, method: Method) -> dict[str, Any]:
