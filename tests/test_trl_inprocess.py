@@ -100,6 +100,13 @@ def test_a_training_that_was_killed_ends_with_the_weights_of_one_that_was_not(
     assert curves.read(killed)["loss"] == whole["loss"]  # steps that were repeated count once
 
 
+def test_a_training_that_had_ended_takes_no_further_step(pipeline: Path) -> None:
+    paths = [entry["path"] for entry in read(pipeline / "sft-whole")]
+    assert paths == [*(f"checkpoint-{step}" for step in range(1, 7)), "final", "final"]
+    last = pipeline / "sft-whole" / "checkpoint-6" / "model.safetensors"
+    assert weights(pipeline, "sft-whole") == last.read_bytes()
+
+
 def test_every_method_changes_the_weights(pipeline: Path) -> None:
     assert len({weights(pipeline, name) for name in MADE}) == len(MADE)
 

@@ -21,7 +21,7 @@ from . import _accelerated, _lora, data, manifest, rewards
 from ._callbacks import metrics, registrar, saved
 from ._lengths import check_lengths
 from ._methods import METHODS, Method
-from ._resume import clear, last_whole
+from ._resume import STATE, clear, ended, last_whole
 from ._shapes import Row
 from ._stage_checks import check, check_parent
 from .data import AT
@@ -55,10 +55,22 @@ def train(stage: Stage) -> None:
     trainer = trainer_of(stage, rows)
     check_lengths(stage, method, trainer, rows)
     try:
-        trainer.train(resume_from_checkpoint=last_whole(stage.out))
+        _learn(trainer, last_whole(stage.out))
     except rewards.RewardError as error:
         raise rewards.RewardError(f"{error}{_keep(stage, trainer)}") from error
     _finish(stage, method, trainer)
+
+
+def _learn(trainer: Any, last: str | None) -> None:
+    """Trains to the end, from the checkpoint if there is one."""
+    from transformers import TrainerState
+
+    whole = not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+    if last is None or not (ended(last) and whole):
+        trainer.train(resume_from_checkpoint=last)
+        return
+    trainer._load_from_checkpoint(last)  # transformers would take a step beyond the last
+    trainer.state = TrainerState.load_from_json(str(Path(last) / STATE))
 
 
 def rows_of(stage: Stage) -> list[Row]:
