@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -74,9 +76,16 @@ def content(source: str, stage: Stage) -> str:
 def _files(paths: Iterable[str]) -> str:
     whole = hashlib.sha256()
     for path in paths:
-        with Path(path).open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
+        seen = os.stat(path)
+        stamp = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+        whole.update(_sha256(str(path), stamp))
     return whole.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: str, _stamp: tuple[int, ...]) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _version(package: str) -> str:

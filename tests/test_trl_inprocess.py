@@ -38,6 +38,7 @@ GRPO = {
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment |= {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, str(ROOT / "tests" / "tiny_pipeline.py"), str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -81,7 +82,7 @@ def test_checkpoints_on_the_way_are_registered_in_order(pipeline: Path) -> None:
     assert not any("runtime" in name for entry in entries for name in entry["train"])
 
 
-@pytest.mark.parametrize(("one", "other"), [("base", "again"), ("sft", "twin")])
+@pytest.mark.parametrize(("one", "other"), [("base", "again"), ("sft", "twin"), ("twin", "hub")])
 def test_the_same_stage_gives_the_same_weights(pipeline: Path, one: str, other: str) -> None:
     assert weights(pipeline, one) == weights(pipeline, other)
 
@@ -97,6 +98,13 @@ def test_a_training_that_was_killed_ends_with_the_weights_of_one_that_was_not(
     assert not (killed / "checkpoint-99").exists()  # the half of one counts for nothing
     whole = curves.read(pipeline / f"{method}-whole")
     assert curves.read(killed)["loss"] == whole["loss"]  # steps that were repeated count once
+
+
+def test_a_training_that_had_ended_takes_no_further_step(pipeline: Path) -> None:
+    paths = [entry["path"] for entry in read(pipeline / "sft-whole")]
+    assert paths == [*(f"checkpoint-{step}" for step in range(1, 7)), "final", "final"]
+    last = pipeline / "sft-whole" / "checkpoint-6" / "model.safetensors"
+    assert weights(pipeline, "sft-whole") == last.read_bytes()
 
 
 def test_every_method_changes_the_weights(pipeline: Path) -> None:
@@ -166,6 +174,18 @@ def test_only_the_last_answer_is_learned(pipeline: Path, rows: str) -> None:
         assert counted.split() == answer.replace("<pad>", "").split()
         assert counted.split()[-1] == "<end>"
         assert question.startswith("<user>")
+
+
+def test_every_answer_of_a_conversation_is_learned_where_that_is_asked_for(pipeline: Path) -> None:
+    for text, counted in seen(pipeline)["every answer"]:
+        answers = [turn.partition("<user>")[0] for turn in text.split("<assistant>")[1:]]
+        assert len(answers) == 2
+        assert counted.split() == " ".join(answers).split()
+
+
+def test_columns_that_only_some_rows_have_reach_trl(pipeline: Path) -> None:
+    expected = ["chosen", "margin", "prompt", "rejected", "tools"]
+    assert seen(pipeline)["columns"] == {"dpo": expected, "reward": expected}
 
 
 def test_of_running_text_every_word_is_learned(pipeline: Path) -> None:

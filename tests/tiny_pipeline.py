@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -15,7 +16,7 @@ from evalkit import Stage, manifest, plugins
 from evalkit.errors import TrainingError
 from trainers._arguments import lora_names, names
 from trainers._methods import METHODS
-from trainers.trl_inprocess import rows_of, trainer_of
+from trainers.trl_inprocess import _columns, rows_of, trainer_of
 
 CPU = {
     "use_cpu": True,
@@ -42,11 +43,16 @@ TALK = [
     {"role": "user", "content": "how are you"},
     {"role": "assistant", "content": "well"},
 ]
+MARKED = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}<assistant>"
+    "{% generation %}{{ m.content }}<end>{% endgeneration %}"
+    "{% else %}<{{ m.role }}>{{ m.content }}<end>{% endif %}{% endfor %}"
+)
 MIX = {"task:mini-arithmetic": 2.0, "task:mini-instruct": 1.0, "task:mini-chat": 1.0}
 SUMS = {"task:mini-arithmetic": 1.0}
 ROLLOUT = {**CPU, "num_generations": 2, "max_completion_length": 4}
 EACH = {**CPU, "save_strategy": "steps", "save_steps": 1}
-LONGER = {**EACH, "max_steps": 6}
+LONGER = {**EACH, "max_steps": 6, "lr_scheduler_type": "constant"}
 FEW = {**LONGER, "num_generations": 2, "max_completion_length": 4}
 KILLED = {"sft-killed", "grpo-killed"}
 LORA = {"r": 2, "target_modules": "all-linear"}
@@ -60,6 +66,7 @@ STAGES: tuple[dict[str, Any], ...] = (
     {"name": "grpo-whole", "method": "grpo", "parent": "base", "data": SUMS, "args": FEW},
     {"name": "grpo-killed", "method": "grpo", "parent": "base", "data": SUMS, "args": FEW},
     {"name": "twin", "method": "sft", "parent": "base", "data": MIX, "args": CPU},
+    {"name": "hub", "method": "sft", "parent": "org/tiny", "data": MIX, "args": CPU},
     {"name": "lora", "method": "sft", "parent": "base", "data": MIX, "args": EACH, "lora": LORA},
     {"name": "dpo", "method": "dpo", "parent": "sft", "data": MIX, "args": CPU},
     {"name": "kto", "method": "kto", "parent": "sft", "data": MIX, "args": CPU},
@@ -78,12 +85,21 @@ REWARDS = {"rloo": "model:rm/final", "stopped": "reward.py:late"}
 
 
 def stage(root: Path, spec: dict[str, Any]) -> Stage:
-    parent = str(root / spec["parent"] / "final") if "parent" in spec else ""
+    parent = spec.get("parent", "")
+    parent = str(root / parent / "final") if parent and "/" not in parent else parent
     own = "reward.py:varied" if spec["method"] in ("grpo", "rloo") else ""
     reward = REWARDS.get(spec["name"], own)
     return Stage(
         **{**spec, "out": str(root / spec["name"]), "parent": parent, "seed": 7, "reward": reward}
     )
+
+
+def published(final: Path) -> None:
+    """Puts a checkpoint into the hub's cache, as if it had been downloaded as org/tiny."""
+    cache = Path(os.environ["HF_HOME"]) / "hub" / "models--org--tiny"
+    shutil.copytree(final, cache / "snapshots" / "0")
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("0")
 
 
 def learned(of: Stage) -> list[tuple[str, str]]:
@@ -95,6 +111,28 @@ def learned(of: Stage) -> list[tuple[str, str]]:
         (tokenizer.decode(ids), tokenizer.decode(label[label != -100]))
         for ids, label in zip(batch["input_ids"], batch["labels"], strict=True)
     ]
+
+
+def every_answer(root: Path, sft: Stage) -> Stage:
+    """A stage that learns all answers of a conversation, marked by its parent's template."""
+    parent = shutil.copytree(root / "base" / "final", root / "marked")
+    (parent / "chat_template.jinja").write_text(MARKED)
+    args = {**CPU, "assistant_only_loss": True}
+    return replace(sft, data={"talks.jsonl": 1.0}, parent=str(parent), args=args)
+
+
+def columns(root: Path) -> dict[str, list[str]]:
+    """What TRL sees of rows of which only some have functions on offer or a margin."""
+    pair = {"prompt": "a", "chosen": "b", "rejected": "c"}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    rows = [pair, {**pair, "tools": tools, "margin": 0.5, "note": "x"}]
+    Path("some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = {}
+    for method in ("dpo", "reward"):
+        spec = {"name": f"columns-{method}", "method": method, "parent": "base", "args": CPU}
+        made = stage(root, {**spec, "data": {"some.jsonl": 1.0}})
+        found[method] = sorted(_columns(rows_of(made)))
+    return found
 
 
 def numbers(root: Path) -> list[tuple[str, float, float]]:
@@ -163,6 +201,11 @@ def main(root: Path) -> None:
             kill_at(made, 2)
             (root / spec["name"] / "checkpoint-99").mkdir()  # as if it had begun another
         plugins.trainer(made.method).run(made)
+        if spec["name"] == "base":
+            published(root / "base" / "final")
+        if spec["name"] == "sft-whole":  # as if it had died while it wrote its last folder
+            shutil.rmtree(root / "sft-whole" / "final")
+            plugins.trainer(made.method).run(made)
     import peft
     import trl
 
@@ -178,6 +221,8 @@ def main(root: Path) -> None:
     seen = {
         "sft": learned(sft),
         "talks": learned(replace(sft, data={"talks.jsonl": 1.0})),
+        "every answer": learned(every_answer(root, sft)),
+        "columns": columns(root),
         "cpt": learned(stage(root, STAGES[2])),
         "unlike": unlike,
         "numbers": numbers(root),

@@ -18,19 +18,21 @@ from .data import AT
 
 def check_lengths(stage: Stage, method: Method, trainer: Any, rows: Sequence[Row]) -> None:
     """Raises TrainingError naming the first row of which nothing would be learned."""
-    tokenizer = trainer.processing_class
     if method.rewarded:
         _check_window(stage, trainer, rows)
-    elif not stage.args.get("packing") and len(trainer.train_dataset) < len(rows):
-        limit = trainer.args.max_length
-        row, length = _longest(tokenizer, rows, whole=method.scores)
-        raise TrainingError(
-            f"{stage.name}: {row[AT]} has {length} tokens before an answer could begin, "
-            f"max_length is {limit}: raise it in args, or remove the row"
-            if not method.scores
-            else f"{stage.name}: {row[AT]} has {length} tokens, max_length is {limit}: "
-            "raise it in args, or remove the row"
-        )
+        return
+    lost = len(rows) - len(trainer.train_dataset)
+    if stage.args.get("packing") or lost <= 0:
+        return
+    limit = trainer.args.max_length
+    row, length = _longest(trainer.processing_class, rows, whole=method.scores)
+    if limit is None or length < limit:
+        raise TrainingError(f"{stage.name}: nothing is learned from {lost} of {len(rows)} rows")
+    until = "" if method.scores else " before an answer could begin"
+    raise TrainingError(
+        f"{stage.name}: {row[AT]} has {length} tokens{until}, max_length is {limit}: "
+        "raise it in args, or remove the row"
+    )
 
 
 def _check_window(stage: Stage, trainer: Any, rows: Sequence[Row]) -> None:

@@ -72,7 +72,8 @@ def _enough(stage: Stage) -> int | None:
 
 def _preferences(stage: Stage, rows: list[Row]) -> list[Row]:
     pairs = paired(stage, rows, seen(stage))
-    return [_kept(row, ("prompt", "chosen", "rejected", "margin")) for row in pairs]
+    given = {"margin": 0.0} if any("margin" in row for row in pairs) else {}
+    return [_kept({**given, **row}, ("prompt", "chosen", "rejected", *given)) for row in pairs]
 
 
 def _verdicts(stage: Stage, rows: list[Row]) -> list[Row]:

@@ -6,11 +6,12 @@ half of one, of a process that died while it was writing.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
+
+from evalkit.weights import parsed
 
 from . import manifest
 
@@ -23,6 +24,12 @@ def last_whole(out: str | Path) -> str | None:
     steps = sorted({entry["step"] for entry in _registered(out)}, reverse=True)
     folders = (Path(out) / f"checkpoint-{step}" for step in steps)
     return next((str(folder) for folder in folders if _resumable(folder)), None)
+
+
+def ended(folder: str | Path) -> bool:
+    """Whether a checkpoint of transformers is that of the last step."""
+    state = parsed(Path(folder) / STATE)
+    return 0 < int(state.get("max_steps", 0)) <= int(state.get("global_step", 0))
 
 
 def clear(out: str | Path) -> None:
@@ -39,14 +46,14 @@ def _registered(out: str | Path) -> list[dict[str, str | int]]:
 
 
 def _resumable(folder: Path) -> bool:
-    """Whether it holds weights, the optimizer's state, and how far training had come."""
+    """Whether it holds weights, the optimizer's state, and how far training had come.
+
+    FSDP and DeepSpeed keep shards of both in folders of their own.
+    """
     with suppress(OSError, ValueError, KeyError, TypeError):
-        state = json.loads((folder / STATE).read_bytes())
-        weights = [path for path in folder.glob("*.safetensors") if path.stat().st_size]
-        return int(state["global_step"]) > 0 and bool(weights or _sharded(folder))
+        state = parsed(folder / STATE)
+        files = [path for path in folder.iterdir() if path.is_dir() or path.stat().st_size]
+        weights = any(path.suffix == ".safetensors" or path.is_dir() for path in files)
+        optimizer = any(path.name.startswith("optimizer") or path.is_dir() for path in files)
+        return int(state["global_step"]) > 0 and weights and optimizer
     return False
-
-
-def _sharded(folder: Path) -> bool:
-    """FSDP and DeepSpeed keep their shards in folders of their own."""
-    return any(path.is_dir() and any(path.iterdir()) for path in folder.iterdir())

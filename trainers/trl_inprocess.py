@@ -21,7 +21,7 @@ from . import _accelerated, _lora, checkpoints, data, manifest, rewards
 from ._callbacks import metrics, registrar, saved
 from ._lengths import check_lengths
 from ._methods import METHODS, Method
-from ._resume import clear, last_whole
+from ._resume import STATE, clear, ended, last_whole
 from ._shapes import Row
 from ._stage_checks import check, check_parent
 from .data import AT
@@ -55,10 +55,22 @@ def train(stage: Stage) -> None:
     trainer = trainer_of(stage, rows)
     check_lengths(stage, method, trainer, rows)
     try:
-        trainer.train(resume_from_checkpoint=last_whole(stage.out))
+        _learn(trainer, last_whole(stage.out))
     except rewards.RewardError as error:
         raise rewards.RewardError(f"{error}{_keep(stage, trainer)}") from error
     _finish(stage, method, trainer)
+
+
+def _learn(trainer: Any, last: str | None) -> None:
+    """Trains to the end, from the checkpoint if there is one."""
+    from transformers import TrainerState
+
+    whole = not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+    if last is None or not (ended(last) and whole):
+        trainer.train(resume_from_checkpoint=last)
+        return
+    trainer._load_from_checkpoint(last)  # transformers would take a step beyond the last
+    trainer.state = TrainerState.load_from_json(str(Path(last) / STATE))
 
 
 def rows_of(stage: Stage) -> list[Row]:
@@ -80,7 +92,7 @@ def trainer_of(stage: Stage, rows: list[Row]) -> Any:
         trainer = getattr(trl, method.trainer)(
             model=stage.parent,
             args=config,
-            train_dataset=Dataset.from_list([_without_place(row) for row in rows]),
+            train_dataset=Dataset.from_dict(_columns(rows)),
             processing_class=AutoTokenizer.from_pretrained(stage.parent),
             callbacks=[registrar(stage)],
             peft_config=_lora.config(stage, scores=method.scores),
@@ -94,8 +106,10 @@ def trainer_of(stage: Stage, rows: list[Row]) -> Any:
     return trainer
 
 
-def _without_place(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != AT}
+def _columns(rows: list[Row]) -> dict[str, list[Any]]:
+    """What each row has under every name that any row has, but for where it is from."""
+    names = dict.fromkeys(name for row in rows for name in row if name != AT)
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def _reward(stage: Stage, method: Method) -> dict[str, Any]:
