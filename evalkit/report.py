@@ -17,6 +17,7 @@ from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
 from evalkit.errors import ConfigError, StoreError
 from evalkit.files import write_beside
+from evalkit.lineage import made_by
 from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
@@ -73,7 +74,7 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
             "verdict": verdict,
             "exit_code": exit_code,
             "candidates": candidates,
-            "checkpoints": [_lineage(row.checkpoint) for row in matrix.rows],
+            "checkpoints": [_lineage(row.checkpoint, matrix) for row in matrix.rows],
             "judges": held.judges,
             "noise": noise,
             "training": [
@@ -93,7 +94,8 @@ def _told_apart(judged: Sequence[CandidateVerdict], matrix: Matrix) -> list[Cand
     ]
 
 
-def _lineage(checkpoint: Checkpoint) -> CheckpointNote:
+def _lineage(checkpoint: Checkpoint, matrix: Matrix) -> CheckpointNote:
+    run = matrix.runs.get(checkpoint.stage)
     return CheckpointNote(
         name=checkpoint.name,
         identity=_stated(checkpoint.identity),
@@ -102,6 +104,7 @@ def _lineage(checkpoint: Checkpoint) -> CheckpointNote:
         backend=checkpoint.backend,
         stage=checkpoint.stage,
         step=checkpoint.step,
+        made=made_by(run, checkpoint.step if checkpoint.on_the_way else None) if run else None,
     )
 
 
