@@ -149,6 +149,8 @@ def verl(words: Sequence[str]) -> None:
     path = given.get("reward.custom_reward_function.path")
     if path:
         by_verl(path, Path(given["data.train_files"]))
+    if rl and int(given.get("trainer.save_freq", -1)) <= 0:
+        return  # as verl does: not even the last step is saved
     for step in steps():
         folder = place / f"global_step_{step}"
         actor = folder / "actor" if rl else folder

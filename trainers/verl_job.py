@@ -38,6 +38,7 @@ ESTIMATORS = {
     "reinforce++-baseline": "reinforce_plus_plus_baseline",
 }
 GROUP = 8
+NO_STEP = 10**9
 CONTENTS = ["model", "optimizer", "extra", "hf_model"]
 CHECKPOINT = re.compile(r"global_step_(\d+)")
 TRACKER = "latest_checkpointed_iteration.txt"
@@ -116,6 +117,7 @@ def _rl(stage: Stage) -> dict[str, Any]:
         "reward.custom_reward_function.path": place / "reward.py",
         "reward.custom_reward_function.name": "compute_score",
         "trainer.val_before_train": False,
+        "trainer.save_freq": NO_STEP,  # the last alone; left to itself it saves nothing at all
     }
 
 

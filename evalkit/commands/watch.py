@@ -67,8 +67,10 @@ def watch(
     over = until_over(run.resolve(), how.pop("pid"))
     with progress() as notify:
         failed = follow(watched, Manner(over, **how), notify)
-    click.echo(f"wrote {watched.folder / 'report'}", err=True)
-    sys.exit(4 if failed else 0)
+    report = watched.folder / "report"
+    there = report.is_dir()
+    click.echo(f"wrote {report}" if there else f"no whole checkpoint in {run}", err=True)
+    sys.exit(4 if failed or not there else 0)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
