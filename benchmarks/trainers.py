@@ -48,7 +48,7 @@ def trials() -> list[Trial]:
     """Every method, DPO and GRPO under several losses."""
     supervised = {**TRL, "max_steps": 30, "per_device_train_batch_size": 32}
     supervised["learning_rate"] = 1e-3
-    rolled = {**GROUPS, "max_steps": 40, "per_device_train_batch_size": 128}
+    rolled = {**GROUPS, "max_steps": 80, "per_device_train_batch_size": 128}
     lora = {"r": 8, "target_modules": "all-linear"}
     found = [
         Trial("cpt", "cpt", "loss", False, supervised, "base", {"text": 1.0}),

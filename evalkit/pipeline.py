@@ -44,7 +44,7 @@ def trained(
     is a TrainingError.
     """
     runs, needed = results / "runs", needed_for(matrix.stages, only)
-    notes = {stage.name: overlaps(stage, matrix.exams, runs) for stage in needed if make}
+    notes = {stage.name: overlaps(stage, matrix.exams, runs, look=make) for stage in needed}
     done: dict[str, _Trained] = {}
     for stage in needed:
         ready, base = _ready(matrix, stage, done)
@@ -52,8 +52,6 @@ def trained(
             notify(Note(f"warning: {'; '.join(notes[stage.name])}"))
         train = training.train if make else training.found
         done[stage.name] = _Trained(ready, train(ready, base, runs, notify), base)
-    if not make:
-        notes = {stage.name: overlaps(stage, matrix.exams, runs) for stage in needed}
     judge = matrix.judge and _final(matrix.judge, done)
     return replace(
         matrix,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from math import isfinite
 from pathlib import Path
 
-from evalkit import curves, plugins
+from evalkit import plugins
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
 from evalkit.comparison.compare import compare
@@ -18,6 +17,7 @@ from evalkit.comparison.refusal import hopeless
 from evalkit.errors import ConfigError, StoreError
 from evalkit.files import write_beside
 from evalkit.lineage import made_by
+from evalkit.logged import training_notes
 from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
@@ -26,16 +26,14 @@ from evalkit.series.recipe import Recipe, members
 from evalkit.stats.decision import worst
 from evalkit.stats.intervals import wilson_ci
 from evalkit.store import Store
-from evalkit.types import Checkpoint, Stage
+from evalkit.types import Checkpoint
 from evalkit.verdict import (
     CandidateVerdict,
     CheckpointNote,
     CheckpointScore,
-    Curve,
     Overall,
     Renderer,
     Report,
-    TrainingNote,
 )
 
 
@@ -77,9 +75,7 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
             "checkpoints": [_lineage(row.checkpoint, matrix) for row in matrix.rows],
             "judges": held.judges,
             "noise": noise,
-            "training": [
-                _logged(stage, matrix) for stage in matrix.stages if stage.name in matrix.runs
-            ],
+            "training": training_notes(matrix),
             "notes": said,
         }
     )
@@ -106,21 +102,6 @@ def _lineage(checkpoint: Checkpoint, matrix: Matrix) -> CheckpointNote:
         step=checkpoint.step,
         made=made_by(run, checkpoint.step if checkpoint.on_the_way else None) if run else None,
     )
-
-
-def _logged(stage: Stage, matrix: Matrix) -> TrainingNote:
-    found = curves.read(matrix.runs[stage.name])
-    return TrainingNote(
-        stage=stage.name,
-        method=stage.method,
-        curves=[_curve(name, curves.thinned(curve)) for name, curve in found.items()],
-        flags=curves.flags(found),
-    )
-
-
-def _curve(name: str, points: curves.Curve) -> Curve:
-    values = [float(f"{value:.6g}") if isfinite(value) else None for _, value in points]
-    return Curve(name=name, steps=[step for step, _ in points], values=values)
 
 
 def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:

@@ -53,6 +53,7 @@ def lineage(stage: Stage, parent_identity: str) -> dict[str, Any]:
         ],
         "reward": reward,
         "args": dict(stage.args),
+        **({"lora": dict(stage.lora)} if stage.lora else {}),
         "seed": stage.seed,
     }
 

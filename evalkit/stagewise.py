@@ -19,7 +19,8 @@ from evalkit.verdict import CandidateVerdict, Report, Unit
 MOST = 4
 """Units named in a line; the report has them all."""
 
-SAID = {"regressed": "regressed", "invalid": "invalid", "improved": "improved"}
+TOLD = ("regressed", "invalid", "improved")
+"""Verdicts worth a word while the pipeline is under way."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _part(matrix: Matrix, name: str, needed: set[str]) -> Part:
 def summary(report: Report, part: Part) -> Iterator[str]:
     """What became of a stage, a line for each checkpoint that it is held against."""
     for found in _of(report, part.candidate):
-        moved = [_units(found, verdict) for verdict in SAID]
+        moved = [_units(found, verdict) for verdict in TOLD]
         said = "; ".join(filter(None, moved)) or "nothing is shown to have changed"
         yield f"{found.name} against {found.against}: {said}"
 
@@ -137,4 +138,4 @@ def _units(found: CandidateVerdict, verdict: str) -> str:
         moved.reverse()
     named = [f"{u.domain}{'' if u.delta is None else f' {points(u.delta)}'}" for u in moved[:MOST]]
     more = [f"{len(moved) - MOST} more"] if len(moved) > MOST else []
-    return f"{SAID[verdict]}: {', '.join([*named, *more])}" if moved else ""
+    return f"{verdict}: {', '.join([*named, *more])}" if moved else ""

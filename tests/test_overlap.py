@@ -66,6 +66,18 @@ def test_the_same_data_and_exam_are_compared_once(tmp_path: Path) -> None:
     assert (tmp_path / NAME).stat().st_mtime_ns != before
 
 
+def test_where_nothing_is_trained_nothing_is_read_and_what_is_known_is_told(
+    tmp_path: Path,
+) -> None:
+    exams = asked()
+    (item, *_) = exams[0].every.values()
+    own = stage(tmp_path, [item.rendered()])
+    assert overlaps(own, exams, tmp_path, look=False) == []
+    assert not (tmp_path / NAME).exists()
+    told = overlaps(own, exams, tmp_path)
+    assert overlaps(own, exams, tmp_path, look=False) == told
+
+
 def test_looking_over_the_data_finds_the_bad_row_before_the_training(tmp_path: Path) -> None:
     own = stage(tmp_path, ["a", "b"])
     (path,) = own.data
