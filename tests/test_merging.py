@@ -250,6 +250,26 @@ def test_what_a_pickle_would_run_is_not_run(kind: str, model: Path, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+def test_objects_beside_the_tensors_of_a_distributed_checkpoint_are_left_alone(
+    model: Path, tmp_path: Path
+) -> None:
+    touched = tmp_path / "touched"
+    written = distributed(tmp_path / "dcp", {"model": {**weights(model), "x": Malicious(touched)}})
+    inside: list[Operation] = [(f"weights/{name}", content) for name, content in written]
+    run = laid(tmp_path / "run", nemo(inside, model))
+    same(exported(run, tmp_path / "out", str(model)), weights(model))
+    assert not touched.exists()
+
+
+def test_an_index_that_leads_out_of_its_folder_is_refused(model: Path, tmp_path: Path) -> None:
+    written = distributed(tmp_path / "dcp", {"model": weights(model)})
+    moved = [(name, content.replace(b"__0_0.distcp", b"../_0.distcp")) for name, content in written]
+    inside: list[Operation] = [(f"weights/{name}", content) for name, content in moved]
+    run = laid(tmp_path / "run", nemo(inside, model))
+    with pytest.raises(TrainingError, match=r"is not an index of weights: it names \.\./_0\.dist"):
+        exported(run, tmp_path / "out", str(model))
+
+
 @pytest.mark.parametrize("parts", [1, 2])
 def test_pickled_weights_become_safetensors(parts: int, model: Path, tmp_path: Path) -> None:
     state = weights(model)

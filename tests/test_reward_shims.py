@@ -18,7 +18,7 @@ import pytest
 
 from evalkit import Stage
 from tests.tiny_models import MARKS, tiny_model
-from trainers import _job
+from trainers import _reward_files
 
 REWARDS = """
 import math
@@ -40,7 +40,7 @@ def prepared(tmp_path: Path, function: str, shim: str, parent: str = "/models/ba
     folder.mkdir(exist_ok=True)
     (tmp_path / "mine.py").write_text(REWARDS)
     made = Stage("s", "grpo", str(tmp_path), parent=parent, reward=f"{tmp_path}/mine.py:{function}")
-    for name, content in _job.reward_files(made, shim, "reward.py").items():
+    for name, content in _reward_files.files(made, shim, "reward.py").items():
         (folder / name).write_text(content)
     return folder
 
@@ -144,5 +144,5 @@ def test_an_answer_that_repeats_its_prompt_is_whole(openrlhf: ModuleType) -> Non
 
 
 def test_the_tokens_that_are_left_out_are_the_models_own(model: Path, tmp_path: Path) -> None:
-    assert set(_job.specials(model)) == set(MARKS)
-    assert _job.specials(tmp_path) == []
+    assert set(_reward_files.specials(model)) == set(MARKS)
+    assert _reward_files.specials(tmp_path) == []

@@ -11,7 +11,7 @@ import pytest
 from evalkit import curves
 from tests.stand_in import EVENTS
 from trainers import _events, nemo_rl_job, openrlhf_job, verl_job
-from trainers._job import lines, with_margin
+from trainers._logs import lines, with_margin
 
 CONSOLE = """\
 Training Progress:   1%|          | 1/90 [00:07<11:02]

@@ -8,37 +8,21 @@ here, as functions that are given them.
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import Saved, Stage, curves
-from evalkit.errors import ConfigError, EvalkitError, TrainingError
+from evalkit import Saved, Stage, Trainer, curves
+from evalkit.errors import EvalkitError, TrainingError
 from evalkit.files import write_beside
-from evalkit.types import REWARD_MODEL
-from evalkit.weights import parsed
 
-from . import _framework, conversion, data, launch, manifest, rewards
+from . import _launched, conversion, launch, manifest
+from ._launched import FINAL
+from ._logs import Logged
 from ._shapes import Row
 from .checkpoints import export
-
-FOLDER = "job"
-FINAL = "final"
-OPTIONS: dict[str, Any] = {
-    "python": "python3",
-    "cwd": "",
-    "gpus": 1,
-    "launch": "local",
-    "launch_options": [],
-}
-"""What every launched trainer takes under `trainer:`, besides its name."""
-
-Logged = Iterable[tuple[int, Mapping[str, float]]]
-"""(step, what was logged then under TRL's names)."""
 
 
 @dataclass(frozen=True)
@@ -58,95 +42,13 @@ class Framework:
     resumes: Callable[[Stage], bool] = lambda _: True  # goes on where an earlier job has died
 
 
-def folder(stage: Stage) -> Path:
-    """Where a stage's job reads and writes."""
-    return Path(stage.out) / FOLDER
-
-
-def python(stage: Stage) -> str:
-    """The interpreter of the framework's environment."""
-    return str(stage.options.get("python") or OPTIONS["python"])
-
-
-def gpus(stage: Stage) -> int:
-    """How many devices of one machine the job takes."""
-    return int(stage.options.get("gpus", OPTIONS["gpus"]))
-
-
-def check(stage: Stage, rewarded: Sequence[str]) -> None:
-    """Raises ConfigError for what is wrong with a launched stage whatever the framework."""
-    launch.check(
-        stage.options.get("launch", "local"), list(stage.options.get("launch_options", []))
-    )
-    if not isinstance(stage.options.get("gpus", 1), int) or gpus(stage) < 1:
-        raise ConfigError("trainer: gpus: give a whole number above 0")
-    cwd = stage.options.get("cwd")
-    if cwd and not Path(str(cwd)).is_dir():
-        raise ConfigError(f"trainer: cwd: there is no folder {cwd}")
-    if not stage.parent:
-        raise ConfigError(f"parent: {stage.method} starts from a checkpoint: name one")
-    data.check(stage.data, (conversion.shape(stage.method),), stage.paths)
-    if stage.method in rewarded:
-        rewards.check(stage)
-    elif stage.reward:
-        raise ConfigError(f"reward: {stage.method} takes none; leave it out")
-
-
-def found(stage: Stage, distribution: str, package: str) -> _framework.Installed | None:
-    """What the stage's interpreter has of a framework.
-
-    Raises ConfigError where the job would run here and has nothing to run; on a cluster, the
-    interpreter may be there only.
-    """
-    has = _framework.installed(python(stage), distribution, package)
-    if has and has.version:
-        return has
-    if stage.options.get("launch", "local") == "local":
-        why = "has no" if has else "is not there, nor"
-        raise ConfigError(
-            f"trainer: python: {python(stage)} {why} {distribution}: give the python of an "
-            f"environment in which it is installed"
-        )
-    return None
-
-
-def reward_files(stage: Stage, shim: str, name: str) -> dict[str, str]:
-    """The reward for a framework: the file that it calls, and what that file draws on."""
-    if not stage.reward:
-        return {}
-    here = Path(__file__).parent
-    file, _, function = stage.reward.rpartition(":")
-    own = stage.reward.startswith((data.TASK, REWARD_MODEL))
-    spec = json.dumps({"name": stage.reward, "paths": dict(stage.paths)})
-    ask = [sys.executable, "-m", "evalkit.trainers._reward_child", spec]
-    settings = {
-        "name": stage.reward,
-        "command": ask if own else [],
-        "file": "" if own else file,
-        "function": "" if own else function,
-        "specials": specials(Path(stage.parent)),
-    }
-    return {
-        "reward.json": json.dumps(settings, indent=1),
-        "evalkit_reward.py": (here / "_shim_reward.py").read_text(encoding="utf-8"),
-        name: (here / shim).read_text(encoding="utf-8"),
-    }
-
-
-def specials(model: Path) -> list[str]:
-    """The tokens of a model's tokenizer that decoding leaves out of an answer."""
-    added = parsed(model / "tokenizer.json").get("added_tokens")
-    tokens = added if isinstance(added, list) else []
-    return [str(token["content"]) for token in tokens if token.get("special")]
-
-
 def run(stage: Stage, framework: Framework) -> None:
     """Runs a stage's job to its end, and registers what it has made.
 
     What was saved before a job failed is registered too.  Raises TrainingError saying why it
     failed.
     """
-    place = folder(stage)
+    place = _launched.folder(stage)
     if not framework.resumes(stage):
         shutil.rmtree(place, ignore_errors=True)
     chat = prepare(stage, framework)
@@ -167,7 +69,7 @@ def run(stage: Stage, framework: Framework) -> None:
 
 def prepare(stage: Stage, framework: Framework) -> bool:
     """Writes what the job reads; returns whether its rows are conversations."""
-    place = folder(stage)
+    place = _launched.folder(stage)
     place.mkdir(parents=True, exist_ok=True)
     (place / "reward.error").unlink(missing_ok=True)
     survey = conversion.survey(stage)
@@ -204,29 +106,42 @@ def collect(stage: Stage, framework: Framework, *, done: bool) -> None:
 
     Raises TrainingError where a job that is done has left none.
     """
-    out = Path(stage.out)
-    saved = sorted(framework.scan(folder(stage), 0.0), key=lambda each: (each.step, each.final))
+    out, place = Path(stage.out), _launched.folder(stage)
+    saved = sorted(framework.scan(place, 0.0), key=lambda each: (each.step, each.final))
     saved = [each for each in saved if not each.by_hand] or saved
     if done and not saved:
-        raise TrainingError(f"{framework.name} has saved no whole checkpoint in {folder(stage)}")
+        raise TrainingError(f"{framework.name} has saved no whole checkpoint in {place}")
     known = {entry["path"] for entry in manifest.read(out)}
     version = framework.version(stage)
-    steps = [step for step in curves.read(out).get("loss", [])]
-    for each in saved:
-        last = done and each is saved[-1]
-        name = FINAL if last else f"checkpoint-{each.step}"
-        same = each.step == saved[-1].step and saved[-1].final  # the end, saved twice
-        if name in known or (not last and (each.final or (done and same))):
+    for name, each in _named(saved, done=done).items():
+        if name in known:
             continue
-        step = max([each.step, *(int(step) for step, _ in steps)]) if each.final else each.step
         try:
             export(replace(each, base=stage.parent), out / name)
         except EvalkitError:
             if done:
                 raise
             continue
+        step = max(each.step, _last_step(out)) if each.final else each.step
         train = each.train or _logged(out, step)
         manifest.register(stage, name, step, (framework.name, version), train)
+
+
+def _named(saved: Sequence[Saved], *, done: bool) -> dict[str, Saved]:
+    """What each is called; the end of a job that is done, saved twice, counts once."""
+    last = saved[-1] if done else None
+    named = {
+        f"checkpoint-{each.step}": each
+        for each in saved
+        if not each.final and each is not last
+        and not (last and last.final and each.step == last.step)
+    }  # fmt: skip
+    return {**named, **({FINAL: last} if last else {})}
+
+
+def _last_step(out: Path) -> int:
+    """The last step that was logged."""
+    return max((int(step) for step, _ in curves.read(out).get("loss", [])), default=0)
 
 
 def _logged(out: Path, step: int) -> dict[str, float]:
@@ -239,17 +154,24 @@ def _logged(out: Path, step: int) -> dict[str, float]:
     return values
 
 
-def with_margin(values: Mapping[str, float]) -> dict[str, float]:
-    """What was logged, with how far the chosen answers' rewards are from the rejected ones'."""
-    both = values.keys() >= {"rewards/chosen", "rewards/rejected"}
-    margin = values["rewards/chosen"] - values["rewards/rejected"] if both else 0.0
-    return {**values, **({"rewards/margins": margin} if both else {})}
-
-
-def lines(path: Path) -> Iterator[str]:
-    """The lines of a log; a bar that was drawn over itself is as many lines."""
-    try:
-        with path.open(encoding="utf-8", errors="replace", newline=None) as file:
-            yield from file
-    except FileNotFoundError:
-        return
+def trainer(
+    framework: Framework,
+    methods: Iterable[str],
+    check: Callable[[Stage], None],
+    logged: Callable[[Path], Logged],
+    **given: Any,
+) -> Trainer:
+    """The plugin that a framework is; `logged` reads the log in a run's folder."""
+    return Trainer(
+        framework.name,
+        methods=tuple(methods),
+        run=lambda stage: run(stage, framework),
+        check=check,
+        resumes=True,
+        launched=True,
+        environment=lambda stage: {framework.name: framework.version(stage)},
+        scan=framework.scan,
+        export=export,
+        logged=logged,
+        **{"options": _launched.OPTIONS, **given},
+    )

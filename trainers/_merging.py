@@ -1,14 +1,11 @@
 """Weights in other formats to safetensors, on the CPU.
 
-Checkpoints are files of somebody else's program: tensors are read with `weights_only`, and what
-PyTorch itself would unpickle freely (the index of a distributed checkpoint) is read here first,
-letting through nothing but the classes that such an index consists of.
+Checkpoints are files of somebody else's program: tensors are read with `weights_only`.
 """
 
 from __future__ import annotations
 
 import pickle
-import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,27 +18,8 @@ from evalkit.errors import TrainingError
 from evalkit.files import gather
 from evalkit.weights import files, lacks_tokenizer, parsed
 
-RANK = re.compile(r"model_world_size_(\d+)_rank_(\d+)\.pt")
-LORA = re.compile(r"(.*)\.lora_([AB])\.(?:\w+\.)?weight")
-WRAPPED = "base_model.model."  # how PEFT prefixes the names of the model inside
-INDEX_CLASSES = {
-    "torch.distributed.checkpoint.metadata": {
-        "_MEM_FORMAT_ENCODING",
-        "BytesStorageMetadata",
-        "ChunkStorageMetadata",
-        "Metadata",
-        "MetadataIndex",
-        "StorageMeta",
-        "TensorProperties",
-        "TensorStorageMetadata",
-    },
-    "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
-    "torch.serialization": {"_get_layout"},
-    "torch": {"Size"},
-    "collections": {"OrderedDict"},
-    "pathlib": {"PosixPath"},
-    "pathlib._local": {"PosixPath"},
-}
+from ._distributed import consolidate, whole
+from ._ranks import ranks
 
 
 def merge(saved: Saved, folder: Path) -> None:
@@ -64,7 +42,7 @@ def _merge(saved: Saved, folder: Path) -> None:
         config = {name: path for name, path in files(source).items() if not _is_weights(name)}
         gather(config, folder)
         if saved.format == "shards":
-            _consolidate(source, folder)
+            consolidate(source, folder)
             return
         state = READERS[saved.format](source)
         described = parsed(folder / "config.json") or parsed(Path(saved.base) / "config.json")
@@ -130,113 +108,5 @@ def _pickled(source: Path) -> dict[str, Any]:
     return state
 
 
-def _ranks(source: Path) -> dict[str, Any]:
-    """Sharded tensors that every rank saved for itself, put together by their placement."""
-    import torch
-    import torch.distributed.tensor  # makes its classes known to the reader
-
-    named = {match: path for path in source.iterdir() if (match := RANK.fullmatch(path.name))}
-    paths = [path for _, path in sorted((int(match[2]), path) for match, path in named.items())]
-    shards = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
-    state = {name: _joined(name, [shard[name] for shard in shards]) for name in shards[0]}
-    return _without_lora(state, parsed(source / "lora_train_meta.json"))
-
-
-def _joined(name: str, parts: list[Any]) -> Any:
-    import torch
-    from torch.distributed.tensor import DTensor
-
-    first = parts[0]
-    if not isinstance(first, DTensor):
-        return first  # a buffer: every rank has all of it
-    placements: tuple[Any, ...] = first.placements
-    sharded = [(at, place.dim) for at, place in enumerate(placements) if place.is_shard()]
-    if any(place.is_partial() for place in placements) or len(sharded) > 1:
-        raise TrainingError(f"{name} is sharded over more than one dimension: cannot be merged")
-    if not sharded:
-        return first.to_local()
-    axis, dim = sharded[0]
-    mesh = first.device_mesh.mesh
-    row = mesh.movedim(axis, -1).reshape(-1, mesh.shape[axis])[0]  # one whole copy's ranks
-    whole = torch.cat([parts[int(rank)].to_local() for rank in row], dim=dim)
-    if whole.shape != first.shape:
-        raise TrainingError(f"{name} comes to {list(whole.shape)}, not to {list(first.shape)}")
-    return whole
-
-
-def _without_lora(state: dict[str, Any], lora: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of the model alone: low-rank updates are added to the weights they belong to."""
-    state = {name.removeprefix(WRAPPED).replace(".base_layer", ""): v for name, v in state.items()}
-    pairs: dict[str, dict[str, str]] = {}
-    for name in state:
-        if match := LORA.fullmatch(name):
-            pairs.setdefault(match[1], {})[match[2]] = name
-    if not pairs:
-        return state
-    if not lora.get("r"):
-        raise TrainingError("the weights hold LoRA updates, but lora_train_meta.json is missing")
-    scale = float(lora.get("lora_alpha") or lora["r"]) / float(lora["r"])
-    for module, pair in pairs.items():
-        if f"{module}.weight" not in state:
-            raise TrainingError("only LoRA updates were saved, without the weights they change")
-        update = state.pop(pair["B"]).float() @ state.pop(pair["A"]).float()
-        weight = state[f"{module}.weight"]
-        state[f"{module}.weight"] = (weight.float() + scale * update).to(weight.dtype)
-    return state
-
-
-def _distributed(source: Path) -> dict[str, Any]:
-    """A checkpoint of torch.distributed, as accelerate and NeMo RL write them."""
-    import torch
-    from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
-
-    folder = next(path.parent for path in source.rglob(".metadata"))
-    _check_index(folder / ".metadata")
-    whole = source / "whole.pt"
-    dcp_to_torch_save(folder, whole)
-    state = torch.load(whole, map_location="cpu", weights_only=True)
-    while set(state) == {"model"}:
-        state = state["model"]
-    return dict(state)
-
-
-class _Index(pickle.Unpickler):
-    """Reads the index of a distributed checkpoint, and nothing else that a pickle can do."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The class of that name; raises UnpicklingError where an index has no need of it."""
-        import torch
-
-        number = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
-        if not number and name not in INDEX_CLASSES.get(module, ()):
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in an index of weights")
-        return super().find_class(module, name)
-
-
-def _check_index(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            _Index(file).load()
-    except Exception as error:
-        raise TrainingError(f"{path} is not an index of weights: {error}") from None
-
-
-def _consolidate(source: Path, folder: Path) -> None:
-    """Safetensors that hold a part of each tensor, with its place in the whole."""
-    from safetensors import safe_open
-    from torch.distributed.checkpoint._consolidate_hf_safetensors import (
-        consolidate_safetensors_files,
-    )
-
-    names: set[str] = set()
-    for path in source.glob("*.safetensors"):
-        with safe_open(path, framework="pt") as opened:
-            names.update(opened.keys())
-    consolidate_safetensors_files(str(source), str(folder), dict.fromkeys(names, 1))
-    (made,) = folder.glob("model-*.safetensors")
-    made.rename(folder / "model.safetensors")
-    (folder / "model.safetensors.index.json").unlink(missing_ok=True)
-
-
-READERS = {"bin": _pickled, "fsdp": _ranks, "dcp": _distributed}
+READERS = {"bin": _pickled, "fsdp": ranks, "dcp": whole}
 CASTS = ("fsdp", "dcp")  # training keeps 32 bits of each number

@@ -10,26 +10,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from evalkit import Saved, Stage, Trainer
+from evalkit import Stage
 from evalkit.errors import ConfigError
 from evalkit.types import REWARD_MODEL
-from evalkit.weights import files as model_files
-from evalkit.weights import lacks_tokenizer, parsed, saved
 
-from . import _framework, _job, _options, conversion
+from . import _framework, _job, _launched, _options, _reward_files, conversion
 from ._events import scalars
-from .checkpoints import QUIET_SECONDS, by_hand, export, numbered, numbers
+from ._logs import with_margin
+from ._nemo_rl_disk import scan
 
 SPEAKS = "nemo-rl 0.6, commit 7ea279abfbeb"
 DATA = "train.jsonl"
 CONFIG = "nemo.yaml"
-OPTIONS: dict[str, Any] = {**_job.OPTIONS, "python": ""}  # "": `uv run`, as NeMo RL wants it
+OPTIONS: dict[str, Any] = {**_launched.OPTIONS, "python": ""}  # "": `uv run`, as NeMo RL wants it
 EXAMPLES = {
     "sft": ("run_sft.py", "sft.yaml"),
     "dpo": ("run_dpo.py", "dpo.yaml"),
@@ -59,7 +57,6 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
     "ppo": {"ppo.reward_scaling.enabled": False, "ppo.reward_shaping.enabled": False},
 }
 EVERY_STEP = 10**9
-CHECKPOINT = re.compile(r"step_(\d+)")
 VERSION = re.compile(r"^(MAJOR|MINOR|PATCH) = (\d+)", re.M)
 NAMES = {
     "loss": "loss",
@@ -78,7 +75,7 @@ NAMES = {
 
 def command(stage: Stage, chat: bool = True) -> list[str]:
     """The command that trains a stage; `args` are overrides of its file."""
-    place, (script, _) = _job.folder(stage), EXAMPLES[stage.method]
+    place, (script, _) = _launched.folder(stage), EXAMPLES[stage.method]
     own = stage.options.get("python")
     start = [str(own)] if own else ["uv", "run"]
     rewarded = [str(place / "evalkit_nemo.py")] if stage.method in conversion.REWARDED else []
@@ -93,7 +90,7 @@ def _checkout(stage: Stage) -> Path:
 
 def settings(stage: Stage) -> dict[str, Any]:
     """The dotted keys that the stage's file sets, on top of the example."""
-    place, section = _job.folder(stage), SECTIONS.get(stage.method, "grpo")
+    place, section = _launched.folder(stage), SECTIONS.get(stage.method, "grpo")
     tokenizer = {"policy.tokenizer.name": stage.parent, "policy.tokenizer.chat_template": "default"}
     return {
         "policy.model_name": stage.parent,
@@ -115,7 +112,7 @@ def settings(stage: Stage) -> dict[str, Any]:
         "logger.log_dir": str(place / "logs"),
         "logger.wandb_enabled": False,
         "logger.tensorboard_enabled": True,
-        "cluster.gpus_per_node": _job.gpus(stage),
+        "cluster.gpus_per_node": _launched.gpus(stage),
     }
 
 
@@ -149,65 +146,12 @@ def files(stage: Stage) -> Mapping[str, str]:
             at = at.setdefault(parent, {})
         at[last] = value
     text = yaml.safe_dump(nested, sort_keys=False, allow_unicode=True)
-    return {CONFIG: text, **_job.reward_files(stage, "_shim_nemo.py", "evalkit_nemo.py")}
-
-
-def scan(run: Path, settled: float = QUIET_SECONDS) -> Sequence[Saved]:
-    """The whole checkpoints of a run, by step: those that have been renamed into place."""
-    return list(numbered(run, CHECKPOINT, _checkpoint))
-
-
-def _checkpoint(step: int, folder: Path) -> Saved | None:
-    weights, tokenizer = folder / "policy" / "weights", folder / "policy" / "tokenizer"
-    inner = weights / "model"
-    beside = model_files(tokenizer) if tokenizer.is_dir() else {}
-    found = _model(step, (inner / "consolidated", inner, weights), beside) or _parts(
-        step, (weights, inner), beside
-    )
-    if found is None:
-        return None
-    train = numbers(parsed(folder / "training_info.json"))
-    return replace(found, path=str(folder), train=train, base=_base(folder))
-
-
-def _model(step: int, places: Sequence[Path], tokenizer: Mapping[str, str]) -> Saved | None:
-    """Weights in Hugging Face's layout, with the tokenizer that is kept elsewhere."""
-    for place in places:
-        found = saved(step, place) if place.is_dir() else None
-        if found:
-            if not tokenizer or not lacks_tokenizer(place):
-                return found
-            kind = "hf" if found.format == "bare" else found.format
-            return replace(found, format=kind, files={**tokenizer, **found.files})
-    return None
-
-
-def _parts(step: int, places: Sequence[Path], tokenizer: Mapping[str, str]) -> Saved | None:
-    """Weights that every device wrote its part of: a model can be made of them."""
-    for place in places:
-        if (place / ".metadata").exists():
-            parts = {f"dcp/{path.name}": str(path) for path in place.iterdir() if path.is_file()}
-            return Saved(step, str(place), "dcp", {**tokenizer, **parts})
-        parts = {path.name: str(path) for path in place.glob("*.safetensors")}
-        if parts:
-            return Saved(step, str(place), "shards", {**tokenizer, **parts})
-        if any(place.glob("iter_*")):
-            return by_hand(step, place.parents[1], "nemo-megatron")
-    return None
-
-
-def _base(folder: Path) -> str:
-    """The model that a run was trained from, by its own configuration."""
-    try:
-        found = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        return str(found["policy"]["model_name"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
-        return ""
+    return {CONFIG: text, **_reward_files.files(stage, "_shim_nemo.py", "evalkit_nemo.py")}
 
 
 def log(place: Path, text: Path) -> Sequence[tuple[int, Mapping[str, float]]]:
     """What was logged, step by step, from the files that NeMo RL writes for TensorBoard."""
-    return [(step, _job.with_margin(values)) for step, values in scalars(place, NAMES, "train/")]
+    return [(step, with_margin(values)) for step, values in scalars(place, NAMES, "train/")]
 
 
 def version(stage: Stage) -> str:
@@ -227,7 +171,7 @@ def check(stage: Stage) -> None:
     folder = _checkout(stage)
     if not stage.options.get("cwd"):
         raise ConfigError("trainer: cwd: name the folder of a checkout of NeMo RL's repository")
-    _job.check(stage, conversion.REWARDED)
+    _launched.check(stage, conversion.REWARDED)
     if stage.reward.startswith(REWARD_MODEL):
         raise ConfigError("reward: a reward model is served by trl and openrlhf, not by nemo-rl")
     for path in (folder / "examples" / script, folder / "examples" / "configs" / example):
@@ -240,13 +184,8 @@ def check(stage: Stage) -> None:
 def _paths(stage: Stage) -> Mapping[str, str]:
     """Where the reward and NeMo RL itself are imported from, in each of its processes."""
     before = os.environ.get("PYTHONPATH", "")
-    places = [str(_job.folder(stage)), str(_checkout(stage)), *([before] if before else [])]
+    places = [str(_launched.folder(stage)), str(_checkout(stage)), *([before] if before else [])]
     return {"PYTHONPATH": os.pathsep.join(places)}
-
-
-def run(stage: Stage) -> None:
-    """Trains as a job, and registers every checkpoint and last of all `final`."""
-    _job.run(stage, FRAMEWORK)
 
 
 FRAMEWORK = _job.Framework(
@@ -262,18 +201,7 @@ FRAMEWORK = _job.Framework(
     environment=_paths,
 )
 TRAINERS = (
-    Trainer(
-        "nemo-rl",
-        methods=tuple(EXAMPLES),
-        run=run,
-        check=check,
-        scorers=("reward",),
-        resumes=True,
-        launched=True,
-        options=OPTIONS,
-        environment=lambda stage: {"nemo-rl": version(stage)},
-        scan=scan,
-        export=export,
-        logged=lambda run: log(run, run),
+    _job.trainer(
+        FRAMEWORK, EXAMPLES, check, lambda run: log(run, run), scorers=("reward",), options=OPTIONS
     ),
 )

@@ -7,20 +7,17 @@ nothing is rotated; PPO and kin rotate what they can resume from, in a folder of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import Saved, Stage, Trainer
-from evalkit.errors import ConfigError
+from evalkit import Stage
 from evalkit.types import REWARD_MODEL
-from evalkit.weights import lacks_tokenizer, quiet, saved
 
-from . import _job, _options, conversion
+from . import _job, _launched, _options, _reward_files, conversion
 from ._events import scalars
-from .checkpoints import QUIET_SECONDS, by_hand, export, numbered
+from ._logs import with_margin
+from ._openrlhf_disk import scan
 
 SPEAKS = "openrlhf>=0.10.2"
 DATA = "train.jsonl"
@@ -40,8 +37,6 @@ ESTIMATORS = {
 }
 GROUP = 8  # answers to a prompt, where an estimator compares them
 EVERY_ROW = 10**9  # it reads a million rows otherwise
-CHECKPOINT = re.compile(r"(?:best_)?global_step(\d+)_hf")
-STATES = re.compile(r"global_step(\d+)")
 NAMES = {
     "loss_mean": "loss",
     "gpt_loss": "loss",
@@ -71,9 +66,9 @@ def command(stage: Stage, chat: bool) -> list[str]:
     module = f"openrlhf.cli.{MODULES[stage.method]}"
     start = ["-m", module]
     if not rewarded:
-        count = str(_job.gpus(stage))
+        count = str(_launched.gpus(stage))
         start = ["-m", "deepspeed.launcher.runner", "--num_gpus", count, "--module", module]
-    return [_job.python(stage), *start, *_flags({**chosen, **stage.args})]
+    return [_launched.python(stage), *start, *_flags({**chosen, **stage.args})]
 
 
 def _flags(options: Mapping[str, Any]) -> Iterator[str]:
@@ -86,9 +81,9 @@ def _flags(options: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _common(stage: Stage) -> dict[str, Any]:
-    place = _job.folder(stage)
+    place = _launched.folder(stage)
     return {
-        "ckpt.output_dir": place / _job.FINAL,
+        "ckpt.output_dir": place / _launched.FINAL,
         "ckpt.path": place,
         "ckpt.save_hf": True,
         "logger.tensorboard_dir": place / "tensorboard",
@@ -100,7 +95,7 @@ def _common(stage: Stage) -> dict[str, Any]:
 def _offline(stage: Stage, chat: bool) -> dict[str, Any]:
     found = {
         "model.model_name_or_path": stage.parent,
-        "data.dataset": _job.folder(stage) / DATA,
+        "data.dataset": _launched.folder(stage) / DATA,
         "ckpt.disable_ds": True,
     }
     if stage.method == "cpt":
@@ -115,7 +110,7 @@ def _offline(stage: Stage, chat: bool) -> dict[str, Any]:
 
 
 def _rl(stage: Stage, chat: bool) -> dict[str, Any]:
-    place, gpus = _job.folder(stage), _job.gpus(stage)
+    place, gpus = _launched.folder(stage), _launched.gpus(stage)
     groups = (
         {} if stage.method in ("ppo", "reinforce++") else {"rollout.n_samples_per_prompt": GROUP}
     )
@@ -151,73 +146,24 @@ def _grader(stage: Stage, place: Path, gpus: int) -> dict[str, Any]:
     return {"reward.remote_url": place / "reward.py"}
 
 
-def scan(run: Path, settled: float = QUIET_SECONDS) -> Sequence[Saved]:
-    """The whole checkpoints of a run: exported ones, and last the one of its end.
-
-    Weights are written first and the tokenizer last, in place, so that nothing may be written
-    for `settled` seconds.  A step that only DeepSpeed can read is among them, to be told of.
-    """
-
-    def whole(step: int, folder: Path) -> Saved | None:
-        written = not lacks_tokenizer(folder) and quiet(folder, settled)
-        return saved(step, folder) if written else None
-
-    def states(step: int, folder: Path) -> Saved | None:
-        model = run / f"global_step{step}_hf"
-        there = any(folder.glob("*model_states.pt")) and _latest(folder.parent) >= step
-        alone = there and not model.exists() and quiet(folder, settled)
-        return by_hand(step, folder, "deepspeed") if alone else None
-
-    found = list(numbered(run, CHECKPOINT, whole))
-    for place in (run, run / "_actor"):
-        found += numbered(place, STATES, states)
-    last = whole(max((each.step for each in found), default=0), run / _job.FINAL)
-    return [*found, *([replace(last, final=True)] if last else [])]
-
-
-def _latest(folder: Path) -> int:
-    """The step that DeepSpeed's tracker names, the last whole one; -1 where it names none."""
-    try:
-        match = STATES.fullmatch((folder / "latest").read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError):
-        return -1
-    return int(match[1]) if match else -1
-
-
 def log(place: Path, text: Path) -> Sequence[tuple[int, Mapping[str, float]]]:
     """What was logged, step by step, from the files that OpenRLHF writes for TensorBoard."""
     found = scalars(place / "tensorboard", NAMES, "train/")
-    return [(step, _job.with_margin(values)) for step, values in found]
+    return [(step, with_margin(values)) for step, values in found]
 
 
 def files(stage: Stage) -> Mapping[str, str]:
     """The reward, where there is one."""
     if stage.reward.startswith(REWARD_MODEL):
         return {}
-    return _job.reward_files(stage, "_shim_openrlhf.py", "reward.py")
-
-
-def version(stage: Stage) -> str:
-    """The version that the stage's interpreter has; empty where that cannot be told here."""
-    has = _job.found(stage, "openrlhf", "openrlhf")
-    return has.version if has else ""
+    return _reward_files.files(stage, "_shim_openrlhf.py", "reward.py")
 
 
 def check(stage: Stage) -> None:
     """Raises ConfigError for a stage that cannot be run."""
-    _job.check(stage, conversion.REWARDED)
-    has = _job.found(stage, "openrlhf", "openrlhf")
-    parser = f"{MODULES[stage.method]}.py"
-    if has and has.folder and (has.folder / "cli" / parser).exists():
-        known = _options.of_parser(has.folder / "cli" / parser)
-        _options.check(stage.args, known, f"{parser} of openrlhf {has.version}")
-    elif has:
-        raise ConfigError(f"trainer: openrlhf {has.version} has no {parser}: use {SPEAKS}")
-
-
-def run(stage: Stage) -> None:
-    """Trains as a job, and registers every checkpoint and last of all `final`."""
-    _job.run(stage, FRAMEWORK)
+    _launched.check(stage, conversion.REWARDED)
+    parser = f"cli/{MODULES[stage.method]}.py"
+    _launched.check_args(stage, "openrlhf", parser, _options.of_parser, SPEAKS)
 
 
 FRAMEWORK = _job.Framework(
@@ -227,24 +173,11 @@ FRAMEWORK = _job.Framework(
     conversion.write_jsonl,
     command,
     files,
-    version,
+    lambda stage: _launched.version(stage, "openrlhf"),
     scan,
     log,
     resumes=lambda stage: stage.method in conversion.REWARDED,
 )
 TRAINERS = (
-    Trainer(
-        "openrlhf",
-        methods=tuple(MODULES),
-        run=run,
-        check=check,
-        scorers=("reward",),
-        resumes=True,
-        launched=True,
-        options=_job.OPTIONS,
-        environment=lambda stage: {"openrlhf": version(stage)},
-        scan=scan,
-        export=export,
-        logged=lambda run: log(run, run),
-    ),
+    _job.trainer(FRAMEWORK, MODULES, check, lambda run: log(run, run), scorers=("reward",)),
 )
