@@ -21,9 +21,9 @@ from evalkit.cli import main
 from evalkit.errors import ConfigError, ModelError, StoreError
 from evalkit.events import Event, silent
 from evalkit.files import gather
-from evalkit.watching import evaluation, keeping
-from evalkit.watching.evaluation import Watch, compared
+from evalkit.watching import evaluation, keeping, registering
 from evalkit.watching.finding import found
+from evalkit.watching.subject import Watch, compared
 from evalkit.watching.surroundings import scrubbed
 from evalkit.watching.watch import Manner, follow, until_over
 from tests.layouts import LAYOUTS, apply, trainer
@@ -212,7 +212,7 @@ def test_a_trainer_that_writes_into_what_was_kept_is_told(
     (each,) = found(run, 0.0)
     kept = keeping.keep(each, watch.folder)
     assert kept
-    evaluation.register(watch, kept, "")
+    registering.register(watch, kept, "")
     weights = run / "checkpoint-5" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")  # in place: the link shows it too
     with pytest.raises(ModelError, match=r"run@5 was overwritten by its trainer since it was kept"):

@@ -51,8 +51,8 @@ def watch(
     """
     from evalkit.config import load
     from evalkit.progress import progress
-    from evalkit.watching.evaluation import Watch, compared
     from evalkit.watching.keeping import folder
+    from evalkit.watching.subject import Watch, compared
     from evalkit.watching.watch import Manner, follow, until_over
     from evalkit.weights import parsed
 

@@ -18,9 +18,9 @@ from evalkit import lock
 from evalkit.events import Note, Notify
 from evalkit.run_folder import DONE
 from evalkit.watching import evaluation, keeping
-from evalkit.watching.evaluation import Watch
 from evalkit.watching.finding import found
 from evalkit.watching.keeping import Kept
+from evalkit.watching.subject import Watch
 from evalkit.watching.surroundings import scrubbed
 
 
