@@ -11,8 +11,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +23,7 @@ from evalkit.errors import ConfigError, TrainingError
 from evalkit.events import silent
 from evalkit.manifest import read
 from tests import stand_in
+from tests.processes import alive, wait_for
 from tests.tiny_models import tiny_model
 from trainers import _leash
 
@@ -247,20 +247,6 @@ def test_a_launched_stage_can_be_watched_while_it_runs(
     assert "tuned@2 against base" in done.stdout
     assert "tuned against base" in done.stdout
     assert "entropy" in curves.read(place)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @contextmanager

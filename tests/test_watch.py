@@ -27,6 +27,7 @@ from evalkit.watching.subject import Watch, compared
 from evalkit.watching.surroundings import scrubbed
 from evalkit.watching.watch import Manner, follow, until_over
 from tests.layouts import LAYOUTS, apply, trainer
+from tests.processes import alive, children, wait_for
 from tests.tiny_models import tiny_model
 
 ROOT = Path(__file__).parents[1]
@@ -88,13 +89,6 @@ def gone(process: subprocess.Popen[bytes]) -> Callable[[], bool]:
 
 def evaluated(watch: Watch) -> list[str]:
     return list(keeping.evaluated(watch.folder))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 SLOW = [pytest.param(name, marks=pytest.mark.integration) for name in ("OpenRLHF", "open-instruct")]
@@ -322,18 +316,6 @@ def command(
             yield process
         finally:
             process.kill()
-
-
-def children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(each) for each in path.read_text().split()] if path.exists() else []
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 LAUNCHERS = {"RANK": "3", "WORLD_SIZE": "8", "MASTER_ADDR": "node1", "CUDA_VISIBLE_DEVICES": "7"}
