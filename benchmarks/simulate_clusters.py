@@ -15,7 +15,8 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.stats.estimate import Differences, Estimate, estimates
+from evalkit.stats.cell import Differences, Estimate
+from evalkit.stats.estimate import estimates
 
 SEED = 20_250_704
 ALPHA = 0.05

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Message(TypedDict):
@@ -154,6 +158,14 @@ class Task:
     fewshot: int = 0
     bounds: tuple[float, float] = (0.0, 1.0)
     higher_is_better: bool = True
+    weights: Mapping[str, float] = field(default_factory=dict)  # stratum -> share; empty: by items
+    refit: (  # a headline that is fitted, not a mean: see docs/statistics.md, E
+        Callable[
+            [Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]],
+            Callable[[NDArray[np.intp]], float],
+        ]
+        | None
+    ) = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
 

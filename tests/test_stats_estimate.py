@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evalkit.stats.clusters import cluster_se
 from evalkit.stats.designs import bootstrap, fixed_exam, seeds, stratified, unpaired
 from evalkit.stats.distributions import critical_value, t_quantile
 from evalkit.stats.domains import domain_mean, pooled
-from evalkit.stats.estimate import cluster_se, estimate
+from evalkit.stats.estimate import estimate
 from evalkit.stats.missing import missing_bounds
 from evalkit.stats.pvalues import paired_t, sign_flip
 from evalkit.stats.scales import orient

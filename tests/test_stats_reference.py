@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from evalkit.stats import designs, intervals, power, pvalues, rankings, samples, scales, sequential
+from evalkit.stats.cell import Estimate
+from evalkit.stats.clusters import cluster_se
 from evalkit.stats.decision import Evidence, decide_cell, decide_domain, overall, saturated
 from evalkit.stats.distributions import t_quantile
 from evalkit.stats.domains import domain_mean, pooled
-from evalkit.stats.estimate import Estimate, cluster_se, estimate
+from evalkit.stats.estimate import estimate
 from evalkit.stats.families import benjamini_hochberg, holm, regression_family
 from evalkit.stats.missing import missing_bounds
 from evalkit.stats.trend import change_point

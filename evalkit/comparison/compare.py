@@ -13,8 +13,8 @@ from evalkit.comparison.bounds import broken
 from evalkit.comparison.decided import Decided
 from evalkit.comparison.measured import BOUNDS, Measured, Sides, measure
 from evalkit.comparison.policy import Policy
+from evalkit.stats.cell import Estimate
 from evalkit.stats.decision import Decision, overall, saturated, within_missing_bounds
-from evalkit.stats.estimate import Estimate
 from evalkit.stats.intervals import change_sums
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcomes, Overall
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from evalkit.comparison.measured import Measured
 from evalkit.comparison.policy import Policy
+from evalkit.stats.cell import Estimate
 from evalkit.stats.decision import Decision, Evidence, decide_cell, decide_domain
 from evalkit.stats.designs import seeds_mean
 from evalkit.stats.domains import domain_mean, pooled
-from evalkit.stats.estimate import Estimate
 from evalkit.stats.families import holm, regression_family
 from evalkit.stats.power import mde_regressed
 

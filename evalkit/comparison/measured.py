@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from evalkit.comparison import paired, unpaired
-from evalkit.comparison.arm import Arm, load
+from evalkit.comparison.arm import Arm
 from evalkit.comparison.comparability import Comparability, comparability
+from evalkit.comparison.scores import load
 from evalkit.errors import StoreError
 from evalkit.series.recipe import Recipe, over_seeds
-from evalkit.stats.estimate import Differences, Estimate, estimates
+from evalkit.stats.cell import Differences, Estimate
+from evalkit.stats.estimate import estimates
 from evalkit.store import Cell
 
 ENVIRONMENT, TREATMENT = "environment", "treatment"

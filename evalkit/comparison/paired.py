@@ -12,10 +12,11 @@ from math import lcm
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.comparison.arm import Arm
-from evalkit.comparison.rows import Items
-from evalkit.stats.estimate import Differences
+from evalkit.comparison.rows import Items, Numbers
+from evalkit.stats.cell import Differences
 from evalkit.stats.missing import MISSING_SHARE, missing_bounds
 
 FULL_MARKS = ("correct", "win")
@@ -80,30 +81,62 @@ def _checked(baseline: Arm, candidate: Arm, flags: tuple[str, ...]) -> Pair:
                 "run again, and what failed is asked again"
             )
             return Pair(baseline, candidate, flags, reason)
-    answered = np.count_nonzero(~np.isnan(baseline.means) & ~np.isnan(candidate.means))
-    if answered < 2:
-        reason = f"{answered} items were answered by both sides; it takes two"
-        return Pair(baseline, candidate, flags, reason)
-    return Pair(baseline, candidate, flags)
+    return Pair(baseline, candidate, flags, _too_few(baseline, candidate))
+
+
+def _too_few(baseline: Arm, candidate: Arm) -> str:
+    """Why there is no estimate: fewer than two independent units, in all or in a stratum."""
+    answered = ~np.isnan(baseline.means) & ~np.isnan(candidate.means)
+    clusters = _clusters(baseline, candidate)
+    said = "items" if clusters is None else "clusters of items"
+    if baseline.strata is None:
+        count = _units(clusters, answered)
+        return "" if count > 1 else f"{count} {said} were answered by both sides; it takes two"
+    for number, (name, weight) in enumerate(baseline.weights.items()):
+        count = _units(clusters, answered & (baseline.strata == number))
+        if weight > 0 and count < 2:
+            return (
+                f"{count} {said} of its stratum {name!r} were answered by both sides; it takes "
+                "two of each stratum that counts: ask more items"
+            )
+    return ""
+
+
+def _units(clusters: Numbers | None, among: NDArray[np.bool_]) -> int:
+    if clusters is None:
+        return int(np.count_nonzero(among))
+    return len(np.unique(clusters[among]))
+
+
+def _clusters(baseline: Arm, candidate: Arm) -> Numbers | None:
+    """Whose items belong together, as either side says: cells of before it was told do not."""
+    return baseline.clusters if baseline.clusters is not None else candidate.clusters
 
 
 def differences(pair: Pair, variant: Variant = "plain") -> Differences:
     """Candidate - baseline per item: on the samples there are, or at the worst or the best."""
     before, after = pair.baseline, pair.candidate
     binary = before.zero_one and after.zero_one
-    change, whole, clusters = after.means - before.means, True, before.clusters
+    change, whole = after.means - before.means, True
+    keep = np.ones(len(change), dtype=np.bool_)
     if pair.has_missing:
         bounds = missing_bounds(before.values, after.values)
-        keep = np.ones(len(change), dtype=np.bool_)
         if variant == "plain":
             keep = ~np.isnan(change)
             whole = not any(bool(np.isnan(arm.values[keep]).any()) for arm in (before, after))
         known = {"plain": bounds.differences, "worst": bounds.worst, "best": bounds.best}
         change = known[variant]
-        clusters = None if clusters is None else clusters[keep]
+    clusters, strata = _clusters(before, after), before.strata
     single = before.epochs == after.epochs == 1
     lattice = lcm(before.epochs, after.epochs) if binary and whole else None
-    return Differences(change, binary and single, clusters, lattice)
+    return Differences(
+        change,
+        binary and single,
+        None if clusters is None else clusters[keep],
+        lattice,
+        None if strata is None else strata[keep],
+        tuple(before.weights.values()),
+    )
 
 
 def lost_to(pair: Pair) -> dict[str, int]:

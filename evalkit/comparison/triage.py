@@ -24,8 +24,10 @@ def completed_scores(pair: Pair) -> tuple[float, float] | None:
     that was cut off on the hard items would look the better one.
     """
     before, after = _complete(pair.baseline), _complete(pair.candidate)
-    both = ~(np.isnan(before) | np.isnan(after))
-    return (float(before[both].mean()), float(after[both].mean())) if both.any() else None
+    either = np.isnan(before) | np.isnan(after)
+    arms = ((pair.baseline, before), (pair.candidate, after))
+    scores = [arm.headline(np.where(either, np.nan, means)) for arm, means in arms]
+    return None if None in scores else (scores[0] or 0.0, scores[1] or 0.0)
 
 
 def _complete(arm: Arm) -> Floats:

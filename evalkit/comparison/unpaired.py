@@ -17,7 +17,7 @@ from evalkit.errors import StoreError
 
 if TYPE_CHECKING:
     from evalkit.comparison.arm import Arm
-    from evalkit.stats.estimate import Estimate
+    from evalkit.stats.cell import Estimate
 
 AGGREGATE = "aggregate"
 """The key of `cell.json` under which a bare score stands."""

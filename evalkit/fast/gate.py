@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalkit import identity
-from evalkit.comparison.arm import Arm, load
+from evalkit.comparison.arm import Arm
 from evalkit.comparison.policy import Policy
+from evalkit.comparison.scores import load
 from evalkit.errors import ConfigError, StoreError
 from evalkit.events import Note, Notify
 from evalkit.exam import Exam

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit.comparison.arm import Arm, item_means, load
+from evalkit.comparison.arm import Arm, item_means
+from evalkit.comparison.scores import load
 from evalkit.errors import StoreError
 from evalkit.matrix import Matrix
 from evalkit.seat import Seat, seating

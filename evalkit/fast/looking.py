@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit import engine
-from evalkit.comparison.arm import Arm, item_means, load
+from evalkit.comparison.arm import Arm, item_means
 from evalkit.comparison.measured import BOUNDS
+from evalkit.comparison.scores import load
 from evalkit.errors import ModelError
 from evalkit.events import Note, Notify
 from evalkit.fast.history import values_of

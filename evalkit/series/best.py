@@ -20,8 +20,9 @@ from evalkit.columns import columns, percent, points
 from evalkit.comparison.arm import Floats
 from evalkit.errors import DataError, UnknownName
 from evalkit.series.assembly import Series
+from evalkit.stats.cell import Estimate
 from evalkit.stats.domains import domain_mean, weighted_mean
-from evalkit.stats.estimate import Estimate, estimate
+from evalkit.stats.estimate import estimate
 
 
 class _Model(BaseModel):

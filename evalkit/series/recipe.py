@@ -7,7 +7,7 @@ uncertainty is that of the items and that of the seeds, SE² = s_b²/s + SE²_it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ from evalkit.comparison.arm import Arm, item_means
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.rows import Items
 from evalkit.errors import ConfigError, StoreError
+from evalkit.stats.cell import Estimate
 from evalkit.stats.designs import seeds
-from evalkit.stats.estimate import Estimate
 
 if TYPE_CHECKING:
     from evalkit.comparison.measured import Side
@@ -101,12 +101,9 @@ def _beside(arms: Sequence[Arm]) -> Arm:
     taken = [arm.take(np.flatnonzero(np.isin(arm.items, common))) for arm in arms]
     classes = tuple(dict.fromkeys(name for arm in taken for name in arm.classes))
     ends = [np.array([classes.index(name) for name in arm.classes])[arm.ends] for arm in taken]
-    first = taken[0]
-    return Arm(
-        first.items,
-        np.hstack([arm.values for arm in taken]),
-        np.hstack(ends),
-        classes,
-        first.clusters,
-        first.native,
+    return replace(
+        taken[0],
+        values=np.hstack([arm.values for arm in taken]),
+        ends=np.hstack(ends),
+        classes=classes,
     )

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from evalkit.stats.cell import Clusters
 from evalkit.stats.distributions import FloatArray
-from evalkit.stats.estimate import Clusters, estimate
+from evalkit.stats.estimate import estimate
 from evalkit.stats.families import holm
 from evalkit.stats.trend import SEED, by_cluster
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from evalkit.stats.cell import Estimate
 from evalkit.stats.distributions import FloatArray, critical_value, normal_cdf, t_cdf, t_quantile
 from evalkit.stats.domains import weighted_mean
-from evalkit.stats.estimate import Estimate
 from evalkit.stats.intervals import quasi_tango_limits
 
 RESAMPLES = 1_000

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from evalkit.stats.cell import Clusters
 from evalkit.stats.distributions import FloatArray
-from evalkit.stats.estimate import Clusters
 
 RESAMPLES = 1_000
 SEED = 20_250_704  # fixed: the same data give the same report
