@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from evalkit.comparison.comparability import comparability
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, StoreError, UnknownName
 from evalkit.grade import without_thoughts
 from evalkit.report import Found

@@ -123,6 +123,7 @@ class TaskSection(_Section):
     gate: bool = False
     role: Annotated[Literal["detect", "off"], BeforeValidator(_role)] = "detect"
     weight: float = Field(default=1.0, ge=0)
+    items: Literal["sample", "fixed"] = "sample"
 
     @property
     def label(self) -> str:

@@ -11,15 +11,15 @@ from evalkit import plugins
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
 from evalkit.comparison.compare import compare
-from evalkit.comparison.measured import Side, Sides
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
+from evalkit.comparison.sides import Side, Sides
 from evalkit.errors import ConfigError, StoreError
 from evalkit.files import write_beside
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
 from evalkit.seat import Seat
-from evalkit.series.recipe import Recipe, members
+from evalkit.series.recipe import Recipe, members, seeds_of
 from evalkit.stats.decision import worst
 from evalkit.stats.intervals import wilson_ci
 from evalkit.store import Store
@@ -83,23 +83,22 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
     )
 
 
-def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
+def of_store(store: Store, names: Sequence[str], policy: Policy, *, seeds: bool = False) -> Report:
     """The report on checkpoints that a results folder holds already, the first the baseline.
 
+    With `seeds` a name stands for its training seeds, name-s0 and so on, where there are such.
     Raises StoreError naming what is there when one is not.
     """
     found = list(stored(store))
     there = {cell.checkpoint for cell in found}
-    groups = {name: members(name) for name in names}
-    if len(groups[names[0]]) > 1:
-        raise ConfigError(f"{names[0]}: the baseline is one checkpoint; seeds are of a candidate")
-    if any(names[0] in groups[name] for name in names[1:]):
+    groups = {name: (seeds and seeds_of(name, there)) or members(name) for name in names}
+    if any({*groups[names[0]]} & {*groups[name]} for name in names[1:]):
         raise ConfigError(f"{names[0]} is the baseline: name others to hold against it")
     for name in (member for group in groups.values() for member in group):
         if name not in there:
             known = ", ".join(sorted(there)) or "nothing"
             raise StoreError(f"no cells of {name!r} in {store.root}; there are: {known}")
-    tasks = {cell.task for cell in found if cell.checkpoint == names[0]}
+    tasks = {cell.task for cell in found if cell.checkpoint in groups[names[0]]}
     wanted = {member for group in groups.values() for member in group}
     chosen = [cell for cell in found if cell.checkpoint in wanted and cell.task in tasks]
     recipes = {name: group for name, group in groups.items() if len(group) > 1}
@@ -133,7 +132,7 @@ def assemble(
     candidates = []
     for name, against in pairs:
         sides = [
-            Sides(task, domain, _one(by_name.get((against, task))), by_name.get((name, task)))
+            Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
             for task, domain in domains.items()
         ]
         candidates.append(compare(name, against, sides, policy))
@@ -153,10 +152,6 @@ def assemble(
         candidates=candidates,
         scores=in_order,
     )
-
-
-def _one(side: Side | Recipe | None) -> Side | None:
-    return side if isinstance(side, Side) else None  # only candidates are averaged over seeds
 
 
 def _worst(

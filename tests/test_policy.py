@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from evalkit.comparison.compare import compare
-from evalkit.comparison.measured import Side, Sides
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless, refuse
+from evalkit.comparison.sides import Side, Sides
 from evalkit.config import load
 from evalkit.errors import ConfigError
 from evalkit.resolve import resolve

@@ -11,8 +11,11 @@ from typing import Any
 from evalkit.comparison import paired, triage
 from evalkit.comparison.bounds import broken
 from evalkit.comparison.decided import Decided
-from evalkit.comparison.measured import BOUNDS, Measured, Sides, measure
+from evalkit.comparison.estimated import measure
+from evalkit.comparison.measured import Measured
+from evalkit.comparison.paired import BOUNDS
 from evalkit.comparison.policy import Policy
+from evalkit.comparison.sides import Sides
 from evalkit.stats.cell import Estimate
 from evalkit.stats.decision import Decision, overall, saturated, within_missing_bounds
 from evalkit.stats.intervals import change_sums
@@ -25,7 +28,7 @@ SILENT = {"advisory", "off"}
 
 def compare(name: str, against: str, sides: Sequence[Sides], policy: Policy) -> CandidateVerdict:
     """The verdict of `name` against `against` over all their tasks."""
-    measured = measure(sides, policy.conf)
+    measured = measure(sides, policy.conf, policy.fixed)
     plain = Decided(measured, policy, "plain")
     bounds = [
         Decided(measured, policy, variant)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.comparison.measured import Measured
+from evalkit.comparison.paired import Variant
 from evalkit.comparison.policy import Policy
 from evalkit.stats.cell import Estimate
 from evalkit.stats.decision import Decision, Evidence, decide_cell, decide_domain
@@ -20,7 +21,7 @@ from evalkit.stats.power import mde_regressed
 class Decided:
     """The decision table over all cells and domains, under one way of filling what is missing."""
 
-    def __init__(self, measured: Sequence[Measured], policy: Policy, variant: str) -> None:
+    def __init__(self, measured: Sequence[Measured], policy: Policy, variant: Variant) -> None:
         self.measured = measured
         self.policy = policy
         judged = [i for i, cell in enumerate(measured) if cell.task not in policy.off]

@@ -21,6 +21,7 @@ def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
         any_decline=gate.fail_on == "any-decline",
         inconclusive_passes=gate.on_inconclusive == "warn",
         suspect_fails=gate.suspect == "fail",
+        fixed=frozenset(exam.label for exam in exams if exam.section.items == "fixed"),
         off=off,
         forced=frozenset(name for name, margin in gate.margins.items() if margin.gate),
         bounds={
@@ -29,6 +30,24 @@ def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
             if limits
         },
     )
+
+
+def check_fixed(loaded: Loaded, exams: tuple[Exam, ...], *, seeds: bool) -> None:
+    """Raises ConfigError at the first task whose items cannot be taken as fixed."""
+    for index, exam in enumerate(exams):
+        task, where = exam.task, ("tasks", index, "items")
+        if exam.section.items == "sample":
+            continue
+        if seeds:
+            raise loaded.error(where, "`seeds:` are judged over items as a sample; drop `fixed`")
+        if task.refit:
+            raise loaded.error(where, f"{exam.label} has a fitted headline, no mean; drop `fixed`")
+        if task.epochs < 2 or not task.sampling.temperature:
+            raise loaded.error(
+                where,
+                "`fixed` takes two `epochs` or more, drawn at a temperature above 0 (here "
+                f"{task.epochs} at {task.sampling.temperature:g}): all else would be certain",
+            )
 
 
 def _off(loaded: Loaded, exams: tuple[Exam, ...]) -> frozenset[str]:

@@ -7,6 +7,7 @@ verdict must also hold with every such sample filled in for the worst and for th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import lcm
 from typing import Literal
@@ -14,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.comparison.arm import Arm
+from evalkit.comparison.arm import Arm, Floats
 from evalkit.comparison.rows import Items, Numbers
 from evalkit.stats.cell import Differences
 from evalkit.stats.missing import MISSING_SHARE, missing_bounds
@@ -23,6 +24,10 @@ FULL_MARKS = ("correct", "win")
 FULL_OVERLAP, LEAST_OVERLAP = 0.99, 0.95
 Variant = Literal["plain", "worst", "best"]
 """How samples that are missing count: left out, or against the candidate, or for it."""
+
+VARIANTS: tuple[Variant, ...] = ("plain", "worst", "best")
+BOUNDS: Mapping[Variant, tuple[float, float]] = {"worst": (1.0, 0.0), "best": (0.0, 1.0)}
+"""What a missing sample of the baseline and of the candidate counts as, at worst and at best."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def _checked(baseline: Arm, candidate: Arm, flags: tuple[str, ...]) -> Pair:
 def _too_few(baseline: Arm, candidate: Arm) -> str:
     """Why there is no estimate: fewer than two independent units, in all or in a stratum."""
     answered = ~np.isnan(baseline.means) & ~np.isnan(candidate.means)
-    clusters = _clusters(baseline, candidate)
+    clusters = clusters_of(baseline, candidate)
     said = "items" if clusters is None else "clusters of items"
     if baseline.strata is None:
         count = _units(clusters, answered)
@@ -108,7 +113,7 @@ def _units(clusters: Numbers | None, among: NDArray[np.bool_]) -> int:
     return len(np.unique(clusters[among]))
 
 
-def _clusters(baseline: Arm, candidate: Arm) -> Numbers | None:
+def clusters_of(baseline: Arm, candidate: Arm) -> Numbers | None:
     """Whose items belong together, as either side says: cells of before it was told do not."""
     return baseline.clusters if baseline.clusters is not None else candidate.clusters
 
@@ -126,7 +131,7 @@ def differences(pair: Pair, variant: Variant = "plain") -> Differences:
             whole = not any(bool(np.isnan(arm.values[keep]).any()) for arm in (before, after))
         known = {"plain": bounds.differences, "worst": bounds.worst, "best": bounds.best}
         change = known[variant]
-    clusters, strata = _clusters(before, after), before.strata
+    clusters, strata = clusters_of(before, after), before.strata
     single = before.epochs == after.epochs == 1
     lattice = lcm(before.epochs, after.epochs) if binary and whole else None
     return Differences(
@@ -137,6 +142,19 @@ def differences(pair: Pair, variant: Variant = "plain") -> Differences:
         None if strata is None else strata[keep],
         tuple(before.weights.values()),
     )
+
+
+def samples(pair: Pair, variant: Variant = "plain") -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Both arms' samples, n × k, as a variant has them, and the items that take part."""
+    arms = (pair.baseline, pair.candidate)
+    if variant == "plain":
+        taking = ~(np.isnan(arms[0].means) | np.isnan(arms[1].means))
+        return arms[0].values, arms[1].values, taking
+    before, after = (
+        np.where(np.isnan(arm.values), fill, arm.values)
+        for arm, fill in zip(arms, BOUNDS[variant], strict=True)
+    )
+    return before, after, np.ones(pair.n, dtype=np.bool_)
 
 
 def lost_to(pair: Pair) -> dict[str, int]:

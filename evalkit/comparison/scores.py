@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.comparison.arm import MISSING, Arm, Floats
+from evalkit.comparison.comparability import exam_of
 from evalkit.comparison.rows import Numbers, Rows, coded, numbers
 from evalkit.errors import StoreError
 from evalkit.stats.scales import orient
@@ -35,12 +36,6 @@ def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
         return _arm(table, _scale(cell, meta), weights)
     except ValueError as error:
         raise StoreError(f"{path}: {error}; remove the file, and run again") from None
-
-
-def exam_of(meta: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
-    """What `cell.json` says of the exam that a preset of the task is."""
-    found = meta.get("exam") or meta.get("exams", {}).get(preset, {})
-    return found if isinstance(found, Mapping) else {}
 
 
 def weights_of(cell: Cell, meta: Mapping[str, Any], preset: str) -> dict[str, float]:

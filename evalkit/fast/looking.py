@@ -14,7 +14,7 @@ import numpy as np
 
 from evalkit import engine
 from evalkit.comparison.arm import Arm, item_means
-from evalkit.comparison.measured import BOUNDS
+from evalkit.comparison.paired import BOUNDS
 from evalkit.comparison.scores import load
 from evalkit.errors import ModelError
 from evalkit.events import Note, Notify

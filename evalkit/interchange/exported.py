@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError
 from evalkit.report import stored
 from evalkit.store import Answer, Cell, Store

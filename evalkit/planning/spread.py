@@ -15,7 +15,7 @@ import numpy as np
 
 from evalkit.comparison import paired
 from evalkit.comparison.comparability import comparability
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError
 from evalkit.stats.estimate import estimates
 from evalkit.stats.samples import variance_shares

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import identity
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, EvalkitError
 from evalkit.events import silent
 from evalkit.exam import Exam

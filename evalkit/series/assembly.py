@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from evalkit.comparison import paired
 from evalkit.comparison.arm import Arm, Floats
 from evalkit.comparison.comparability import comparability
-from evalkit.comparison.measured import Side
 from evalkit.comparison.rows import Items, Numbers
+from evalkit.comparison.sides import Side
 from evalkit.errors import ConfigError, StoreError, UnknownName
 from evalkit.report import Found, stored
 from evalkit.store import Store

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalkit.stats.cell import Estimate
+from evalkit.stats.cell import Clusters, Estimate
+from evalkit.stats.clusters import cluster_index
 from evalkit.stats.distributions import FloatArray, critical_value, normal_cdf, t_cdf, t_quantile
 from evalkit.stats.domains import weighted_mean
 from evalkit.stats.intervals import quasi_tango_limits
@@ -41,16 +42,24 @@ def unpaired(
     return _normal(score1 - score0, se, min(n0, n1), "unpaired", conf, ("unpaired",))
 
 
-def fixed_exam(baseline: ArrayLike, candidate: ArrayLike, conf: float = 0.90) -> Estimate:
+def fixed_exam(
+    baseline: ArrayLike,
+    candidate: ArrayLike,
+    conf: float = 0.90,
+    *,
+    clusters: Clusters | None = None,
+) -> Estimate:
     """The difference on exactly these items: only the sampling of answers is uncertain.
 
     Arrays of items × samples, NaN where an answer is missing; SE² is the mean's within-item
     sampling variance, Σ(s²/k)/n² of both arms.  Needs two samples per item in each arm; an item
-    left with one takes the mean variance of its arm.
+    left with one takes the mean variance of its arm.  Of clustered items, whose j-th samples may
+    be of one conversation, it is the variance of the clusters' totals.
     """
     arms = [np.asarray(arm, dtype=float) for arm in (baseline, candidate)]
     n = len(arms[0])
-    variance = sum(_within_variance(arm) for arm in arms)
+    units = [_totals(arm, clusters) for arm in arms]
+    variance = sum(_within_variance(arm) for arm in units)
     delta = float(np.mean(np.nanmean(arms[1], axis=1) - np.nanmean(arms[0], axis=1)))
     if not variance > 0:  # every item answered alike each time: shrink the shares off 0 and 1
         variance = sum(_smoothed_variance(arm) for arm in arms)
@@ -159,13 +168,24 @@ def _proportion_se(share: float, n: int) -> float:
     return float(np.sqrt(share * (1 - share) / (n - 1)))
 
 
+def _totals(samples: FloatArray, clusters: Clusters | None) -> FloatArray:
+    """Σ over each cluster's items, sample by sample; NaN where one of them is missing."""
+    if clusters is None:
+        return samples
+    labels = cluster_index(clusters, len(samples))
+    totals = np.zeros((int(labels.max()) + 1, samples.shape[1]))
+    np.add.at(totals, labels, samples)
+    return totals
+
+
 def _within_variance(samples: FloatArray) -> float:
     k = np.count_nonzero(~np.isnan(samples), axis=1)
     repeated = k > 1
-    if not repeated.any() or not k.all():
+    if not repeated.any():
         raise ValueError("a fixed exam needs two samples of every item, in both arms")
     spread = np.nanvar(samples[repeated], axis=1, ddof=1)
-    return float((spread / k[repeated]).sum() + (spread.mean() / k[~repeated]).sum())
+    rest = spread.mean() / np.maximum(k[~repeated], 1)
+    return float((spread / k[repeated]).sum() + rest.sum())
 
 
 def _smoothed_variance(samples: FloatArray) -> float:
