@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evalkit import identity, plugins
+from evalkit import duplicates, identity, plugins
 from evalkit.config import TaskSection
 from evalkit.errors import DataError
 from evalkit.types import Rows, Sample, Task
@@ -56,7 +56,7 @@ class Exam:
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""
         small = replace(self, only=frozenset(only))
-        for shared in ("source", "_everything", "data_digest"):
+        for shared in ("source", "_everything", "data_digest", "clusters"):
             vars(small)[shared] = getattr(self, shared)
         return small
 
@@ -71,6 +71,11 @@ class Exam:
     def data_digest(self) -> str:
         """The revision of its data by content, whatever the limit."""
         return identity.data_digest({item: s.target for item, s in self._everything.items()})
+
+    @cached_property
+    def clusters(self) -> dict[bytes, str]:
+        """Which items belong together: as the task says, else those that ask the same question."""
+        return duplicates.clusters(self._everything)
 
     @cached_property
     def _everything(self) -> dict[bytes, Sample]:

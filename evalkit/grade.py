@@ -42,7 +42,7 @@ def grade(exam: Exam, cell: Cell, grader: Grader) -> dict[str, int]:
         for epoch in range(exam.task.epochs):
             answer = answers.get((item, epoch))
             score, outcome = (None, "errored") if answer is None else grader(sample, answer)
-            rows.append(_row(item, sample, epoch, score, outcome))
+            rows.append(_row(item, sample, epoch, score, outcome, exam.clusters[item]))
     write_table(cell.scores_path(exam.task.preset), rows, SCORE_COLUMNS)
     return dict(sorted(Counter(row["outcome"] for row in rows).items()))
 
@@ -102,7 +102,7 @@ def outcome(response: Response, score: Score, best: float) -> str:
 
 
 def _row(
-    item: bytes, sample: Sample, epoch: int, score: Score | None, outcome: str
+    item: bytes, sample: Sample, epoch: int, score: Score | None, outcome: str, cluster: str
 ) -> dict[str, Any]:
     target = sample.target if isinstance(sample.target, str) else _json(sample.target)
     return {
@@ -114,7 +114,7 @@ def _row(
         "target": target,
         "outcome": outcome,
         "stratum": sample.stratum,
-        "cluster": sample.cluster,
+        "cluster": cluster,
         "details": _json(dict(score.details)) if score and score.details else "",
     }
 

@@ -35,8 +35,13 @@ def _plain(value: Any) -> Any:
 
 def item(task: Task, sample: Sample) -> bytes:
     """What two cells are paired by: task, upstream id, question and options, in any order."""
-    question = sample.question or _text(sample.rendered())
+    question = question_of(sample)
     return digest([task.name, sample.id, question, sorted(sample.choices)])[:ITEM_BYTES]
+
+
+def question_of(sample: Sample) -> str:
+    """What is asked, without what all prompts of the task have in common, where that is known."""
+    return sample.question or _text(sample.rendered())
 
 
 def _text(prompt: Prompt) -> str:
