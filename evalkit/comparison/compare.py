@@ -59,7 +59,9 @@ def _cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
     scores = _scores(measured)
     margin = plain.margin(measured.task, measured.domain)
     off = measured.task in plain.policy.off
-    limits = {} if pair is None or off else broken(pair.candidate, measured, plain.policy)
+    limits = {}
+    if pair is not None and not off:
+        limits = broken(pair.candidate, measured.task, measured.domain, plain.policy)
     reasons = [measured.invalid, *limits.values(), *([DISPLAYED_ONLY] if off else [])]
     gained, lost = _moved(measured)
     return CellVerdict(

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from evalkit.stats.cell import Clusters, Estimate
 from evalkit.stats.clusters import cluster_index
-from evalkit.stats.distributions import FloatArray, critical_value, normal_cdf, t_cdf, t_quantile
+from evalkit.stats.distributions import critical_value, normal_cdf, t_cdf, t_quantile
 from evalkit.stats.domains import weighted_mean
 from evalkit.stats.intervals import quasi_tango_limits
+from evalkit.stats.samples import sampling_variances
 
 RESAMPLES = 1_000
 SEED = 20_250_704  # fixed: the same data give the same report
@@ -58,11 +59,9 @@ def fixed_exam(
     """
     arms = [np.asarray(arm, dtype=float) for arm in (baseline, candidate)]
     n = len(arms[0])
-    units = [_totals(arm, clusters) for arm in arms]
-    variance = sum(_within_variance(arm) for arm in units)
+    labels = None if clusters is None else cluster_index(clusters, n)
+    variance = float(sampling_variances(arms[0], arms[1], labels).sum())
     delta = float(np.mean(np.nanmean(arms[1], axis=1) - np.nanmean(arms[0], axis=1)))
-    if not variance > 0:  # every item answered alike each time: shrink the shares off 0 and 1
-        variance = sum(_smoothed_variance(arm) for arm in arms)
     return _normal(delta, float(np.sqrt(variance)) / n, n, "fixed", conf)
 
 
@@ -166,29 +165,3 @@ def _proportion_se(share: float, n: int) -> float:
     if share in (0.0, 1.0):  # none or all of n: shrink, or the SE would be 0
         share = (share * n + 0.5) / (n + 1)
     return float(np.sqrt(share * (1 - share) / (n - 1)))
-
-
-def _totals(samples: FloatArray, clusters: Clusters | None) -> FloatArray:
-    """Σ over each cluster's items, sample by sample; NaN where one of them is missing."""
-    if clusters is None:
-        return samples
-    labels = cluster_index(clusters, len(samples))
-    totals = np.zeros((int(labels.max()) + 1, samples.shape[1]))
-    np.add.at(totals, labels, samples)
-    return totals
-
-
-def _within_variance(samples: FloatArray) -> float:
-    k = np.count_nonzero(~np.isnan(samples), axis=1)
-    repeated = k > 1
-    if not repeated.any():
-        raise ValueError("a fixed exam needs two samples of every item, in both arms")
-    spread = np.nanvar(samples[repeated], axis=1, ddof=1)
-    rest = spread.mean() / np.maximum(k[~repeated], 1)
-    return float((spread / k[repeated]).sum() + rest.sum())
-
-
-def _smoothed_variance(samples: FloatArray) -> float:
-    k = np.count_nonzero(~np.isnan(samples), axis=1)
-    share = (np.nansum(samples, axis=1) + 0.5) / (k + 1)
-    return float((share * (1 - share) / np.maximum(k - 1, 1)).sum())
