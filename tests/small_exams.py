@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from evalkit.types import (
     Request,
     Response,
     Rows,
+    Rubric,
     Sample,
     Score,
     Task,
@@ -104,6 +106,20 @@ def doubles(
 
     given = {"name": "doubles", "score": exact, **fields}
     return Task(domain=domain, version=1, samples=samples, **given)
+
+
+def ask_which(sample: Sample, first: str, second: str) -> Prompt:
+    return json.dumps([sample.target, first, second])
+
+
+def fair(request: Request) -> Response:
+    """A judge that prefers the reference; a tie where both say the same."""
+    assert isinstance(request.prompt, str)
+    target, first, second = json.loads(request.prompt)
+    return Response("tie" if first == second else "first" if first == target else "second")
+
+
+RUBRIC = Rubric(1, ask_which, lambda said: said.text)  # type: ignore[arg-type, return-value]
 
 
 def exam(task: Task, limit: int | None = None) -> Exam:

@@ -23,10 +23,22 @@ from evalkit.stats.cell import Differences
 from evalkit.stats.designs import fixed_exam
 from evalkit.stats.estimate import estimates
 from evalkit.store import Store
-from evalkit.types import LabelledPair, Prompt, Request, Response, Rows, Rubric, Sample, Sampling
+from evalkit.types import LabelledPair, Request, Response, Rows, Sample, Sampling
 from evalkit.verdict import Report
 from reports.terminal import render
-from tests.small_exams import Answering, Log, backend, checkpoint, doubles, exam, held, matrix, row
+from tests.small_exams import (
+    RUBRIC,
+    Answering,
+    Log,
+    backend,
+    checkpoint,
+    doubles,
+    exam,
+    fair,
+    held,
+    matrix,
+    row,
+)
 
 ITEMS = 600
 
@@ -214,18 +226,6 @@ def test_a_bound_that_nothing_can_mend_ends_the_run(tmp_path: Path) -> None:
     assert report.candidates[0].domains[0].reason == "a bound was broken first"
 
 
-def ask(sample: Sample, first: str, second: str) -> Prompt:
-    return json.dumps([sample.target, first, second])
-
-
-def fair(request: Request) -> Response:
-    """Prefers the reference; a tie where both say the same."""
-    assert isinstance(request.prompt, str)
-    target, first, second = json.loads(request.prompt)
-    return Response("tie" if first == second else "first" if first == target else "second")
-
-
-RUBRIC = Rubric(1, ask, lambda said: said.text)  # type: ignore[arg-type, return-value]
 CHAT = doubles(ITEMS, name="chat", score=None, rubric=RUBRIC)
 
 
