@@ -7,7 +7,8 @@ items.  The rules for data are those of a pair, each checkpoint against the firs
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import lcm
 
 import numpy as np
@@ -20,6 +21,7 @@ from evalkit.comparison.rows import Items, Numbers
 from evalkit.comparison.sides import Side
 from evalkit.errors import ConfigError, StoreError, UnknownName
 from evalkit.report import Found, stored
+from evalkit.stats.cell import Differences
 from evalkit.store import Store
 
 FEWEST = 3
@@ -39,20 +41,35 @@ class Series:
     lattice: int | None  # every score is a multiple of 1/lattice
     flags: tuple[str, ...] = ()
     invalid: str = ""
+    strata: Numbers | None = None  # (n,) by number, where the task weighs its strata
+    weights: tuple[float, ...] = ()  # of each stratum
+
+    @cached_property
+    def linear(self) -> Floats:
+        """(T, n or its clusters) scores of which means and standard errors are the design's."""
+        from evalkit.stats.linear import linear
+
+        return linear(self.values, self.clusters, self.strata, self.weights)
+
+    @property
+    def scores(self) -> list[float]:
+        """The score of each checkpoint, as the task weighs its items."""
+        return [float(score) for score in self.linear.mean(axis=1)]
+
+    def differences(self, at: int, against: int) -> Differences:
+        """One checkpoint's scores less another's, and the shape they have."""
+        change = self.values[at] - self.values[against]
+        shape = (self.binary, self.clusters, self.lattice, self.strata, self.weights)
+        return Differences(change, *shape)
 
     def take(self, keep: NDArray[np.bool_]) -> Series:
         """The series on some of its items."""
-        clusters = None if self.clusters is None else self.clusters[keep]
-        return Series(
-            self.task,
-            self.domain,
-            self.checkpoints,
-            self.values[:, keep],
-            self.items[keep],
-            clusters,
-            self.binary,
-            self.lattice,
-            self.flags,
+        return replace(
+            self,
+            values=self.values[:, keep],
+            items=self.items[keep],
+            clusters=None if self.clusters is None else self.clusters[keep],
+            strata=None if self.strata is None else self.strata[keep],
         )
 
 
@@ -125,6 +142,8 @@ def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side |
         zero_one and all(arm.epochs == 1 for arm in arms),
         lcm(*(arm.epochs for arm in arms)) if zero_one and whole else None,
         tuple(dict.fromkeys(flags)),
+        strata=first.strata,
+        weights=tuple(first.weights.values()),
     )
 
 

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.columns import columns, percent, points
-from evalkit.comparison.arm import Floats
 from evalkit.errors import DataError, UnknownName
 from evalkit.series.assembly import Series
 from evalkit.stats.cell import Estimate
 from evalkit.stats.domains import domain_mean, weighted_mean
-from evalkit.stats.estimate import estimate
+from evalkit.stats.estimate import estimates
 
 
 class _Model(BaseModel):
@@ -72,10 +71,7 @@ class _Half:
 
     def score(self, names: Sequence[str], at: int) -> float:
         """The mean over domains of the mean over their tasks."""
-        means = [
-            np.mean([s.values[at].mean() for s in self.series if s.domain == name])
-            for name in names
-        ]
+        means = [np.mean([s.scores[at] for s in self.series if s.domain == name]) for name in names]
         return float(np.mean(means))
 
 
@@ -172,10 +168,7 @@ def _place(
 
 
 def _against(series: Series, at: int, base: int) -> Estimate:
-    difference: Floats = series.values[at] - series.values[base]
-    return estimate(
-        difference, binary=series.binary, clusters=series.clusters, lattice=series.lattice
-    )
+    return estimates([series.differences(at, base)])[0]
 
 
 def text(found: Best) -> str:
