@@ -123,6 +123,9 @@ def assemble(
     baseline: str, pairs: Iterable[tuple[str, str]], found: Sequence[Found], policy: Policy
 ) -> Report:
     """Compares every pair over every task and puts the verdicts together."""
+    pairs = list(pairs)
+    if policy.whole_run:
+        policy = replace(policy, candidates=max(1, len(pairs)))
     by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
     domains = {cell.task: cell.domain for cell in found}
     rows: dict[str, list[int]] = {}

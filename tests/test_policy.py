@@ -114,7 +114,7 @@ def test_a_role_is_off_however_yaml_reads_the_word(tmp_path: Path, role: str) ->
         ("{mathematics: 3.0", "{knowledge: 3.0", "c.yaml:5: gate.margins.knowledge: is displayed"),
         ("{mathematics: 3.0", "{all: 3.0", "c.yaml:5: gate.margins.all: no such domain or task"),
         ("3.0", "{point: 3}", "gate.margins.mathematics.point: unknown key; did you mean 'points'"),
-        ("3.0", "{gate: true}", "gate.margins.mathematics.points: is required and is not there"),
+        ("3.0", "{gate: true}", "gate.margins.mathematics: give either `points` or `native`"),
         ("3.0", "{points: -3}", "gate.margins.mathematics.points: input should be greater than"),
         ("role: off", "role: of", "c.yaml:3: tasks[1].role: input should be 'detect' or 'off'"),
         ("role: off", "role: off, gate: true", "c.yaml:3: tasks[1].gate: `role: off` never gates"),

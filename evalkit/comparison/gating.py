@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.comparison.policy import EVERYWHERE, Policy
-from evalkit.config import BoundsSection, Loaded, Location
+from evalkit.config import BoundsSection, Loaded, Location, MarginSection
 from evalkit.errors import did_you_mean
 from evalkit.exam import Exam
 
@@ -15,12 +15,15 @@ def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
     off = _off(loaded, exams)
     _check_names(loaded, exams, off, bounds)
     return Policy(
-        margins={name: margin.points / 100 for name, margin in gate.margins.items()},
+        margins={
+            name: _fraction(loaded, name, margin, exams) for name, margin in gate.margins.items()
+        },
         gating_cells=frozenset(exam.label for exam in exams if exam.section.gate),
         weights={exam.label: exam.section.weight for exam in exams},
         any_decline=gate.fail_on == "any-decline",
         inconclusive_passes=gate.on_inconclusive == "warn",
         suspect_fails=gate.suspect == "fail",
+        whole_run=gate.family == "run",
         fixed=frozenset(exam.label for exam in exams if exam.section.items == "fixed"),
         off=off,
         forced=frozenset(name for name, margin in gate.margins.items() if margin.gate),
@@ -30,6 +33,19 @@ def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
             if limits
         },
     )
+
+
+def _fraction(loaded: Loaded, name: str, margin: MarginSection, exams: tuple[Exam, ...]) -> float:
+    """A margin as a fraction of the scale, which is the same for all tasks that it is about."""
+    if margin.native is None:
+        return (margin.points or 0.0) / 100
+    scales = {exam.task.bounds for exam in exams if name in (exam.label, exam.task.domain)}
+    (low, high), *others = scales
+    if others or margin.native > high - low:
+        told = ", ".join(f"{low:g} to {high:g}" for low, high in sorted(scales))
+        reason = f"no `native` margin fits the scale {told}; give `points`, hundredths of it"
+        raise loaded.error(("gate", "margins", name, "native"), reason)
+    return margin.native / (high - low)
 
 
 def check_fixed(loaded: Loaded, exams: tuple[Exam, ...], *, seeds: bool) -> None:

@@ -39,6 +39,9 @@ def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = T
     known = hold(replace(matrix, rows=(matrix.row(matrix.baseline),)), results, notify)
     weak = frozenset(note.task for note in known.judges if note.advisory)
     matrix, margins = _with_margins(matrix, weak)
+    if matrix.policy.whole_run:
+        policy = replace(matrix.policy, candidates=len(matrix.rows) - 1)
+        matrix = replace(matrix, policy=policy)
     store = Store(results)
     seats = seating(matrix, store)
     failures = list(known.failures)

@@ -54,8 +54,9 @@ class Looking:
         self.taken: dict[str, list[Taken]] = {plan.domain: [] for plan in plans}
         self.invalid: dict[str, str] = {}
         self.broken: dict[str, dict[str, str]] = {}  # task -> rate -> which bound, in words
+        tested = len(plans) * policy.candidates
         self._clocks = {
-            plan.domain: Clock(plan.margin, len(plans), enough=plan.enough) for plan in plans
+            plan.domain: Clock(plan.margin, tested, enough=plan.enough) for plan in plans
         }
         self._graders = {
             task: _remembering(by_scorer(each.seat.exam.task))
