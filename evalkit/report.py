@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from evalkit import plugins
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
@@ -21,7 +23,8 @@ from evalkit.run import Held
 from evalkit.seat import Seat
 from evalkit.series.recipe import Recipe, members, seeds_of
 from evalkit.stats.decision import worst
-from evalkit.stats.intervals import wilson_ci
+from evalkit.stats.intervals import score_ci
+from evalkit.stats.linear import linear
 from evalkit.store import Store
 from evalkit.verdict import (
     CandidateVerdict,
@@ -76,7 +79,11 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
         )
         for row in matrix.rows
     ]
-    said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
+    said = [
+        *report.notes,
+        *_notes(held),
+        *(f"{each.name}: {each.words}" for each in hopeless(report, policy)),
+    ]
     noise = [note for seat in held.seats if (note := noted(seat))]
     return report.model_copy(
         update={"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
@@ -154,6 +161,7 @@ def assemble(
         exit_code=exit_code,
         candidates=candidates,
         scores=in_order,
+        notes=_estimand(policy),
     )
 
 
@@ -194,6 +202,14 @@ def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
     return {**meta, "exam": exams[preset]}
 
 
+def _estimand(policy: Policy) -> list[str]:
+    """Whose differences are not about what the items are a sample of."""
+    if not policy.fixed:
+        return []
+    names = ", ".join(sorted(policy.fixed))
+    return [f"items fixed for {names}: those intervals are about these very items, and no others"]
+
+
 def _score(found: Found) -> CheckpointScore:
     if isinstance(found.side, Side) and unpaired.bare(found.side.meta):
         return _bare_score(found, found.side)
@@ -232,11 +248,11 @@ def _arm(found: Found) -> Arm | None:
 
 
 def _alone(arm: Arm, score: float) -> tuple[float, float] | None:
-    """Wilson's interval, for one 0/1 score per item."""
-    if arm.epochs != 1 or not arm.zero_one:
-        return None
-    low, high = wilson_ci(round(score * len(arm.items)), len(arm.items), conf=0.90)
-    return float(low), float(high)
+    """The interval of a score by itself; none where it has no two independent items."""
+    known = arm.take(np.flatnonzero(~np.isnan(arm.means)))
+    weights = tuple(known.weights.values())
+    moved = linear(known.means[None, :], known.clusters, known.strata, weights)[0]
+    return score_ci(score, moved) if len(moved) > 1 else None
 
 
 def _notes(held: Held) -> list[str]:

@@ -12,6 +12,7 @@ from evalkit.comparison import paired, triage
 from evalkit.comparison.bounds import broken
 from evalkit.comparison.decided import Decided
 from evalkit.comparison.estimated import measure
+from evalkit.comparison.fixed import FLAG as FIXED
 from evalkit.comparison.measured import Measured
 from evalkit.comparison.paired import BOUNDS
 from evalkit.comparison.policy import Policy
@@ -124,6 +125,7 @@ def _domain(plain: Decided, bounds: Sequence[Decided], domain: str) -> DomainVer
             *decision.flags,
             *(["advisory"] if advisory else []),
             *(["seeds"] if estimate and estimate.seeds else []),
+            *([FIXED] if {*tasks} & plain.policy.fixed else []),
         ],
     )
 
