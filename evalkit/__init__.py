@@ -2,8 +2,11 @@
 
 from evalkit.errors import EvalkitError
 from evalkit.types import (
+    Asker,
     Backend,
     Checkpoint,
+    Family,
+    Graded,
     LabelledPair,
     LogLikelihood,
     Message,
@@ -26,9 +29,12 @@ from evalkit.types import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Asker",
     "Backend",
     "Checkpoint",
     "EvalkitError",
+    "Family",
+    "Graded",
     "LabelledPair",
     "LogLikelihood",
     "Message",

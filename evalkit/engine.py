@@ -11,14 +11,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
-from evalkit import identity
+from evalkit import identity, journal
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.events import Asked, Notify
 from evalkit.exam import Exam
 from evalkit.journal import Journal
 from evalkit.store import Answer, Cell, line
+from evalkit.turns import Interrupted, Turns
 from evalkit.types import Backend, Checkpoint, Model, Prompt, Request, Response
 
 REPORT_SECONDS = 0.5
@@ -53,6 +55,7 @@ class _Question:
     item: bytes
     request_id: bytes
     request: Request
+    turns: Turns | None  # for a task that asks more than once
 
 
 def no_more() -> list[Sitting]:
@@ -104,7 +107,9 @@ async def _round(
 ) -> None:
     async def answer(question: _Question) -> None:
         started = time.monotonic()
-        response = await respond(model, question.request, reads_prompt=backend.reads_prompt)
+        response = await respond(
+            model, question.request, question.turns, reads_prompt=backend.reads_prompt
+        )
         stored = _stored(question, response)
         question.journal.append(line(stored))
         meter.count(question.sitting, response, time.monotonic() - started)
@@ -134,10 +139,12 @@ def _missing(
         for key, stored in sitting.cell.answers().items()
         if not stored.response.error
     }
-    journal = stack.enter_context(Journal(sitting.cell.journal_path))
+    kept = stack.enter_context(Journal(sitting.cell.journal_path))
     task = sitting.exam.task
+    turns = _turns(sitting, stack, checkpoint, model) if task.solve else None
     for epoch in range(task.epochs):
-        for item, sample in sitting.exam.items.items():
+        for item, original in sitting.exam.items.items():
+            sample = task.at(original, epoch)
             prompt = prepare(sample.rendered(), checkpoint, model) if backend.reads_prompt else ""
             seed = identity.sampling_seed(item, epoch)
             request = Request(prompt, task.sampling, task, sample, epoch, seed)
@@ -145,7 +152,25 @@ def _missing(
             if known.get((item, epoch)) == request_id:
                 sitting.done += 1
             else:
-                yield _Question(sitting, journal, item, request_id, request)
+                yield _Question(
+                    sitting,
+                    kept,
+                    item,
+                    request_id,
+                    request,
+                    turns(request=request, item=item) if turns else None,
+                )
+
+
+def _turns(
+    sitting: Sitting, stack: ExitStack, checkpoint: Checkpoint, model: Model
+) -> Callable[..., Turns]:
+    """What makes the turns of a cell's samples, those that an earlier run asked among them."""
+    path = sitting.cell.turns_path
+    known: dict[str, Any] = {row["key"]: row["said"] for row in journal.read(path)}
+    kept = stack.enter_context(Journal(path))
+    shape = partial(prepare, checkpoint=checkpoint, model=model)
+    return partial(Turns, model, shape=shape, known=known, journal=kept)
 
 
 def prepare(prompt: Prompt, checkpoint: Checkpoint, model: Model) -> Prompt:
@@ -154,17 +179,28 @@ def prepare(prompt: Prompt, checkpoint: Checkpoint, model: Model) -> Prompt:
     return shape(prompt, checkpoint.system_prompt)
 
 
-async def respond(model: Model, request: Request, *, reads_prompt: bool = True) -> Response:
-    """Puts one request in the way its task asks: for text, or for likelihoods of its choices."""
-    if request.task.ask == "generate" or not reads_prompt:
+async def respond(
+    model: Model, request: Request, turns: Turns | None = None, *, reads_prompt: bool = True
+) -> Response:
+    """Puts one sample in the way its task asks: for text, for likelihoods, in several turns."""
+    task, sample = request.task, request.sample
+    if not reads_prompt:
+        return await model.generate(request)
+    if task.solve and turns:
+        try:
+            return turns.whole(await task.solve(sample, turns))
+        except Interrupted as interrupted:
+            return Response(finish_reason="error", error=interrupted.error)
+    if task.ask == "generate":
         return await model.generate(request)
     try:
-        found = await model.loglikelihood(request.prompt, request.sample.choices)
+        found = await model.loglikelihood(request.prompt, sample.choices)
     except ModelError as error:
         return Response(finish_reason="error", error=str(error))
     totals = tuple(choice.total for choice in found)
     best = max(range(len(totals)), key=totals.__getitem__)
-    return Response(text=request.sample.choices[best], loglikelihoods=totals)
+    greedy = tuple(choice.greedy for choice in found)
+    return Response(text=sample.choices[best], loglikelihoods=totals, greedy=greedy)
 
 
 def _stored(question: _Question, response: Response) -> Answer:

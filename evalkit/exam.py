@@ -28,7 +28,7 @@ class Exam:
     @property
     def label(self) -> str:
         """How it is called in reports."""
-        return self.section.label
+        return f"{self.task.name}@{self.task.preset}" if self.task.preset else self.task.name
 
     @cached_property
     def source(self) -> str:
@@ -101,19 +101,21 @@ class Exam:
         return open_rows(self.task.source, self.data)
 
 
-def sit(section: TaskSection, data: Path | None, limit: int | None) -> Exam:
-    """The task a section of the config names, with what the section says put into force."""
-    task = plugins.task(section.name, section.preset)
+def sit(section: TaskSection, data: Path | None, limit: int | None) -> tuple[Exam, ...]:
+    """The tasks a section of the config names, with what the section says put into force."""
     changes: dict[str, Any] = section.sampling.model_dump(exclude_none=True)
-    return Exam(
-        replace(
-            task,
-            sampling=replace(task.sampling, **changes),
-            epochs=section.epochs or task.epochs,
-        ),
-        section,
-        data,
-        limit,
+    return tuple(
+        Exam(
+            replace(
+                task,
+                sampling=replace(task.sampling, **changes),
+                epochs=section.epochs or task.epochs,
+            ),
+            section,
+            data,
+            limit,
+        )
+        for task in plugins.tasks(section.name, section.preset)
     )
 
 

@@ -57,7 +57,9 @@ def request(asked: Request) -> bytes:
     options = list(asked.sample.choices) if asked.task.ask == "loglikelihood" else []
     tools = [dict(tool) for tool in asked.sample.tools]
     prompt = asked.prompt if isinstance(asked.prompt, str) else list(asked.prompt)
-    return digest([who, prompt, tools, sampling, asked.epoch, options])[:ITEM_BYTES]
+    whole = [who, prompt, tools, sampling, asked.epoch, options]
+    wanted = [asked.top_logprobs, asked.schema]  # what hardly anyone wants changes no hash
+    return digest([*whole, wanted] if any(wanted) else whole)[:ITEM_BYTES]
 
 
 def sampling_seed(item_id: bytes, epoch: int) -> int:

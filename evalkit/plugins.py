@@ -1,6 +1,7 @@
 """Names to objects: what `tasks/`, `trainers/`, `reports/`, `backends/` and others declare.
 
-A plugin is a value in a module-level tuple, `TASKS`, `TRAINERS`, `RENDERERS` or `BACKENDS`.  The
+A plugin is a value in a module-level tuple, `TASKS`, `TRAINERS`, `RENDERERS` or `BACKENDS`; a
+module of tasks may declare `FAMILIES` too, whose tasks are made when they are named.  The
 modules looked into are those of the built-in package, then those that other distributions name
 by an entry point of the group `evalkit.tasks` (`.trainers`, `.reports`, `.backends`).
 """
@@ -18,7 +19,7 @@ from types import ModuleType
 from typing import Any, Protocol, cast
 
 from evalkit.errors import ConfigError, EvalkitError, UnknownName
-from evalkit.types import Backend, Task, Trainer
+from evalkit.types import Backend, Family, Task, Trainer
 
 
 class Plugin(Protocol):
@@ -32,6 +33,7 @@ class Plugin(Protocol):
 
 CONSTANTS = {
     "tasks": "TASKS",
+    "families": "FAMILIES",
     "trainers": "TRAINERS",
     "reports": "RENDERERS",
     "backends": "BACKENDS",
@@ -64,7 +66,7 @@ def modules(kind: str) -> Iterator[ModuleType]:
 def all_plugins(kind: str) -> dict[str, Any]:
     """Every plugin of a kind by name, in the order of names."""
     found: dict[str, Any] = {}
-    for module in modules(kind):
+    for module in modules("tasks" if kind == "families" else kind):
         for plugin in cast("tuple[Plugin, ...]", getattr(module, CONSTANTS[kind], ())):
             if plugin.name in found:
                 raise ConfigError(f"two {kind} go by the name {plugin.name!r}: rename one")
@@ -80,9 +82,28 @@ def find(kind: str, name: str) -> Any:
     return plugins[name]
 
 
+def tasks(name: str, preset: str = "") -> tuple[Task, ...]:
+    """What a name stands for: a task, under one of its presets, or several of a family."""
+    prefix, colon, rest = name.partition(":")
+    families = all_plugins("families")
+    if not colon:
+        return (_under(cast(Task, find("tasks", name)), preset),)
+    if prefix not in families:
+        raise UnknownName("family of tasks", prefix, families)
+    return tuple(_under(found, preset) for found in cast(Family, families[prefix]).open(rest))
+
+
 def task(name: str, preset: str = "") -> Task:
-    """A task by name, under one of its presets."""
-    found = cast(Task, find("tasks", name))
+    """The one task that a name stands for, under one of its presets."""
+    found = tasks(name, preset)
+    if len(found) != 1:
+        names = ", ".join(each.name for each in found)
+        raise ConfigError(f"{name} stands for {len(found)} tasks ({names}): name one")
+    return found[0]
+
+
+def _under(found: Task, preset: str) -> Task:
+    name = found.name
     if not preset:
         return found
     if not found.presets:

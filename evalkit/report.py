@@ -224,7 +224,14 @@ def _score(found: Found) -> CheckpointScore:
         score=score,
         ci=_alone(arm, score) if arm and score is not None else None,
         outcomes=arm.outcomes if arm else {},
+        metrics=_metrics(found),
     )
+
+
+def _metrics(found: Found) -> dict[str, float]:
+    if not isinstance(found.side, Side):
+        return {}
+    return dict(found.side.meta.get("metrics", {}).get(found.side.preset, {}))
 
 
 def _bare_score(found: Found, side: Side) -> CheckpointScore:

@@ -30,10 +30,11 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     config = loaded.config
     _check_names(loaded)
     exams = tuple(
-        _exam(loaded, index, section, limit or config.limit)
+        exam
         for index, section in enumerate(config.tasks)
+        for exam in _exams(loaded, index, section, limit or config.limit)
     )
-    _unique(loaded, "tasks", [exam.label for exam in exams])
+    _unique_exams(loaded, exams)
     check_fixed(loaded, exams, seeds=bool(recipes))
     judge = _judge(loaded)
     rows = [
@@ -47,9 +48,9 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     if config.baseline not in names:
         hint = did_you_mean(config.baseline, names)
         raise loaded.error(("baseline",), f"no checkpoint goes by {config.baseline!r}{hint}")
-    for index, exam in enumerate(exams):
+    for exam in exams:
         if exam.task.rubric and not judge:
-            raise loaded.error(("tasks", index), f"{exam.label} is judged: name a `judge:`")
+            raise loaded.error(_place(loaded, exam), f"{exam.label} is judged: name a `judge:`")
     for index, name in enumerate(config.reports):
         _named(loaded, ("reports", index), "reports", name)
     return Matrix(
@@ -96,7 +97,22 @@ def _named(loaded: Loaded, where: Location, kind: str, name: str) -> object:
         raise loaded.error(where, str(error)) from None
 
 
-def _exam(loaded: Loaded, index: int, section: TaskSection, limit: int | None) -> Exam:
+def _place(loaded: Loaded, exam: Exam) -> Location:
+    """Where the file names an exam; a family's tasks share their place."""
+    return ("tasks", loaded.config.tasks.index(exam.section))
+
+
+def _unique_exams(loaded: Loaded, exams: tuple[Exam, ...]) -> None:
+    seen: set[str] = set()
+    for exam in exams:
+        if exam.label in seen:
+            message = f"two entries are called {exam.label!r}; rename one"
+            last = max(i for i, each in enumerate(loaded.config.tasks) if each == exam.section)
+            raise loaded.error(("tasks", last), message)
+        seen.add(exam.label)
+
+
+def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) -> tuple[Exam, ...]:
     given = loaded.config.data.get(section.name)
     data = loaded.resolve(given) if given else None
     if data and not data.exists():

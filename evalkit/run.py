@@ -130,10 +130,11 @@ def _grade(matrix: Matrix, seats: list[Seat]) -> None:
 def grade_seat(seat: Seat, grader: Grader, who: Judge | None = None) -> None:
     """Grades a cell, and notes in its `cell.json` that this was done."""
     exam, cell = seat.exam, seat.cell
-    outcomes = grade(exam, cell, grader)
+    summary = grade(exam, cell, grader)
     meta = cell.meta()
     sat = {**identity.exam(exam.task, seat.judge_identity(who)), "data": exam.data_digest}
     exams = {**meta.get("exams", {}), exam.task.preset: sat}
     scored = {**meta.get("scored", {}), exam.task.preset: seat.grading(who)}
-    counts = {**meta.get("outcomes", {}), exam.task.preset: outcomes}
-    cell.write_meta(exams=exams, scored=scored, outcomes=counts)
+    counts = {**meta.get("outcomes", {}), exam.task.preset: dict(summary.outcomes)}
+    figures = {**meta.get("metrics", {}), exam.task.preset: dict(summary.metrics)}
+    cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures)

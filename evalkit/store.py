@@ -3,6 +3,7 @@
     <results>/<task>/<checkpoint>-<key8>/
         cell.json        what was asked of what, in words; counts
         answers.jsonl    the journal while asking
+        turns.jsonl      turns while asking, where a sample asks more than once
         judgments.jsonl  what judges said, kept for good
         answers.parquet  every answer, once asked
         scores.parquet   every grade; scores-<preset>.parquet under another scorer
@@ -64,6 +65,11 @@ class Cell:
         """The answers of a run that is under way, or was killed."""
         return self.path / "answers.jsonl"
 
+    @property
+    def turns_path(self) -> Path:
+        """The turns of samples that ask more than once, until the answers are sealed."""
+        return self.path / "turns.jsonl"
+
     def scores_path(self, preset: str = "") -> Path:
         """The grades given by a task's scorer, or by a preset's."""
         return self.path / (f"scores-{preset}.parquet" if preset else "scores.parquet")
@@ -112,7 +118,7 @@ class Cell:
     def _sealed(self) -> Iterator[Answer]:
         if self.answers_path.exists():
             for row in read_table(self.answers_path).to_pylist():
-                yield _from_columns(row)
+                yield _from_columns({**EMPTY, **row})
 
     def seal(self) -> None:
         """Moves the journal into `answers.parquet`; nothing to do without a journal."""
@@ -122,6 +128,8 @@ class Cell:
         ordered = [_columns(rows[key]) for key in sorted(rows)]
         write_table(self.answers_path, ordered, ANSWER_COLUMNS)
         self.journal_path.unlink()
+        if not any(row.response.error for row in rows.values()):
+            self.turns_path.unlink(missing_ok=True)
 
     def keep(self, answers: Iterable[Answer]) -> None:
         """Puts answers that came from elsewhere in the place of those there are."""
@@ -191,6 +199,8 @@ def _columns(answer: Answer) -> dict[str, Any]:
         "prompt_tokens": response.prompt_tokens,
         "completion_tokens": response.completion_tokens,
         "loglikelihoods": list(response.loglikelihoods),
+        "greedy": list(response.greedy),
+        "turns": list(response.turns),
         "error": response.error,
     }
 
@@ -206,6 +216,8 @@ def _from_columns(row: Mapping[str, Any]) -> Answer:
         completion_tokens=row["completion_tokens"],
         # JSON has no infinity: null is what the journal made of a likelihood of nothing
         loglikelihoods=tuple(-math.inf if v is None else v for v in row["loglikelihoods"]),
+        greedy=tuple(row["greedy"]),
+        turns=tuple(row["turns"]),
         error=row["error"],
     )
     return Answer(row["item"], row["id"], row["epoch"], row["request"], row["question"], response)
@@ -222,5 +234,7 @@ EMPTY: dict[str, Any] = {
     "prompt_tokens": 0,
     "completion_tokens": 0,
     "loglikelihoods": [],
+    "greedy": [],
+    "turns": [],
     "error": "",
 }

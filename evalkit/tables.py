@@ -27,6 +27,8 @@ ANSWER_COLUMNS = {
     "prompt_tokens": "int64",
     "completion_tokens": "int64",
     "loglikelihoods": "floats",
+    "greedy": "booleans",
+    "turns": "strings",
     "error": "string",
 }
 
@@ -59,6 +61,8 @@ def write_table(path: Path, rows: list[dict[str, Any]], columns: Mapping[str, st
         "int64": pa.int64(),
         "float64": pa.float64(),
         "floats": pa.list_(pa.float64()),
+        "booleans": pa.list_(pa.bool_()),
+        "strings": pa.list_(pa.string()),
     }
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
     whole = rows if _encodable(rows) else [_repair(row) for row in rows]
@@ -94,6 +98,8 @@ def _encodable(rows: list[dict[str, Any]]) -> bool:
             for value in row.values():
                 if isinstance(value, str):
                     value.encode()
+                elif isinstance(value, list) and value and isinstance(value[0], str):
+                    "".join(value).encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -101,7 +107,8 @@ def _encodable(rows: list[dict[str, Any]]) -> bool:
 
 def _repair(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: repaired(value) if isinstance(value, str) else value for name, value in row.items()
+        name: repaired(value) if isinstance(value, str | list) else value
+        for name, value in row.items()
     }
 
 

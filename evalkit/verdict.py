@@ -163,6 +163,9 @@ class CheckpointScore(_Model):
     score: float | None = Field(default=None, description="mean over items, oriented to [0, 1]")
     ci: Interval | None = Field(default=None, description="90 %; for display, never for comparing")
     outcomes: dict[str, int] = Field(default={}, description="outcome class -> count of samples")
+    metrics: dict[str, float] = Field(
+        default={}, description="the task's other figures by name: pass@k, sub-scores, ..."
+    )
 
 
 class JudgeNote(_Model):

@@ -60,6 +60,9 @@ class Written:
     ) -> list[LogLikelihood]:
         return [LogLikelihood(-1.0 - i, 1, i == 0) for i in range(len(continuations))]
 
+    async def rolling(self, text: str) -> LogLikelihood:
+        return LogLikelihood(-float(len(text)), len(text), False)
+
     async def close(self) -> None:
         pass
 

@@ -205,6 +205,48 @@ def test_log_likelihoods_are_those_of_a_plain_forward_pass(
             assert (got.tokens, got.greedy) == (want.tokens, want.greedy)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_longer_than_the_window_is_scored_in_pieces_each_token_once(
+    kind: str, folders: dict[str, Path]
+) -> None:
+    text = " ".join(prompts(20))
+    tokenizer = AutoTokenizer.from_pretrained(folders[kind])
+    model: Any = AutoModelForCausalLM.from_pretrained(folders[kind])
+    tokens = tokenizer(text)["input_ids"]
+    assert tokens[0] == 0  # the beginning mark
+    size, expected, scored = 160, 0.0, 0
+    for start in range(1, len(tokens), size):
+        end = min(start + size, len(tokens))
+        piece = torch.tensor(tokens[max(0, end - 1 - size) : end])
+        logits = model(piece[None, :-1]).logits[0].log_softmax(-1)
+        own = logits.gather(-1, piece[1:, None])[start - end :, 0]
+        expected, scored = expected + float(own.detach().sum()), scored + len(own)
+
+    async def ask() -> list[LogLikelihood]:
+        local = open_(checkpoint(folders[kind]))
+        try:
+            return [await local.rolling(text), await local.rolling("a")]
+        finally:
+            await local.close()
+
+    long, short = asyncio.run(ask())
+    assert long.tokens == scored == len(tokens) - 1 > 3 * size
+    assert long.total == pytest.approx(expected, abs=1e-2)
+    assert short.tokens == 1
+
+
+def test_an_empty_text_has_no_log_likelihood(folders: dict[str, Path]) -> None:
+    async def ask() -> LogLikelihood:
+        local = open_(checkpoint(folders["llama"]))
+        try:
+            return await local.rolling("")
+        finally:
+            await local.close()
+
+    with pytest.raises(ModelError, match="an empty text"):
+        asyncio.run(ask())
+
+
 def test_a_conversation_has_log_likelihoods_after_its_template(chat: Path) -> None:
     model, tokenizer = plain(chat)
     turns = [{"role": "user", "content": "abc "}]

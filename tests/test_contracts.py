@@ -50,7 +50,7 @@ GARBAGE = [
 
 @cache
 def sitting(name: str, preset: str) -> Exam:
-    return sit(TaskSection(name=name, preset=preset), None, None)
+    return sit(TaskSection(name=name, preset=preset), None, None)[0]
 
 
 def no_rows(split: str) -> Iterator[dict[str, Any]]:
@@ -108,7 +108,7 @@ def test_its_samples_are_distinct_whole_and_always_the_same(name: str, preset: s
         orjson.dumps([sample.target, dict(sample.metadata)])
         assert task.ask == "generate" or len(sample.choices) > 1
         assert task.fewshot == 0 or sample.question  # or examples would be part of the item
-    again = sit(TaskSection(name=name, preset=preset), None, None)
+    again = sit(TaskSection(name=name, preset=preset), None, None)[0]
     assert list(again.items) == list(sitting(name, preset).items)
     assert again.data_digest == sitting(name, preset).data_digest
 

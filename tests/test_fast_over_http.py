@@ -44,7 +44,7 @@ def recorded(path: Path, skill: float, seed: int) -> Path:
     task = plugins.task(TASK)
     assert task.solution is not None
     with path.open("w") as file:
-        for sample in sit(TaskSection(name=TASK), None, None).items.values():
+        for sample in sit(TaskSection(name=TASK), None, None)[0].items.values():
             prompt = sample.rendered()
             question = prompt if isinstance(prompt, str) else prompt[-1]["content"]
             text = task.solution(sample) if chance.random() < skill else "no idea"

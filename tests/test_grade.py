@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from evalkit.errors import EvalkitError
 from evalkit.grade import by_scorer, grade, outcome, without_thoughts
 from evalkit.store import Answer, Cell, Store
 from evalkit.tables import read_table
-from evalkit.types import Response, Sample, Score, ToolCall
+from evalkit.types import Graded, Response, Sample, Score, ToolCall
 from tests.small_exams import doubles, exact, exam, right_below, sit
 
 SAMPLE = Sample("1", "?", "2")
@@ -121,7 +121,7 @@ def test_every_sample_due_has_a_row_also_if_it_was_never_answered(tmp_path: Path
     sit(tmp_path, doubles(5), right_below(3))
     (cell,) = Store(tmp_path).cells()
     counts = grade(exam(doubles(8, epochs=2)), cell, by_scorer(doubles(8)))
-    assert counts == {"correct": 3, "errored": 11, "wrong": 2}
+    assert counts.outcomes == {"correct": 3, "errored": 11, "wrong": 2}
     assert read_table(cell.scores_path()).num_rows == 16
 
 
@@ -136,3 +136,21 @@ def test_grading_again_gives_the_same_bytes(tmp_path: Path) -> None:
     before = cell.scores_path().read_bytes()
     grade(exam(doubles(20)), Cell(cell.path), by_scorer(doubles(20, score=exact)))
     assert cell.scores_path().read_bytes() == before
+
+
+def test_a_costly_scorer_is_run_by_other_processes_with_the_same_grades(tmp_path: Path) -> None:
+    sit(tmp_path / "here", doubles(40), right_below(7))
+    sit(tmp_path / "there", doubles(40, costly=True), right_below(7))
+    (here,), (there,) = Store(tmp_path / "here").cells(), Store(tmp_path / "there").cells()
+    assert here.scores_path().read_bytes() == there.scores_path().read_bytes()
+
+
+def test_a_task_may_have_figures_of_its_own(tmp_path: Path) -> None:
+    def figures(graded: Sequence[Graded]) -> dict[str, float]:
+        known = [[score.value for score in each.scores if score] for each in graded]
+        return {"best of 2": sum(map(max, known)) / len(known), "odd": math.nan}
+
+    task = doubles(10, epochs=2, metrics=figures)
+    sit(tmp_path, task, right_below(5))
+    (cell,) = Store(tmp_path).cells()
+    assert cell.meta()["metrics"] == {"": {"best of 2": 0.5}}

@@ -51,7 +51,7 @@ def recorded(path: Path, skill: float) -> Path:
     with path.open("w") as file:
         for name in TASKS:
             task = plugins.task(name)
-            for sample in sit(TaskSection(name=name), None, LIMIT).items.values():
+            for sample in sit(TaskSection(name=name), None, LIMIT)[0].items.values():
                 prompt = sample.rendered()
                 question = prompt if isinstance(prompt, str) else prompt[-1]["content"]
                 assert task.solution is not None

@@ -56,7 +56,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 def test_a_task_of_another_distribution_is_found_and_can_be_sat(install: Install) -> None:
     module = install("evalkit_outside", OUTSIDE)
-    exam = sit(TaskSection(name="outside"), None, None)
+    exam = sit(TaskSection(name="outside"), None, None)[0]
     assert len(exam.items) == 5
     assert plugins.source_files("evalkit_outside") == [str(module)]
     assert len(exam.source) == 16
@@ -64,9 +64,9 @@ def test_a_task_of_another_distribution_is_found_and_can_be_sat(install: Install
 
 def test_a_changed_source_file_is_another_source(install: Install) -> None:
     module = install("evalkit_outside", OUTSIDE)
-    before = sit(TaskSection(name="outside"), None, None).source
+    before = sit(TaskSection(name="outside"), None, None)[0].source
     module.write_text(module.read_text() + "# changed\n")
-    assert sit(TaskSection(name="outside"), None, None).source != before
+    assert sit(TaskSection(name="outside"), None, None)[0].source != before
 
 
 def test_two_plugins_of_one_name_are_an_error(install: Install) -> None:
@@ -110,3 +110,31 @@ def test_a_preset_changes_what_it_says_and_no_more() -> None:
     assert preset.preset == "two-stage"
     assert preset.score is not plain.score
     assert preset.samples is plain.samples
+
+
+FAMILY = """
+    from evalkit import Family, Sample, Score, Task
+
+    def samples(rows):
+        yield from (Sample(str(i), f"say {i}", str(i)) for i in range(5))
+
+    def score(sample, response):
+        return Score(float(response.text == sample.target), response.text)
+
+    def open_(name):
+        return [Task(f"many:{name}-{part}", "d", 1, samples, score) for part in name.split("+")]
+
+    FAMILIES = (Family("many", "tasks for tests", open_),)
+"""
+
+
+def test_a_family_makes_its_tasks_when_they_are_named(install: Install) -> None:
+    install("evalkit_family", FAMILY)
+    exams = sit(TaskSection(name="many:a+b"), None, None)
+    assert [exam.label for exam in exams] == ["many:a+b-a", "many:a+b-b"]
+    assert len(exams[0].items) == 5
+    assert plugins.task("many:x").name == "many:x-x"
+    with pytest.raises(ConfigError, match="stands for 2 tasks"):
+        plugins.task("many:a+b")
+    with pytest.raises(UnknownName, match="did you mean 'many'"):
+        plugins.task("mny:a")

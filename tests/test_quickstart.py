@@ -164,7 +164,7 @@ def sat(checkpoint: str, name: str) -> tuple[Cell, list[tuple[Sample, Answer]], 
     from evalkit.config import TaskSection
     from evalkit.exam import sit
 
-    exam = sit(TaskSection(name=name), None, None)
+    exam = sit(TaskSection(name=name), None, None)[0]
     cell = next(
         cell
         for cell in Store(RESULTS).cells()

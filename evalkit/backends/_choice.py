@@ -33,9 +33,25 @@ def response(answer: Mapping[str, Any], stop: tuple[str, ...]) -> Response:
             finish_reason="stop" if stopped else FINISH.get(finish, "stop"),
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
+            logprobs=_logprobs(choice.get("logprobs")),
         )
     except UNREADABLE:
         raise Failure("answered without a choice that can be read") from None
+
+
+def _logprobs(found: Any) -> tuple[dict[str, float], ...]:
+    """The likeliest tokens of each place, in the form of chat or of completions; mostly none."""
+    if not found:
+        return ()
+    if "content" in found:
+        return tuple(
+            {str(top["token"]): float(top["logprob"]) for top in place["top_logprobs"]}
+            for place in found["content"] or ()
+        )
+    return tuple(
+        {str(token): float(value) for token, value in (place or {}).items()}
+        for place in found["top_logprobs"] or ()
+    )
 
 
 def prompt_tokens(answer: Mapping[str, Any]) -> int:

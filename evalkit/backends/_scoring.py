@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from evalkit.backends._padded import Padded
@@ -44,6 +45,27 @@ def score(model: Any, questions: Sequence[Question], size: int) -> list[list[Log
                 rests[i] = found
     whole = map(_joined, firsts, rests)
     return [[next(whole) for _ in question.continuations] for question in questions]
+
+
+def windows(tokens: Sequence[int], window: int | None) -> list[Question]:
+    """Questions that score every token after the first once, in pieces that the model can read.
+
+    As in lm-eval's rolling log-likelihood: a piece has one token of context, and the last one as
+    many as fit.  Raises ValueError where there is nothing to score.
+    """
+    if len(tokens) < 2:
+        raise ValueError("an empty text has no log-likelihood")
+    size = window or len(tokens)
+    questions = []
+    for start in range(1, len(tokens), size):
+        piece = tokens[start : start + size]
+        questions.append(Question(tokens[max(0, start + len(piece) - 1 - size) : start], [piece]))
+    return questions
+
+
+def joined(parts: Sequence[LogLikelihood]) -> LogLikelihood:
+    """The log-likelihood of a text from those of its pieces."""
+    return reduce(_joined, parts)
 
 
 def _chunks(rows: Sequence[Sequence[int]], size: int, vocabulary: int) -> Iterator[list[int]]:

@@ -48,6 +48,11 @@ def split(
     return ids or [_beginning(loaded)], added
 
 
+def whole(loaded: Loaded, text: str) -> list[int]:
+    """The tokens of a text by itself, after what stands before a text."""
+    return [_beginning(loaded), *_ids(loaded, text, special=False)]
+
+
 def _ids(loaded: Loaded, text: str, *, special: bool) -> list[int]:
     """Tokens of a text; a template has written its own marks, and so have some plain prompts."""
     tokenizer = loaded.tokenizer

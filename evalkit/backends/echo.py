@@ -56,6 +56,10 @@ class Echo:
         """Cannot be told from a context alone; `generate` prefers the right choice."""
         raise ModelError("echo knows no text: ask it by request, it answers by the sample's id")
 
+    async def rolling(self, text: str) -> LogLikelihood:
+        """Cannot be told from a text alone."""
+        raise ModelError("echo knows no text: it answers by the sample's id")
+
     async def close(self) -> None:
         """Holds nothing."""
 

@@ -67,7 +67,19 @@ class Server:
             body["seed"] = request.seed
         if request.sample.tools and self.format == "chat":
             body["tools"] = list(request.sample.tools)
+        if request.top_logprobs:
+            body |= self._logprobs(request.top_logprobs)
+        if request.schema is not None and self.format == "chat":
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": dict(request.schema)},
+            }
         return self.filled(body)
+
+    def _logprobs(self, count: int) -> dict[str, Any]:
+        if self.format == "chat":
+            return {"logprobs": True, "top_logprobs": count}
+        return {"logprobs": count}
 
     def filled(self, body: dict[str, Any]) -> dict[str, Any]:
         """The body under the user's own fields, without those set to null."""
@@ -92,6 +104,13 @@ class Server:
                 await self._scored(context + words, lambda answer: likelihood(answer, start))
                 for words in continuations
             ]
+        except Failure as failure:
+            raise ModelError(str(failure)) from None
+
+    async def rolling(self, text: str) -> LogLikelihood:
+        """Of every token but the first, in one piece: as much text as the server reads."""
+        try:
+            return await self._scored(text, lambda answer: likelihood(answer, 0))
         except Failure as failure:
             raise ModelError(str(failure)) from None
 

@@ -53,6 +53,10 @@ class Replay:
         """Cannot be looked up by a text; `generate` returns those recorded for the item."""
         raise ModelError("replay knows no text: ask it by request, it answers by the sample's id")
 
+    async def rolling(self, text: str) -> LogLikelihood:
+        """Cannot be told from a text alone."""
+        raise ModelError("replay knows no text: it answers by the sample's id")
+
     async def close(self) -> None:
         """Holds nothing but memory."""
 

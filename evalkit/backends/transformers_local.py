@@ -8,6 +8,7 @@ an answer is drawn: repetition penalties and the like in generation_config.json 
 from __future__ import annotations
 
 import threading
+from asyncio import gather
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,8 +19,8 @@ from evalkit.backends._batcher import Batcher
 from evalkit.backends._decoding import Row, decode
 from evalkit.backends._loading import DTYPES, Loaded, device, dtype, folder, load, one_line
 from evalkit.backends._options import options
-from evalkit.backends._scoring import Question, score
-from evalkit.backends._tokens import encode, split
+from evalkit.backends._scoring import Question, joined, score, windows
+from evalkit.backends._tokens import encode, split, whole
 from evalkit.backends._wire import cut
 from evalkit.errors import ConfigError, ModelError
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Prompt, Request, Response
@@ -91,6 +92,18 @@ class Local:
             raise
         except Exception as error:  # one bad sample never stops a run
             raise ModelError(one_line(error)) from error
+
+    async def rolling(self, text: str) -> LogLikelihood:
+        """How likely a whole text is: each token once, under as much before it as fits."""
+        try:
+            questions = windows(whole(self.loaded, text), self.loaded.window)
+            parts = await gather(
+                *(self._scorer.ask(one, len(one.context) + len(one.continuations[0]) - 1)
+                  for one in questions)
+            )  # fmt: skip
+        except Exception as error:  # one bad sample never stops a run
+            raise ModelError(one_line(error)) from error
+        return joined([part[0] for part in parts])
 
     async def close(self) -> None:
         """Ends the batch under way and gives back the memory."""

@@ -50,8 +50,8 @@ def _fraction(loaded: Loaded, name: str, margin: MarginSection, exams: tuple[Exa
 
 def check_fixed(loaded: Loaded, exams: tuple[Exam, ...], *, seeds: bool) -> None:
     """Raises ConfigError at the first task whose items cannot be taken as fixed."""
-    for index, exam in enumerate(exams):
-        task, where = exam.task, ("tasks", index, "items")
+    for exam in exams:
+        task, where = exam.task, _place_of(loaded, exam, "items")
         if exam.section.items == "sample":
             continue
         if seeds:
@@ -69,20 +69,24 @@ def check_fixed(loaded: Loaded, exams: tuple[Exam, ...], *, seeds: bool) -> None
 def _off(loaded: Loaded, exams: tuple[Exam, ...]) -> frozenset[str]:
     """The tasks that are displayed only; they cannot gate, nor can two forms of one task."""
     off = frozenset(exam.label for exam in exams if exam.section.role == "off")
-    for index, exam in enumerate(exams):
+    for exam in exams:
         if exam.label in off and exam.section.gate:
-            raise loaded.error(("tasks", index, "gate"), "`role: off` never gates; drop one")
+            raise loaded.error(_place_of(loaded, exam, "gate"), "`role: off` never gates; drop one")
     gating: set[str] = set()
-    for index, exam in enumerate(exams):
+    for exam in exams:
         if exam.section.gate and exam.task.name in gating:
             message = (
                 f"another form of {exam.task.name} gates already, with the same items; drop one"
             )
-            raise loaded.error(("tasks", index, "gate"), message)
+            raise loaded.error(_place_of(loaded, exam, "gate"), message)
         gating |= {exam.task.name} if exam.section.gate else set()
     if len(off) == len(exams):
         raise loaded.error(("tasks",), "every task is `role: off`: nothing could be judged")
     return off
+
+
+def _place_of(loaded: Loaded, exam: Exam, key: str) -> Location:
+    return ("tasks", loaded.config.tasks.index(exam.section), key)
 
 
 def _check_names(
