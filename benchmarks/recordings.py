@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.data import open_rows
-from evalkit.types import Response
+from evalkit.types import Response, Score
 from tasks.mmlu_pro import SOURCE, samples, score, score_two_stages
 
 MISSING = float("nan")
@@ -121,3 +121,12 @@ def mt_bench(home: Path, model: str, judging: int = 0) -> Recorded:
                     clusters[item] = str(row["question_id"])
                 seen[item] += 1
     return Recorded(scores, (1.0, 10.0), clusters)
+
+
+def tau_bench(home: Path, run: str) -> dict[int, list[Score | None]]:
+    """The reward of every trial of every task."""
+    path = home / "model_outputs" / "tau_bench" / f"{run}.json.gz"
+    found: dict[int, list[Score | None]] = {}
+    for row in json.loads(gzip.decompress(path.read_bytes())):
+        found.setdefault(row["task_id"], []).append(Score(float(row["reward"])))
+    return found

@@ -18,6 +18,7 @@ from typing import Any
 from evalkit.errors import EvalkitError
 from evalkit.exam import Exam
 from evalkit.journal import dumps
+from evalkit.several import of_k
 from evalkit.store import Answer, Cell
 from evalkit.tables import SCORE_COLUMNS, write_table
 from evalkit.types import Graded, Response, Sample, Score, Task
@@ -82,10 +83,12 @@ def _one_pair(job: tuple[Grader, Sample, Answer | None]) -> Grade:
 
 
 def _metrics(exam: Exam, scores: Mapping[bytes, list[Score | None]]) -> dict[str, float]:
-    if exam.task.metrics is None:
-        return {}
-    graded = [Graded(exam.items[item], tuple(each)) for item, each in scores.items()]
-    found = {name: float(value) for name, value in exam.task.metrics(graded).items()}
+    low, high = exam.task.bounds
+    ends = (high, low) if exam.task.higher_is_better else (low, high)
+    found = of_k(scores.values(), *ends)
+    if exam.task.metrics:
+        graded = [Graded(exam.items[item], tuple(each)) for item, each in scores.items()]
+        found |= {name: float(value) for name, value in exam.task.metrics(graded).items()}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from evalkit.comparison.arm import MISSING, Arm, Floats
 from evalkit.comparison.comparability import exam_of
-from evalkit.comparison.rows import Numbers, Rows, coded, numbers
+from evalkit.comparison.rows import Items, Numbers, Rows, coded, numbers
 from evalkit.errors import StoreError
 from evalkit.stats.scales import orient
 from evalkit.store import Cell
@@ -22,6 +22,8 @@ from evalkit.tables import read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from evalkit.comparison.sides import Side
 
 COLUMNS = ("item", "epoch", "value", "outcome", "cluster")
 
@@ -36,6 +38,19 @@ def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
         return _arm(table, _scale(cell, meta), weights)
     except ValueError as error:
         raise StoreError(f"{path}: {error}; remove the file, and run again") from None
+
+
+def strata_of(side: Side, items: Items) -> tuple[tuple[str, ...], Numbers]:
+    """The names of a cell's strata, and the number of each of these items' of it."""
+    path = side.cell.scores_path(side.preset)
+    table = read_table(path, ["item", "epoch", "stratum"], dictionaries=("stratum",))
+    try:
+        rows = Rows.of(table)
+        names, codes = coded(table, "stratum")
+    except ValueError as error:
+        raise StoreError(f"{path}: {error}; remove the file, and run again") from None
+    own = rows.per_item(codes)
+    return names, own[np.searchsorted(rows.items, items)]
 
 
 def weights_of(cell: Cell, meta: Mapping[str, Any], preset: str) -> dict[str, float]:
