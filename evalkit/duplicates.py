@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar
 
 from evalkit.identity import digest, question_of
 from evalkit.types import Sample
 
+Item = TypeVar("Item", bound=Hashable)
 
-def clusters(items: Mapping[bytes, Sample]) -> dict[bytes, str]:
+
+def clusters(items: Mapping[Item, Sample]) -> dict[Item, str]:
     """The cluster of each item: the task's own, else that of its question where it comes again."""
     alone = {item: sample for item, sample in items.items() if not sample.cluster}
     questions = {item: _question(sample) for item, sample in alone.items()}
