@@ -6,8 +6,8 @@ items.  The rules for data are those of a pair, each checkpoint against the firs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import lcm
 
@@ -42,14 +42,25 @@ class Series:
     flags: tuple[str, ...] = ()
     invalid: str = ""
     strata: Numbers | None = None  # (n,) by number, where the task weighs its strata
-    weights: tuple[float, ...] = ()  # of each stratum
+    weights: Mapping[str, float] = field(default_factory=dict)  # of each stratum, in that order
 
     @cached_property
     def linear(self) -> Floats:
         """(T, n or its clusters) scores of which means and standard errors are the design's."""
         from evalkit.stats.linear import linear
 
-        return linear(self.values, self.clusters, self.strata, self.weights)
+        return linear(self.values, self.clusters, self.strata, tuple(self.weights.values()))
+
+    @property
+    def too_few(self) -> str:
+        """What there is no estimate of: a stratum with fewer than two independent units."""
+        units = np.arange(len(self.items)) if self.clusters is None else self.clusters
+        if self.strata is None:
+            return "" if len(np.unique(units)) > 1 else "all of it"
+        for number, (name, weight) in enumerate(self.weights.items()):
+            if weight > 0 and len(np.unique(units[self.strata == number])) < 2:
+                return f"its stratum {name!r}"
+        return ""
 
     @property
     def scores(self) -> list[float]:
@@ -59,7 +70,8 @@ class Series:
     def differences(self, at: int, against: int) -> Differences:
         """One checkpoint's scores less another's, and the shape they have."""
         change = self.values[at] - self.values[against]
-        shape = (self.binary, self.clusters, self.lattice, self.strata, self.weights)
+        weights = tuple(self.weights.values())
+        shape = (self.binary, self.clusters, self.lattice, self.strata, weights)
         return Differences(change, *shape)
 
     def take(self, keep: NDArray[np.bool_]) -> Series:
@@ -132,7 +144,7 @@ def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side |
     first = arms[0].take(np.flatnonzero(known))
     whole = not any(np.isnan(arm.values[known]).any() for arm in arms)
     zero_one = all(arm.zero_one for arm in arms)
-    return Series(
+    found = Series(
         task,
         domain,
         tuple(names),
@@ -143,8 +155,9 @@ def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side |
         lcm(*(arm.epochs for arm in arms)) if zero_one and whole else None,
         tuple(dict.fromkeys(flags)),
         strata=first.strata,
-        weights=tuple(first.weights.values()),
+        weights=first.weights,
     )
+    return invalid(f"fewer than two items of {short}") if (short := found.too_few) else found
 
 
 def _against(first: Side, other: Side) -> tuple[str, tuple[str, ...]]:

@@ -92,8 +92,10 @@ def best(series: Sequence[Series], baseline: str, target: str = "") -> Best:
     choosing, held = (
         _Half([each.take(first_half(each) == first) for each in valid]) for first in (True, False)
     )
-    if min(len(each.items) for half in (choosing, held) for each in half.series) < 2:
-        raise DataError("too few items: every task needs two in either half")
+    if any(each.too_few for half in (choosing, held) for each in half.series):
+        raise DataError(
+            "too few items: every task needs two in either half, of each stratum that counts"
+        )
     names, wanted = valid[0].checkpoints, [target] if target else domains
     base = names.index(baseline)
     order = sorted(range(len(names)), key=lambda t: (-choosing.score(wanted, t), t))

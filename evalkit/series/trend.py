@@ -94,7 +94,7 @@ def _task(series: Series, alpha: float) -> TaskTrend:
         clusters=series.clusters,
         lattice=series.lattice,
         strata=series.strata,
-        weights=series.weights,
+        weights=tuple(series.weights.values()),
     )
     first = first_decline(against, alpha)
     told = [
