@@ -105,7 +105,8 @@ def score_ci(score: float, items: FloatArray, conf: float = 0.90) -> tuple[float
     n = len(items)
     variance = float(items.var()) / n
     share = min(max(score, 0.0), 1.0)
-    worth = share * (1 - share) / variance if variance > 1e-15 else float(n)
+    worth = share * (1 - share) / variance if variance > 1e-15 else 0.0
+    worth = worth or float(n)  # nothing varies: as good as n items that agree
     low, high = wilson_ci(share * worth, worth, conf)
     return float(low), float(high)
 
