@@ -256,7 +256,7 @@ def _arm(found: Found) -> Arm | None:
 
 def _alone(arm: Arm, score: float) -> tuple[float, float] | None:
     """The interval of a score by itself; none where it has no two independent items."""
-    known = arm.take(np.flatnonzero(~np.isnan(arm.means)))
+    known = arm.take(np.flatnonzero(~np.isnan(arm.means))) if arm.missing else arm
     weights = tuple(known.weights.values())
     moved = linear(known.means[None, :], known.clusters, known.strata, weights)[0]
     return score_ci(score, moved) if len(moved) > 1 else None

@@ -60,12 +60,13 @@ class Arm:
         """Mean over items of the mean over their samples, or the weighted mean over strata."""
         return self.headline(self.means)
 
-    def headline(self, means: Floats) -> float | None:
-        """The mean of these scores, one an item, as the task weighs them; NaN is left out.
+    def headline(self, means: Floats, among: NDArray[np.bool_] | None = None) -> float | None:
+        """The mean of these scores, one an item, as the task weighs them.
 
-        None where there is none, or none of a stratum that counts.
+        `among` tells which items count, all that have a score without it.  None where there are
+        none, or none of a stratum that counts.
         """
-        known = ~np.isnan(means)
+        known = ~np.isnan(means) if among is None else among
         if self.strata is None:
             return float(means[known].mean()) if known.any() else None
         size = len(self.weights)

@@ -24,9 +24,9 @@ def completed_scores(pair: Pair) -> tuple[float, float] | None:
     that was cut off on the hard items would look the better one.
     """
     before, after = _complete(pair.baseline), _complete(pair.candidate)
-    either = np.isnan(before) | np.isnan(after)
+    both = ~(np.isnan(before) | np.isnan(after))
     arms = ((pair.baseline, before), (pair.candidate, after))
-    scores = [arm.headline(np.where(either, np.nan, means)) for arm, means in arms]
+    scores = [arm.headline(means, both) for arm, means in arms]
     return None if None in scores else (scores[0] or 0.0, scores[1] or 0.0)
 
 
