@@ -19,7 +19,7 @@ from benchmarks import (
 )
 
 SIMULATIONS = {
-    simulate_clusters: 6,
+    simulate_clusters: 8,
     simulate_errors: 9,
     simulate_families: 7,
     simulate_fast_designs: 7,
