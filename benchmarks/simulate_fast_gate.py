@@ -26,7 +26,8 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.fast.looks import CellPlan, DomainPlan, Known, plan_domain, unit_caps
+from evalkit.fast.caps import unit_caps
+from evalkit.fast.looks import CellPlan, DomainPlan, Known, plan_domain
 from evalkit.stats.clock import Clock
 from evalkit.stats.power import variance_for
 from evalkit.stats.sequential import look_count

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from evalkit.errors import StoreError
+from evalkit.fast.caps import unit_caps
 from evalkit.fast.kept import keep, kept
-from evalkit.fast.looks import CellPlan, DomainPlan, Known, plan_domain, unit_caps
+from evalkit.fast.looks import CellPlan, DomainPlan, Known, plan_domain
 from evalkit.stats.boundaries import Boundary, boundaries
 from evalkit.stats.clock import Clock, domain_look
 from evalkit.stats.sequential import Look
