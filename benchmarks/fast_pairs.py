@@ -69,6 +69,11 @@ def pairs(home: Path, work: Path) -> Iterator[FastPair]:
         found = recordings.mmlu_pro(home, work / family, models)["two stages"]
         yield _pair("MMLU-Pro", models, 0.02, found)
         yield _pair("MMLU-Pro", models[::-1], 0.02, found)
+    yield from others(home)
+
+
+def others(home: Path) -> Iterator[FastPair]:
+    """The pairs of the smaller benchmarks."""
     alpaca = {model: recordings.alpaca_eval(home, model) for model in ALPACA}
     for first in range(0, 6, 2):
         yield _pair("AlpacaEval 2", ALPACA[first : first + 2], 0.035, alpaca)
