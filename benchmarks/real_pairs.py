@@ -103,7 +103,7 @@ def _mt_bench(home: Path) -> Iterator[RealPair]:
         arms = {"mt-bench": _both(recordings.mt_bench, home, names)}
         yield RealPair("MT-Bench", names, half_a_point, arms)
     first, again = (recordings.mt_bench(home, "mistral-orpo", judging) for judging in (0, 1))
-    names = ("mistral-orpo", "itself, asked anew")
+    names = ("mistral-orpo", "itself asked anew")
     yield RealPair("MT-Bench", names, half_a_point, {"mt-bench": (first, again)})
 
 
