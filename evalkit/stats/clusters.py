@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from evalkit.stats.cell import Clusters, Differences, Estimate
 from evalkit.stats.distributions import FloatArray, critical_value, t_cdf, t_quantile
 from evalkit.stats.independent import fractional
+from evalkit.stats.intervals import change_sums, quasi_tango_limits
 from evalkit.stats.pvalues import sign_flip
 
 FEW_CLUSTERS = 30
@@ -30,7 +31,11 @@ def cluster_se(differences: ArrayLike, clusters: Clusters) -> float:
 def clustered(
     d: FloatArray, labels: NDArray[np.intp], lattice: int | None, conf: float
 ) -> Estimate:
-    """(C): (B) on the means of equal clusters, else CR1 with t of G − 1 degrees of freedom."""
+    """(C): (B) on the means of equal clusters, else CR1 with t of G − 1 degrees of freedom.
+
+    A Wald interval is too narrow where few clusters or few changes carry it, so that of unequal
+    clusters is never narrower than (B) on their totals, each over the mean size of a cluster.
+    """
     sizes = np.bincount(labels)
     if sizes.size < 2:
         raise ValueError("an estimate needs at least two clusters")
@@ -55,11 +60,14 @@ def clustered(
 def _unequal(d: FloatArray, labels: NDArray[np.intp], conf: float) -> Estimate:
     delta, se, n = float(d.mean()), cluster_se(d, labels), int(labels.max()) + 1
     reach = float(t_quantile((1 + conf) / 2, n - 1)) * se
+    totals = np.bincount(labels, weights=d) * n / d.size
+    lowest, highest = map(float, quasi_tango_limits(*change_sums(totals), n, conf))
+    lower, upper = min(delta - reach, lowest), max(delta + reach, highest)
     return Estimate(
         delta=delta,
-        lower=delta - reach,
-        upper=delta + reach,
-        se=reach / critical_value(conf),
+        lower=lower,
+        upper=upper,
+        se=(upper - lower) / (2 * critical_value(conf)),
         p_regressed=float(t_cdf(delta / se, n - 1)),
         p_improved=float(t_cdf(-delta / se, n - 1)),
         n=n,
