@@ -133,6 +133,12 @@ def checkpoint(name: str = "base", **fields: Any) -> Checkpoint:
     return replace(Checkpoint(name, backend="written", identity=f"weights of {name}"), **fields)
 
 
+def logged(name: str, answer: Answering, **fields: Any) -> tuple[Row, Log]:
+    """A row, and what it is asked."""
+    asked_by, log = backend(answer)
+    return Row(checkpoint(name, **fields), asked_by), log
+
+
 def row(name: str, answer: Answering = right, **fields: Any) -> Row:
     return Row(checkpoint(name, **fields), backend(answer)[0])
 

@@ -24,11 +24,10 @@ from reports.terminal import render
 from tests.small_exams import (
     Answering,
     Log,
-    backend,
-    checkpoint,
     doubles,
     exam,
     held,
+    logged,
     matrix,
     right,
     row,
@@ -46,11 +45,6 @@ def knowing(skill: float, seed: str = "") -> Answering:
         return right(request) if draw[0] / 256 < skill else Response("no idea")
 
     return answer
-
-
-def logged(name: str, answer: Answering, **fields: Any) -> tuple[Row, Log]:
-    asked_by, log = backend(answer)
-    return Row(checkpoint(name, **fields), asked_by), log
 
 
 def gated(

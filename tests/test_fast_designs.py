@@ -30,12 +30,11 @@ from tests.small_exams import (
     RUBRIC,
     Answering,
     Log,
-    backend,
-    checkpoint,
     doubles,
     exam,
     fair,
     held,
+    logged,
     matrix,
     row,
 )
@@ -56,11 +55,6 @@ def knowing(skill: float, seed: str = "", of: Callable[[Request], str] | None = 
         return Response(str(request.sample.target) if right else "no idea")
 
     return answer
-
-
-def logged(name: str, answer: Answering) -> tuple[Row, Log]:
-    asked_by, log = backend(answer)
-    return Row(checkpoint(name), asked_by), log
 
 
 def gated(rows: list[Row], exams: list[Exam], results: Path, **more: object) -> Report:

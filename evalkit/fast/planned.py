@@ -111,10 +111,11 @@ def _units(exam: Exam, items: Sequence[bytes], places: Sequence[int]) -> list[li
 
 def _of_units(values: Floats, units: Sequence[Sequence[int]]) -> Floats:
     """Each unit's mean over its items that are known; NaN where none is."""
-    known = ~np.isnan(values)
-    filled = np.where(known, values, 0.0)
-    count = np.array([known[unit].sum() for unit in units])
-    total = np.array([filled[unit].sum() for unit in units])
+    own = values[np.concatenate(units)]
+    labels = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
+    known = ~np.isnan(own)
+    count = np.bincount(labels, known, len(units))
+    total = np.bincount(labels, np.where(known, own, 0.0), len(units))
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
