@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,63 +17,110 @@ from evalkit.stats.pvalues import sign_flip
 
 FEW_CLUSTERS = 30
 DOMINANT_CLUSTER = 0.20
+CANCELLED = 1e-15  # a standard error that is none but for rounding
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A cell's item differences with the cluster of each, by number."""
+
+    values: FloatArray
+    labels: NDArray[np.intp]
+    lattice: int | None
+
+    @cached_property
+    def sizes(self) -> NDArray[np.intp]:
+        """Items of each cluster."""
+        return np.bincount(self.labels)
+
+    @cached_property
+    def totals(self) -> FloatArray:
+        """The sum of each cluster's differences."""
+        return np.asarray(np.bincount(self.labels, weights=self.values))
+
+    @cached_property
+    def se(self) -> float:
+        """CR1 standard error of the mean: √(G/(G − 1))/n · √Σ_c(Σ_{i∈c}(dᵢ − d̄))².
+
+        Liang & Zeger 1986, Biometrika 73:13; Miller 2024, arXiv:2411.00640.
+        """
+        residuals = self.totals - self.sizes * self.values.mean()
+        squares = self.sizes.size / (self.sizes.size - 1) * np.square(residuals).sum()
+        return float(np.sqrt(squares) / self.values.size)
+
+    @property
+    def equal(self) -> bool:
+        """Whether all clusters are of one size."""
+        return bool(np.all(self.sizes == self.sizes[0]))
+
+    @property
+    def few(self) -> bool:
+        """Whether few clusters, or one of them, carry it all."""
+        dominant = self.sizes.max() > DOMINANT_CLUSTER * self.values.size
+        return self.sizes.size < FEW_CLUSTERS or bool(dominant)
 
 
 def cluster_se(differences: ArrayLike, clusters: Clusters) -> float:
-    """CR1 standard error of the mean: √(G/(G − 1))/n · √Σ_c(Σ_{i∈c}(dᵢ − d̄))².
-
-    Liang & Zeger 1986, Biometrika 73:13; Miller 2024, arXiv:2411.00640.
-    """
+    """CR1 standard error of the mean of clustered differences: see `Grouped.se`."""
     d = np.asarray(differences, dtype=float)
-    labels = cluster_index(clusters, d.size)
-    totals = np.bincount(labels, weights=d - d.mean())
-    return float(np.sqrt(totals.size / (totals.size - 1) * np.square(totals).sum()) / d.size)
+    return Grouped(d, cluster_index(clusters, d.size), None).se
 
 
-def clustered(
-    d: FloatArray, labels: NDArray[np.intp], lattice: int | None, conf: float
-) -> Estimate:
+def clustered(cells: Sequence[Grouped], conf: float) -> list[Estimate]:
     """(C): (B) on the means of equal clusters, else CR1 with t of G − 1 degrees of freedom.
 
     A Wald interval is too narrow where few clusters or few changes carry it, so that of unequal
     clusters is never narrower than (B) on their totals, each over the mean size of a cluster.
     """
-    sizes = np.bincount(labels)
-    if sizes.size < 2:
+    if any(cell.sizes.size < 2 for cell in cells):
         raise ValueError("an estimate needs at least two clusters")
-    totals = np.bincount(labels, weights=d)
-    few = sizes.size < FEW_CLUSTERS or sizes.max() > DOMINANT_CLUSTER * d.size
-    equal = bool(np.all(sizes == sizes[0]))
-    if equal or not cluster_se(d, labels) > 0:  # an SE of 0 would claim certainty
-        means_lattice = lattice * int(sizes[0]) if lattice and equal else None
-        found = fractional([(totals / sizes, means_lattice)], conf)[0]
-    else:
-        found = _unequal(d, labels, conf)
-    if few:
-        found = replace(
-            found,
-            p_regressed=max(found.p_regressed, sign_flip(totals, lattice)),
-            p_improved=max(found.p_improved, sign_flip(-totals, lattice)),
-            flags=("few_clusters",),
-        )
-    return replace(found, method="cluster")
+    # an SE of 0 would claim certainty
+    alike = [i for i, cell in enumerate(cells) if cell.equal or cell.se < CANCELLED]
+    others = [i for i in range(len(cells)) if i not in {*alike}]
+    found = dict(zip(alike, fractional([_means(cells[i]) for i in alike], conf), strict=True))
+    found |= zip(others, _unequal([cells[i] for i in others], conf), strict=True)
+    return [_by_signs(cell, found[i]) for i, cell in enumerate(cells)]
 
 
-def _unequal(d: FloatArray, labels: NDArray[np.intp], conf: float) -> Estimate:
-    delta, se, n = float(d.mean()), cluster_se(d, labels), int(labels.max()) + 1
-    reach = float(t_quantile((1 + conf) / 2, n - 1)) * se
-    totals = np.bincount(labels, weights=d) * n / d.size
-    lowest, highest = map(float, quasi_tango_limits(*change_sums(totals), n, conf))
-    lower, upper = min(delta - reach, lowest), max(delta + reach, highest)
-    return Estimate(
-        delta=delta,
-        lower=lower,
-        upper=upper,
-        se=(upper - lower) / (2 * critical_value(conf)),
-        p_regressed=float(t_cdf(delta / se, n - 1)),
-        p_improved=float(t_cdf(-delta / se, n - 1)),
-        n=n,
+def _means(cell: Grouped) -> tuple[FloatArray, int | None]:
+    lattice = cell.lattice * int(cell.sizes[0]) if cell.lattice and cell.equal else None
+    return cell.totals / cell.sizes, lattice
+
+
+def _unequal(cells: Sequence[Grouped], conf: float) -> list[Estimate]:
+    if not cells:
+        return []
+    n = np.array([cell.sizes.size for cell in cells])
+    delta = np.array([cell.values.mean() for cell in cells])
+    se = np.array([cell.se for cell in cells])
+    reach = t_quantile((1 + conf) / 2, n - 1) * se
+    scaled = [cell.totals * count / cell.values.size for cell, count in zip(cells, n, strict=True)]
+    gained, lost, phi = np.array([change_sums(totals) for totals in scaled]).T
+    lowest, highest = quasi_tango_limits(gained, lost, phi, n, conf)
+    lower, upper = np.minimum(delta - reach, lowest), np.maximum(delta + reach, highest)
+    columns = {
+        "delta": delta,
+        "lower": lower,
+        "upper": upper,
+        "se": (upper - lower) / (2 * critical_value(conf)),
+        "p_regressed": t_cdf(delta / se, n - 1),
+        "p_improved": t_cdf(-delta / se, n - 1),
+        "n": n,
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [Estimate(**dict(zip(columns, row, strict=True)), method="cluster") for row in rows]
+
+
+def _by_signs(cell: Grouped, found: Estimate) -> Estimate:
+    """The estimate; of few clusters its p is no smaller than that of their totals' signs."""
+    if not cell.few:
+        return replace(found, method="cluster")
+    return replace(
+        found,
+        p_regressed=max(found.p_regressed, sign_flip(cell.totals, cell.lattice)),
+        p_improved=max(found.p_improved, sign_flip(-cell.totals, cell.lattice)),
         method="cluster",
+        flags=("few_clusters",),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evalkit.stats.cell import Clusters, Differences, Estimate
-from evalkit.stats.clusters import clustered, shared_clusters
+from evalkit.stats.clusters import Grouped, clustered, shared_clusters
 from evalkit.stats.domains import weighted_mean
 from evalkit.stats.independent import binary as of_binary
 from evalkit.stats.independent import fractional as of_fractional
@@ -64,16 +64,17 @@ def _together(parts: Sequence[tuple[float, Estimate]]) -> Estimate:
 
 
 def _alone(cells: Sequence[Differences], conf: float) -> list[Estimate]:
-    found: dict[int, Estimate] = {}
+    groups: dict[int, Grouped] = {}
     binary, fractional = list[int](), list[int]()
     for i, cell in enumerate(cells):
         if cell.values.size < 2:
             raise ValueError("an estimate needs at least two items")
         labels = shared_clusters(cell)
         if labels is not None:
-            found[i] = clustered(cell.values, labels, cell.lattice, conf)
+            groups[i] = Grouped(cell.values, labels, cell.lattice)
         else:
             (binary if cell.binary else fractional).append(i)
+    found = dict(zip(groups, clustered([*groups.values()], conf), strict=True))
     found |= zip(binary, of_binary([cells[i].values for i in binary], conf), strict=True)
     plain = [(cells[i].values, cells[i].lattice) for i in fractional]
     found |= zip(fractional, of_fractional(plain, conf), strict=True)
