@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.data import open_rows
-from evalkit.duplicates import clusters
-from evalkit.types import Response, Score
+from evalkit.duplicates import again
+from evalkit.types import Response
 from tasks.mmlu_pro import SOURCE, samples, score, score_two_stages
 
 MISSING = float("nan")
@@ -59,7 +59,7 @@ def mmlu_pro(home: Path, folder: Path, models: tuple[str, ...]) -> dict[str, dic
     script = Path(__file__).parents[1] / "examples" / "mmlu_pro_recordings.py"
     subprocess.run([sys.executable, str(script), str(folder), *map(str, zips)], check=True)
     asked = {each.id: each for each in samples(open_rows(SOURCE, folder / "questions.jsonl"))}
-    together = clusters(asked)
+    together = again(asked.items)
     subjects = {item: sample.stratum for item, sample in asked.items()}
     found: dict[str, dict[str, Recorded]] = {"two stages": {}, "default": {}}
     for model in models:
@@ -138,10 +138,10 @@ def mt_bench(home: Path, model: str, judging: int = 0) -> Recorded:
     return Recorded(scores, (1.0, 10.0), together)
 
 
-def tau_bench(home: Path, run: str) -> dict[int, list[Score | None]]:
+def tau_bench(home: Path, run: str) -> dict[int, list[float]]:
     """The reward of every trial of every task."""
     path = home / "model_outputs" / "tau_bench" / f"{run}.json.gz"
-    found: dict[int, list[Score | None]] = {}
+    found: dict[int, list[float]] = {}
     for row in json.loads(gzip.decompress(path.read_bytes())):
-        found.setdefault(row["task_id"], []).append(Score(float(row["reward"])))
+        found.setdefault(row["task_id"], []).append(float(row["reward"]))
     return found

@@ -9,22 +9,44 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
+
+import numpy as np
 
 from evalkit.identity import digest, question_of
 from evalkit.types import Sample
 
 Item = TypeVar("Item", bound=Hashable)
+Questions = Callable[[], Iterable[tuple[Item, Sample]]]
+"""Reads the questions of a task; called a second time where some come again."""
 
 
-def clusters(items: Mapping[Item, Sample]) -> dict[Item, str]:
-    """The cluster of each item: the task's own, else that of its question where it comes again."""
-    alone = {item: sample for item, sample in items.items() if not sample.cluster}
-    questions = {item: _question(sample) for item, sample in alone.items()}
-    times = Counter(questions.values())
-    again = {item: name for item, name in questions.items() if times[name] > 1}
-    return {item: sample.cluster or again.get(item, "") for item, sample in items.items()}
+def again(questions: Questions[Item]) -> dict[Item, str]:
+    """The items whose question comes more than once, each with the cluster that they are.
+
+    Those that have a cluster of their own are left to it.  Eight bytes a question are held.
+    """
+    sketches = np.fromiter(
+        (_sketch(sample) for _, sample in questions() if not sample.cluster), np.int64
+    )
+    values, times = np.unique(sketches, return_counts=True)
+    repeated = set(values[times > 1].tolist())
+    if not repeated:
+        return {}
+    named = {
+        item: _question(sample)
+        for item, sample in questions()
+        if not sample.cluster and _sketch(sample) in repeated
+    }
+    count = Counter(named.values())
+    return {item: name for item, name in named.items() if count[name] > 1}
+
+
+def _sketch(sample: Sample) -> int:
+    """The same for equal questions of one process, and hardly ever for others."""
+    options = tuple(sorted(map(normalised, sample.choices)))
+    return hash((normalised(question_of(sample)), options))
 
 
 def _question(sample: Sample) -> str:

@@ -12,7 +12,7 @@ import pytest
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
 from evalkit.config import TaskSection
-from evalkit.duplicates import clusters, normalised
+from evalkit.duplicates import again, normalised
 from evalkit.exam import sit
 from evalkit.report import of_store
 from evalkit.store import Store
@@ -25,8 +25,7 @@ DATA = Path(os.environ.get("EVALKIT_DATA") or "absent") / "mmlu_pro"
 
 def groups(*samples: Sample) -> list[int]:
     """The sizes of the clusters of more than one sample."""
-    found = clusters({sample.id: sample for sample in samples})
-    names = [name for name in found.values() if name]
+    names = [*again(lambda: [(sample.id, sample) for sample in samples]).values()]
     return sorted(names.count(name) for name in set(names))
 
 
@@ -62,7 +61,7 @@ def test_other_functions_on_offer_make_another_question() -> None:
 
 def test_a_task_that_names_its_clusters_has_its_way() -> None:
     said = [asked(i, "Again?", cluster=f"own {i}") for i in range(3)]
-    assert clusters({each.id: each for each in said}) == {str(i): f"own {i}" for i in range(3)}
+    assert again(lambda: [(each.id, each) for each in said]) == {}
 
 
 def twice(count: int) -> object:
@@ -103,10 +102,7 @@ def test_a_limit_that_cuts_a_pair_leaves_its_half_alone(tmp_path: Path) -> None:
 @pytest.mark.skipif(not DATA.is_dir(), reason="EVALKIT_DATA has no mmlu_pro")
 def test_mmlu_pro_asks_158_questions_twice() -> None:
     (whole,) = sit(TaskSection(name="mmlu-pro"), None, None)
-    names = [name for name in whole.clusters.values() if name]
-    assert (len(names), len(set(names))) == (316, 158)
-    for item, sample in whole.items.items():
-        assert bool(whole.clusters[item]) is (whole.clusters[item] in names), sample.id
+    assert (len(whole.again), len(set(whole.again.values()))) == (316, 158)
 
 
 def test_no_miniature_exam_loses_evidence_to_an_accident() -> None:
@@ -114,5 +110,4 @@ def test_no_miniature_exam_loses_evidence_to_an_accident() -> None:
     for task in plugins.all_plugins("tasks").values():
         if task.source is None and not task.presets:
             (whole,) = sit(TaskSection(name=task.name), None, None)
-            own = {sample.cluster for sample in whole.items.values()}
-            assert {name for name in whole.clusters.values()} <= own, task.name
+            assert whole.again == {}, task.name

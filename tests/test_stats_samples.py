@@ -7,11 +7,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from evalkit.several import of_k
+from evalkit.several import Several
 from evalkit.stats import power
 from evalkit.stats.rankings import bradley_terry, elo, win_rate
 from evalkit.stats.samples import average, majority, pass_at_k, pass_hat_k, variance_shares
-from evalkit.types import Score
 
 
 def test_the_average_leaves_missing_answers_out() -> None:
@@ -119,14 +118,18 @@ def test_drawing_k_of_the_answers_says_the_same(right: int, k: int) -> None:
     assert pass_hat_k(5, right, k) == pytest.approx(np.mean([all(draw) for draw in draws]))
 
 
-def scored(*items: str) -> list[list[Score | None]]:
-    """Items as words: `1` right, `0` wrong, `?` missing, a letter a wrong answer of its own."""
-    known = {"1": Score(1.0, "right"), "0": Score(0.0, "zero"), "?": None, "x": Score(0.0, None)}
-    return [[known[mark] for mark in item] for item in items]
+def several(*items: str, best: float = 1.0, worst: float = 0.0) -> dict[str, float]:
+    """The figures of items as words: `1` and `0` are scores, `?` is missing, `x` is unread."""
+    known = {"1": (1.0, "right"), "0": (0.0, "zero"), "?": (None, None), "x": (0.0, None)}
+    found = Several(len(items[0]), best, worst)
+    for number, item in enumerate(items):
+        for mark in item:
+            found.take(number, *known.get(mark, (0.5, "half")))
+    return found.figures()
 
 
 def test_several_answers_are_told_in_every_way_that_is_in_use() -> None:
-    found = of_k(scored("1111", "1100", "1000", "0000"), 1.0, 0.0)
+    found = several("1111", "1100", "1000", "0000")
     assert found["avg@4"] == pytest.approx((4 + 2 + 1) / 16)
     assert found["pass@2"] == pytest.approx((1 + 5 / 6 + 3 / 6) / 4)
     assert found["pass@4"] == 0.75
@@ -137,15 +140,15 @@ def test_several_answers_are_told_in_every_way_that_is_in_use() -> None:
 
 
 def test_items_with_a_missing_answer_are_left_out_of_them() -> None:
-    assert of_k(scored("11", "1?"), 1.0, 0.0)["avg@2"] == 1.0
-    assert of_k(scored("?1"), 1.0, 0.0) == {}
+    assert several("11", "1?")["avg@2"] == 1.0
+    assert several("?1") == {}
 
 
 def test_one_answer_or_a_fractional_score_has_no_such_figures() -> None:
-    assert of_k(scored("1", "0"), 1.0, 0.0) == {}
-    assert of_k([[Score(0.5), Score(1.0)]], 1.0, 0.0) == {}
-    assert "maj@2" not in of_k(scored("xx"), 1.0, 0.0)
+    assert several("1", "0") == {}
+    assert several("h1", "11") == {}
+    assert "maj@2" not in several("xx", "xx")
 
 
 def test_where_less_is_better_the_lowest_score_is_the_right_one() -> None:
-    assert of_k(scored("10", "00"), best=0.0, worst=1.0)["pass^2"] == 0.5
+    assert several("10", "00", best=0.0, worst=1.0)["pass^2"] == 0.5

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit import engine
+from evalkit.asking import totals
 from evalkit.comparison.arm import Arm
 from evalkit.fast.looks import CellPlan, DomainPlan
-from evalkit.run import totals
 from evalkit.seat import Seat
 
 
@@ -78,6 +78,6 @@ class Asked:
 
     def _part(self, task: str, look: int) -> Seat:
         seat, items = self._seats[task], self.items(task, look)
-        if len(items) == len(seat.exam.items):
+        if len(items) == len(seat.exam.due):
             return seat
         return replace(seat, exam=seat.exam.part(items))

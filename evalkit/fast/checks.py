@@ -71,4 +71,4 @@ def _check_exam(exam: Exam) -> None:
 
 def _units(exam: Exam, items: Iterable[bytes]) -> int:
     """How many of these are independent: clusters, or items alone."""
-    return len({exam.clusters[item] or item for item in items})
+    return len({exam.cluster_of(item, exam.items[item]) or item for item in items})

@@ -30,7 +30,7 @@ from evalkit.seat import Seat
 from evalkit.stats.clock import Clock, Taken
 from evalkit.stats.missing import MISSING_SHARE
 from evalkit.store import Answer
-from evalkit.types import Sample
+from evalkit.types import Sample, Task
 
 
 class Undecidable(Exception):
@@ -59,7 +59,7 @@ class Looking:
             plan.domain: Clock(plan.margin, tested, enough=plan.enough) for plan in plans
         }
         self._graders = {
-            task: _remembering(by_scorer(each.seat.exam.task))
+            task: _grader(each.seat.exam.task)
             for task, each in sat.items()
             if not each.seat.exam.task.rubric
         }
@@ -180,6 +180,11 @@ def _decided(taken: Taken) -> bool:
 
 def _tasks(plan: DomainPlan) -> list[str]:
     return list(dict.fromkeys(cell.task for cell in plan.cells))
+
+
+def _grader(task: Task) -> Grader:
+    """The task's grader; what a costly one found is remembered on disk."""
+    return by_scorer(task) if task.costly else _remembering(by_scorer(task))
 
 
 def _remembering(grader: Grader) -> Grader:

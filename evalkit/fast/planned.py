@@ -105,7 +105,8 @@ def _units(exam: Exam, items: Sequence[bytes], places: Sequence[int]) -> list[li
     """The places of each unit's items: those of one cluster, or one alone."""
     found: dict[str | int, list[int]] = {}
     for place in places:
-        found.setdefault(exam.clusters[items[place]] or place, []).append(place)
+        item = items[place]
+        found.setdefault(exam.cluster_of(item, exam.items[item]) or place, []).append(place)
     return list(found.values())
 
 
