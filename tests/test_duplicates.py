@@ -111,3 +111,11 @@ def test_no_miniature_exam_loses_evidence_to_an_accident() -> None:
         if task.source is None and not task.presets:
             (whole,) = sit(TaskSection(name=task.name), None, None)
             assert whole.again == {}, task.name
+
+
+def test_questions_too_many_to_hold_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = exam(replace(doubles(60), samples=twice(60)))  # type: ignore[arg-type]
+    monkeypatch.setattr("evalkit.drawn.HELD", 10)
+    many = exam(replace(doubles(60), samples=twice(60)))  # type: ignore[arg-type]
+    assert few.again == many.again
+    assert len(many.again) == 60
