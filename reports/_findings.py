@@ -27,7 +27,7 @@ class Finding:
     against: str
     task: str  # whose samples show it; "" where there are none
     says: str  # what happened
-    numbers: str  # how sure that is
+    numbers: list[str]  # how sure that is
     why: list[str]
     also: list[str]  # other candidates that it did not pass for
     others: int  # how many more of them
@@ -96,10 +96,10 @@ def _says(candidate: CandidateVerdict, row: Row) -> str:
     return f"{who} lost {points(unit.delta).lstrip('−')} points of {name}"
 
 
-def _numbers(row: Row, level: float) -> str:
+def _numbers(row: Row, level: float) -> list[str]:
     unit = row.unit
     if unit.delta is None or unit.ci is None:
-        return ""
+        return []
     told = [f"{100 * level:.0f} % interval {interval(unit.ci)}"]
     if unit.verdict == "regressed":
         told.append(f"p {p_value(unit.p_regressed_adjusted)}")
@@ -108,7 +108,7 @@ def _numbers(row: Row, level: float) -> str:
     if row.cell and row.cell.n:
         scores = f"{percent(row.cell.baseline_score)} → {percent(row.cell.candidate_score)} %"
         told += [scores, f"n {count(row.cell.n)}"]
-    return " · ".join(told)
+    return told
 
 
 def _why(row: Row, cell: CellVerdict | None) -> Iterator[str]:
