@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.answer import Answer, answer_of
 from evalkit.comparison.rows import Items, item_bytes
 from evalkit.errors import StoreError
 from evalkit.evidence.plain import summary, whole
@@ -17,7 +18,7 @@ from evalkit.evidence.sheets import aligned
 from evalkit.evidence.stored import StoredEvidence
 from evalkit.evidence.transcripts import Archive, transcripts
 from evalkit.evidence.values import Compared
-from evalkit.store import Answer, AnswerKey, Cell, answer_of
+from evalkit.store import AnswerKey, Cell
 from evalkit.tables import ANSWER_COLUMNS, read_table
 from evalkit.verdict import Report
 from evalkit.viewing.columns import Columns
