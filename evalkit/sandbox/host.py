@@ -1,0 +1,178 @@
+"""The host's side: starts the zygote in the strongest sandbox that there is, and keeps it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from evalkit.errors import SandboxError
+from evalkit.sandbox import room
+from evalkit.sandbox.confine import Walls
+from evalkit.sandbox.limits import Limits
+
+KINDS = (
+    ("namespaces", "seccomp", "user"),
+    ("bubblewrap", "seccomp", "landlock"),
+    ("seccomp", "landlock", "user"),
+)
+"""The walls wanted, the strongest sandbox first; the last one starts on every Linux."""
+
+Kind = Sequence[str]
+
+HEADER = struct.Struct("!I")
+START_SECONDS = 60.0
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+
+
+class Host:
+    """One zygote and the line to it; safe to use from any thread."""
+
+    def __init__(self, kinds: Sequence[Kind] = KINDS) -> None:
+        self.owner = os.getpid()
+        self._lock = threading.Lock()
+        self._line, self._process, self.walls = _first(kinds)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked, by this process."""
+        return self.owner == os.getpid() and self._process.poll() is None
+
+    def launch(self, limits: Limits, fds: Sequence[int]) -> None:
+        """Has a program started on these descriptors; raises SandboxError if the zygote is gone."""
+        job = json.dumps(asdict(limits)).encode()
+        try:
+            with self._lock:
+                socket.send_fds(self._line, [HEADER.pack(len(job)) + job], fds)
+        except OSError as error:
+            raise SandboxError(f"the sandbox has gone away: {error.strerror or error}") from None
+
+    def close(self) -> None:
+        """Ends the zygote; programs that still run end with the lines of those who asked."""
+        self._line.close()
+        if self.owner == os.getpid():
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+_current: Host | None = None
+_starting = threading.Lock()
+
+
+def current() -> Host:
+    """This process's zygote, started when first needed and again if it has died."""
+    global _current
+    with _starting:
+        if _current is None or not _current.alive:
+            if _current is not None:
+                _current.close()
+            _current = Host()
+        return _current
+
+
+@atexit.register
+def _end() -> None:
+    if _current is not None:
+        _current.close()
+
+
+def _fresh_lock() -> None:
+    global _starting
+    _starting = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_fresh_lock)  # a thread of the parent may have held it
+
+
+def _first(kinds: Sequence[Kind]) -> tuple[socket.socket, subprocess.Popen[bytes], Walls]:
+    """The first kind of sandbox that starts here."""
+    if sys.platform != "linux":
+        raise SandboxError("model code is run on Linux only: use a Linux machine or container")
+    reasons = []
+    for kind in kinds:
+        try:
+            return _start(kind)
+        except SandboxError as error:
+            reasons.append(f"{' '.join(kind)}: {error}")
+    raise SandboxError(f"no sandbox can be started here ({'; '.join(reasons)})")
+
+
+def _start(kind: Kind) -> tuple[socket.socket, subprocess.Popen[bytes], Walls]:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", "-m", "evalkit.sandbox.zygote"]
+    command += [str(theirs.fileno()), *kind]
+    with tempfile.TemporaryFile() as said, theirs:
+        process = subprocess.Popen(
+            [*_around(kind), *command],
+            pass_fds=[theirs.fileno()],
+            env=ENVIRONMENT,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,  # Ctrl-C is for us: the zygote ends when its line does
+        )
+        theirs.close()
+        try:
+            return ours, process, _walls(ours, said)
+        except BaseException:
+            ours.close()
+            process.kill()
+            process.wait()
+            raise
+
+
+def _walls(line: socket.socket, said: IO[bytes]) -> Walls:
+    """What the zygote says of itself when it is ready; raises SandboxError if it is not."""
+    line.settimeout(START_SECONDS)
+    try:
+        with line.makefile("rb") as lines:
+            first = lines.readline()
+    except TimeoutError:
+        raise SandboxError(f"not ready after {START_SECONDS:.0f} s") from None
+    line.settimeout(None)
+    found = json.loads(first) if first else {}
+    if "walls" in found:
+        return Walls(**found["walls"])
+    said.seek(0)
+    last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
+    raise SandboxError(found.get("broken") or last or "it ended at once")
+
+
+def _around(kind: Kind) -> list[str]:
+    """What stands before the zygote's command: bubblewrap with its view of the files, or nothing."""
+    if "bubblewrap" not in kind:
+        return []
+    program = shutil.which("bwrap")
+    if program is None:
+        raise SandboxError("bwrap is not installed")
+    shown = [*room.readable(), str(Path(__file__).parents[1])]
+    seen = [word for path in shown for word in ("--ro-bind", path, path)]
+    return [program, "--unshare-all", "--new-session", *seen, "--dev", "/dev", "--proc", "/proc",
+            "--tmpfs", room.PRIVATE, "--chdir", "/", "--"]  # fmt: skip
+
+
+def width() -> int:
+    """How many programs are worth running at once: the processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@cache
+def slots(_owner: int) -> threading.BoundedSemaphore:
+    """A place for every processor, in the process of this id."""
+    return threading.BoundedSemaphore(width())
