@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -37,37 +37,60 @@ START_SECONDS = 60.0
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Zygote:
+    line: socket.socket
+    process: subprocess.Popen[bytes]
+    walls: Walls
+    name: str  # how it and all its programs are called in a list of processes
+
+
 class Host:
     """One zygote and the line to it; safe to use from any thread."""
 
     def __init__(self, kinds: Sequence[Kind] = KINDS) -> None:
-        self.owner = os.getpid()
+        self._owner = os.getpid()
         self._lock = threading.Lock()
-        self._line, self._process, self.walls = _first(kinds)
+        self._zygote = _first(kinds)
+
+    @property
+    def walls(self) -> Walls:
+        """What keeps its programs in."""
+        return self._zygote.walls
+
+    @property
+    def name(self) -> str:
+        """A word that stands in the command line of its processes and of no other."""
+        return self._zygote.name
+
+    @property
+    def process(self) -> int:
+        """The process id of the zygote, or of bubblewrap around it."""
+        return self._zygote.process.pid
 
     @property
     def alive(self) -> bool:
         """Whether it can still be asked, by this process."""
-        return self.owner == os.getpid() and self._process.poll() is None
+        return self._owner == os.getpid() and self._zygote.process.poll() is None
 
     def launch(self, limits: Limits, fds: Sequence[int]) -> None:
         """Has a program started on these descriptors; raises SandboxError if the zygote is gone."""
         job = json.dumps(asdict(limits)).encode()
         try:
             with self._lock:
-                socket.send_fds(self._line, [HEADER.pack(len(job)) + job], fds)
+                socket.send_fds(self._zygote.line, [HEADER.pack(len(job)) + job], fds)
         except OSError as error:
             raise SandboxError(f"the sandbox has gone away: {error.strerror or error}") from None
 
     def close(self) -> None:
         """Ends the zygote; programs that still run end with the lines of those who asked."""
-        self._line.close()
-        if self.owner == os.getpid():
+        self._zygote.line.close()
+        if self._owner == os.getpid():
             try:
-                self._process.wait(timeout=5)
+                self._zygote.process.wait(timeout=5)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+                self._zygote.process.kill()
+                self._zygote.process.wait()
 
 
 _current: Host | None = None
@@ -99,7 +122,7 @@ def _fresh_lock() -> None:
 os.register_at_fork(after_in_child=_fresh_lock)  # a thread of the parent may have held it
 
 
-def _first(kinds: Sequence[Kind]) -> tuple[socket.socket, subprocess.Popen[bytes], Walls]:
+def _first(kinds: Sequence[Kind]) -> _Zygote:
     """The first kind of sandbox that starts here."""
     if sys.platform != "linux":
         raise SandboxError("model code is run on Linux only: use a Linux machine or container")
@@ -112,13 +135,13 @@ def _first(kinds: Sequence[Kind]) -> tuple[socket.socket, subprocess.Popen[bytes
     raise SandboxError(f"no sandbox can be started here ({'; '.join(reasons)})")
 
 
-def _start(kind: Kind) -> tuple[socket.socket, subprocess.Popen[bytes], Walls]:
+def _start(kind: Kind) -> _Zygote:
     ours, theirs = socket.socketpair()
+    name = f"{os.getpid()}:{theirs.fileno()}"
     command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", "-m", "evalkit.sandbox.zygote"]
-    command += [str(theirs.fileno()), *kind]
     with tempfile.TemporaryFile() as said, theirs:
         process = subprocess.Popen(
-            [*_around(kind), *command],
+            [*_around(kind), *command, name, *kind],
             pass_fds=[theirs.fileno()],
             env=ENVIRONMENT,
             cwd="/",
@@ -129,7 +152,7 @@ def _start(kind: Kind) -> tuple[socket.socket, subprocess.Popen[bytes], Walls]:
         )
         theirs.close()
         try:
-            return ours, process, _walls(ours, said)
+            return _Zygote(ours, process, _walls(ours, said), name)
         except BaseException:
             ours.close()
             process.kill()
@@ -155,7 +178,7 @@ def _walls(line: socket.socket, said: IO[bytes]) -> Walls:
 
 
 def _around(kind: Kind) -> list[str]:
-    """What stands before the zygote's command: bubblewrap with its view of the files, or nothing."""
+    """What stands before the zygote's command: bubblewrap and its view of the files, or nothing."""
     if "bubblewrap" not in kind:
         return []
     program = shutil.which("bwrap")

@@ -23,6 +23,9 @@ class Limits:
     processes: int = 0  # that it may start; threads are free up to 64
 
 
+USUAL = Limits()
+
+
 class Failed(Exception):
     """A program did not do what it was asked to: its own fault, never the sandbox's."""
 

@@ -19,7 +19,7 @@ from evalkit.errors import SandboxError
 from evalkit.sandbox import host
 from evalkit.sandbox.examiner import HEADER, TOKEN_BYTES
 from evalkit.sandbox.host import Host
-from evalkit.sandbox.limits import Failed, Limits
+from evalkit.sandbox.limits import USUAL, Failed, Limits
 from evalkit.sandbox.values import unpacked
 from evalkit.sandbox.warden import STEP, USED
 
@@ -36,7 +36,7 @@ class Printed:
 
 
 @contextmanager
-def opened(limits: Limits = Limits(), where: Host | None = None) -> Iterator[Program]:
+def opened(limits: Limits = USUAL, where: Host | None = None) -> Iterator[Program]:
     """A program with nothing in it yet; ended, with all that it started, when left.
 
     Waits for a free processor.  Raises SandboxError where none can be started, and never for
@@ -51,7 +51,7 @@ def opened(limits: Limits = Limits(), where: Host | None = None) -> Iterator[Pro
 
 
 def printed(
-    source: str, stdin: str = "", limits: Limits = Limits(), where: Host | None = None
+    source: str, stdin: str = "", limits: Limits = USUAL, where: Host | None = None
 ) -> Printed:
     """Runs a script of its own on a standard input; raises Failed where a limit ends it."""
     taken, given = os.pipe()
@@ -171,7 +171,7 @@ class Program:
             raise _death(self._how_it_ended())
         return found[HEADER.size :]
 
-    def _read(self, source: int, whole: Callable[[bytes], bool]) -> bytes:
+    def _read(self, source: int, whole: Callable[[bytearray], bool]) -> bytes:
         """What comes from a descriptor until it is whole or closed, within the limits."""
         began = time.monotonic()
         until, look = min(began + self.limits.clock, self._until), began + self.limits.seconds
@@ -232,7 +232,7 @@ def _part(source: int) -> bytes:
         return b""
 
 
-def _is_whole(data: bytes) -> bool:
+def _is_whole(data: bytes | bytearray) -> bool:
     size = HEADER.size
     return len(data) >= size and len(data) >= size + HEADER.unpack(data[:size])[0]
 

@@ -22,6 +22,13 @@ SIGNALS = {
     "tkill": (200, 130), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
     "pidfd_send_signal": (424, 424),
 }  # fmt: skip
+LABELS = {  # on files, which Landlock does not guard
+    "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, -1), "fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54),
+    "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88),
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+}  # fmt: skip
 NEVER = {
     # other processes
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
@@ -73,8 +80,8 @@ def available() -> bool:
 def apply(*, processes: bool, reachable: bool) -> None:
     """Puts the filter on this process for good; raises OSError where the kernel has none.
 
-    `processes`: whether it may start any; `reachable`: whether processes that are not its own
-    could be reached by a signal, so that it may send one to itself only.
+    `processes`: whether it may start any; `reachable`: whether other processes and files could be
+    reached, so that it may send signals to itself only and change no file's permissions.
     """
     whole = program(os.uname().machine, processes, os.getpid() if reachable else None)
     code = b"".join(struct.pack("HBBI", *each) for each in whole)
@@ -89,7 +96,7 @@ def program(machine: str, processes: bool, itself: int | None) -> list[Instructi
     token, column = ARCHITECTURES[machine]
     denied = {**NEVER, **NETWORK, **({} if processes else PROCESSES)}
     if itself is not None:
-        denied |= SIGNALS
+        denied |= SIGNALS | LABELS
     found: list[Instruction] = [
         (LOAD, 0, 0, ARCHITECTURE),
         *_unless(EQUAL, token, END),

@@ -7,7 +7,8 @@ an object that claims to equal everything equals nothing.  Both sides import thi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Number
@@ -43,15 +44,11 @@ def _tagged(value: Any) -> Any:
         return str(value)
     if isinstance(value, list):
         return [_tagged(each) for each in value]
-    if isinstance(value, tuple | set | frozenset):
-        kind = "tuple" if isinstance(value, tuple) else "set"
-        return {kind: [_tagged(each) for each in value]}
-    if isinstance(value, dict):
-        return {"dict": [[_tagged(key), _tagged(each)] for key, each in value.items()]}
-    if isinstance(value, bytes):
-        return {"bytes": value.hex()}
     if isinstance(value, Number | Decimal):
         return _number(value)
+    for kind, packs in _PACKERS.items():
+        if isinstance(value, _KINDS[kind]):
+            return {kind: packs(value)}
     if type(value).__module__ == "numpy" and not hasattr(value, "__len__"):
         return _tagged(value.item())  # a scalar; its truth values are no numbers
     return {"foreign": type(value).__name__}
@@ -61,18 +58,29 @@ def _number(value: Any) -> Any:
     """A number as the float or whole number that equals it, if there is one."""
     if isinstance(value, float):
         return float(value)
-    for kind in (int, float):
-        try:
-            near = kind(value)
-        except (TypeError, ValueError, OverflowError):
-            continue
-        if near == value:
-            return near if near.__class__ is float or _is_short(near) else {"int": hex(near)}
+    with suppress(TypeError, ValueError, OverflowError):
+        whole = int(value)
+        if whole == value:
+            return whole if whole.bit_length() < 3 * MOST_DIGITS else {"int": hex(whole)}
+    with suppress(TypeError, ValueError, OverflowError):
+        if float(value) == value:
+            return float(value)
     return {"foreign": type(value).__name__}
 
 
-def _is_short(whole: int) -> bool:
-    return whole.bit_length() < 3 * MOST_DIGITS
+_KINDS: dict[str, Any] = {
+    "tuple": tuple,
+    "set": (set, frozenset),
+    "dict": dict,
+    "bytes": bytes,
+}
+
+_PACKERS: dict[str, Callable[[Any], Any]] = {
+    "tuple": lambda value: [_tagged(each) for each in value],
+    "set": lambda value: [_tagged(each) for each in value],
+    "dict": lambda value: [[_tagged(key), _tagged(each)] for key, each in value.items()],
+    "bytes": lambda value: value.hex(),
+}
 
 
 def _value(tagged: Any) -> Any:
@@ -84,7 +92,7 @@ def _value(tagged: Any) -> Any:
     return _READERS[kind](inner)
 
 
-_READERS: dict[str, Any] = {
+_READERS: dict[str, Callable[[Any], Any]] = {
     "tuple": lambda inner: tuple(_value(each) for each in inner),
     "set": lambda inner: {_value(each) for each in inner},
     "dict": lambda inner: {_value(key): _value(each) for key, each in inner},

@@ -91,36 +91,45 @@ def _arrange(talk: int, given: int = -1, taken: int = -1) -> int:
 
 def _watch(program: int, line: socket.socket, woken: int, folder: str, size: int) -> dict[str, Any]:
     """Waits for the end of the program, or for the order to end it; says how it ended."""
-    began, why = 0.0, ""
+    began: float | None = 0.0  # CPU time when the step began
+    why = ""
+    poll = select.poll()
+    for fd in (line.fileno(), woken):
+        poll.register(fd, select.POLLIN)
     while True:
-        ready, _, _ = select.select([line, woken], [], [], LOOK_SECONDS if size else None)
-        if line in ready:
-            order = _heard(line)
-            if not order:
-                break
-            for byte in order:
-                if byte == STEP[0]:
-                    began = kernel.cpu_seconds(program)
-                else:
-                    _say(line, used=kernel.cpu_seconds(program) - began)
-        if woken in ready:
-            os.read(woken, 512)
-            ended, status = os.waitpid(program, os.WNOHANG)
-            if ended:
-                return {"ended": os.waitstatus_to_exitcode(status), "why": why}
-        if size and not why and _size(folder) > size:
+        ready = {fd for fd, _ in poll.poll(LOOK_SECONDS * 1000 if size else None)}
+        if line.fileno() in ready:
+            began = _obey(line, program, began or 0.0)
+        if began is None:
+            _kill(program)
+            return {"ended": _exit_code(program, 0), "why": why}
+        if woken in ready and os.read(woken, 512):
+            code = _exit_code(program, os.WNOHANG)
+            if code is not None:
+                return {"ended": code, "why": why}
+        if size and _size(folder) > size:
             why = "too many files"
             _kill(program)
-    _kill(program)
-    _, status = os.waitpid(program, 0)
-    return {"ended": os.waitstatus_to_exitcode(status), "why": why}
 
 
-def _heard(line: socket.socket) -> bytes:
+def _obey(line: socket.socket, program: int, began: float) -> float | None:
+    """Answers evalkit; when the step began, or None where the line is closed."""
     try:
-        return line.recv(64)
+        orders = line.recv(64)
     except OSError:
-        return b""
+        orders = b""
+    if not orders:
+        return None
+    if STEP in orders:
+        began = kernel.cpu_seconds(program)
+    if USED in orders:
+        _say(line, used=kernel.cpu_seconds(program) - began)
+    return began
+
+
+def _exit_code(program: int, options: int) -> int | None:
+    ended, status = os.waitpid(program, options)
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
 def _say(line: socket.socket, **what: Any) -> None:

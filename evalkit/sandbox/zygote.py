@@ -1,7 +1,7 @@
 """The zygote: an interpreter that is warm and already in its room, and forks for every program.
 
-Started by host.py as `python -m evalkit.sandbox.zygote <descriptor> <wall>...`, with the walls that
-it is to have, as far as the machine allows.
+Started by host.py as `python -m evalkit.sandbox.zygote <owner>:<descriptor> <wall>...`, with the
+walls that it is to have, as far as the machine allows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_DESCRIPTORS = 4  # the warden's line, the program's, its input and its outp
 
 def main() -> None:
     """Enters the room, says what walls it has, and serves until the line is closed."""
-    line = socket.socket(fileno=int(sys.argv[1]))
+    line = socket.socket(fileno=int(sys.argv[1].partition(":")[2]))
     for name in WARM:
         import_module(name)
     try:
