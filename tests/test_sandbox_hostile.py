@@ -17,6 +17,7 @@ import pytest
 from evalkit.sandbox.host import Host
 from evalkit.sandbox.limits import MIB, Failed, Limits
 from evalkit.sandbox.program import opened, printed
+from evalkit.sandbox.warden import FOLDER
 from tests.sandboxes import APART, NAMES, QUICK, outcome, processes, started
 
 SECRET = "sk-0123456789"
@@ -102,7 +103,7 @@ def test_endless_output_is_cut_off(where: Host) -> None:
 
 
 def test_endless_messages_to_evalkit_are_cut_off(where: Host) -> None:
-    flood = "import os, struct\nos.write(3, struct.pack('!I', 2**31))\nwhile True: os.write(3, b'x' * 9999)"
+    flood = "import os\nos.write(3, b'\x7f' * 4)\nwhile True: os.write(3, b'x' * 9999)"
     assert "too much output" in outcome(flood, where, replace(QUICK, output=MIB))
 
 
@@ -217,7 +218,7 @@ def test_the_environment_is_empty(where: Host, monkeypatch: pytest.MonkeyPatch) 
                 environment = program.call("f")
                 assert SECRET not in str(environment)
                 assert set(environment) == {
-                    *("PATH", "HOME", "LANG", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+                    *("PATH", "HOME", "TMPDIR", "LANG", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
                 }
     finally:
         fresh.close()
@@ -381,6 +382,10 @@ def free(folder: str) -> int:
 
 HIDES = """
 import os
+for depth in range(500):
+    os.mkdir("deep")
+    os.chdir("deep")
+os.chdir(os.environ["HOME"])
 os.makedirs("a/b")
 open("a/b/c", "w").write("x")
 os.symlink("/", "root")
@@ -393,9 +398,9 @@ for path in ("a/b", "a", "."):
 
 
 def test_the_private_folder_is_removed_whatever_was_done_to_it(where: Host) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("evalkit-*"))
+    before = set(Path(tempfile.gettempdir()).glob(f"{FOLDER}*"))
     assert outcome(HIDES, where) == ""
-    assert set(Path(tempfile.gettempdir()).glob("evalkit-*")) <= before
+    assert set(Path(tempfile.gettempdir()).glob(f"{FOLDER}*")) <= before
 
 
 def test_programs_see_nothing_of_each_other(where: Host) -> None:
@@ -419,7 +424,7 @@ def test_programs_see_nothing_of_each_other(where: Host) -> None:
         ("import os; os.close(3)", "ended: exit code 0"),
         ("import os; os.closerange(0, 100)", "ended: exit code 0"),
         ("(" * 5000, "raised: SyntaxError"),
-        ("x = 1\0", "raised: SyntaxError"),
+        ("x = 1\0", "raised: "),
         ("class E(Exception):\n    def __str__(self): raise E\nraise E", "raised: E"),
     ],
 )

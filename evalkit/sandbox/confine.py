@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -96,10 +97,12 @@ def _running() -> int:
 
 def _forget_environment(folder: str) -> None:
     """Leaves a program the environment below and nothing else."""
+    tempfile.tempdir = folder
     os.environ.clear()
     os.environ.update(
         PATH="/usr/bin:/bin",
         HOME=folder,
+        TMPDIR=folder,
         LANG="C.UTF-8",
         OMP_NUM_THREADS="1",
         OPENBLAS_NUM_THREADS="1",

@@ -20,7 +20,7 @@ LIBRARIES = (
     *("/usr/local/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/nix/store"),
 )
 SITE = "/proc"  # where the room is built: every machine has it, and nothing needed lies below it
-PRIVATE = "/tmp"  # the private folder, seen from inside
+PRIVATE = "/private"  # the private folder, seen from inside
 
 
 @cache
@@ -30,8 +30,15 @@ def readable() -> list[str]:
     wanted = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     for prefix in (sys.prefix, sys.base_prefix):
         wanted += [f"{prefix}/lib", f"{prefix}/lib64", f"{prefix}/pyvenv.cfg"]
-    wanted += [os.path.dirname(sys.executable), os.path.realpath(sys.executable), *LIBRARIES]
+    wanted += [os.path.dirname(sys.executable), *_hops(sys.executable), *LIBRARIES]
     return [path for path in _topmost(wanted) if os.path.exists(path)]
+
+
+def _hops(path: str) -> Iterator[str]:
+    """A file, and what it leads to by one symbolic link after the other."""
+    yield path
+    if os.path.islink(path):
+        yield from _hops(os.path.join(os.path.dirname(path), os.readlink(path)))
 
 
 def _topmost(paths: list[str]) -> Iterator[str]:

@@ -7,11 +7,13 @@ the program when that line is closed, so that nothing survives whoever asked for
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from contextlib import suppress
@@ -22,8 +24,10 @@ from evalkit.sandbox import examiner, kernel, room
 from evalkit.sandbox.confine import Walls, confine, user_of
 from evalkit.sandbox.limits import Limits
 
+FOLDER = "evalkit-program-"
 STEP, USED = b"s", b"u"
 LOOK_SECONDS = 0.2  # how often a folder on disk is measured
+BLOCK = 512  # bytes, as `st_blocks` counts
 ASIDE = 1000  # descriptors from here on are free
 GRACE_SECONDS = 5.0  # for processes that have been killed to be gone
 
@@ -38,7 +42,7 @@ def guard(walls: Walls, limits: Limits, line: socket.socket, fds: list[int]) -> 
             folder = room.PRIVATE
         else:
             kernel.set_process(kernel.SUBREAPER, 1)
-            folder = tempfile.mkdtemp(prefix="evalkit-")
+            folder = tempfile.mkdtemp(prefix=FOLDER, dir=room.PRIVATE if walls.bubblewrap else None)
             os.chown(folder, user, user if walls.user else os.getgid())
         woken, wakes = os.pipe()
         os.set_blocking(wakes, False)
@@ -170,23 +174,23 @@ def _children() -> list[int]:
     return found
 
 
-def _size(folder: str) -> int:
+def _size(folder: str) -> float:
     """Bytes in a folder and all below it, as many as can be seen."""
     total = 0
-    for place, _, files in os.walk(folder):
-        for name in files:
-            with suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_blocks * 512
+    try:
+        for place, _, files in os.walk(folder):
+            for name in files:
+                with suppress(OSError):
+                    total += os.lstat(os.path.join(place, name)).st_blocks * BLOCK
+    except RecursionError:
+        return math.inf
     return total
 
 
 def _remove(folder: str) -> None:
-    def open_up(_function: Any, path: str, _error: Any) -> None:
-        with suppress(OSError):
-            os.chmod(os.path.dirname(path), 0o700)
-            os.chmod(path, 0o700)
-
-    for _ in range(2):
-        shutil.rmtree(folder, onerror=open_up)
-        if not os.path.exists(folder):
-            return
+    """Removes a folder and all below it, whatever a program has done to it."""
+    with suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):  # these two do not mind the depth, and follow no links
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", folder], stderr=subprocess.DEVNULL, check=False)
