@@ -47,8 +47,8 @@ def outcome(source: str, where: Host, limits: Limits = QUICK) -> str:
     return ""
 
 
-def processes(where: Host) -> Iterator[int]:
-    """The processes of a sandbox that there are now, its zygote among them."""
+def processes(name: str) -> Iterator[int]:
+    """The processes of a sandbox of that name that there are now, its zygote among them."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -56,5 +56,5 @@ def processes(where: Host) -> Iterator[int]:
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 continue
-            if where.name.encode() in words and state != "Z":
+            if name.encode() in words and state != "Z":
                 yield int(entry.name)

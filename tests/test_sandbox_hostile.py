@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,10 +37,10 @@ def apart(request: pytest.FixtureRequest) -> Host:
 @contextmanager
 def nothing_left(where: Host) -> Iterator[None]:
     """Fails if a process of the sandbox is left that was not there before."""
-    before = set(processes(where))
+    before = set(processes(where.name))
     yield
     deadline = time.monotonic() + 5
-    while (left := set(processes(where)) - before) and time.monotonic() < deadline:
+    while (left := set(processes(where.name)) - before) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not left
     assert where.alive
@@ -230,7 +231,7 @@ def listening() -> Iterator[tuple[str, list[str]]]:
     reached: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        places = {
+        places: dict[str, tuple[int, int, Any]] = {
             "tcp": (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
             "udp": (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
             "unix": (socket.AF_UNIX, socket.SOCK_STREAM, f"{folder}/socket"),

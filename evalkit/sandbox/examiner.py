@@ -20,13 +20,14 @@ from evalkit.sandbox.values import packed
 
 PROGRAM, TESTS = "<program>", "<tests>"
 TOKEN_BYTES = 16
+MOST_WORDS = 300  # characters of an error that are passed on
 HEADER = struct.Struct("!I")
 
 SPEAKING = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__bool__", "__sub__",
             "__rsub__", "__float__", "__contains__")  # fmt: skip
 """Methods by which an answer could speak for itself in a test."""
 
-CHECK = "_evalkit_plain"
+CALL = "_evalkit_called"
 
 
 class Forged(Exception):
@@ -96,19 +97,20 @@ def _run(source: str, space: dict[str, Any]) -> None:
 def _run_tests(source: str, space: dict[str, Any]) -> None:
     """Runs tests, looking at what the calls in them return before it is compared."""
     tree = ast.fix_missing_locations(_Watched().visit(ast.parse(source, TESTS)))
-    space[CHECK] = plain
+    space[CALL] = called
     exec(compile(tree, TESTS, "exec", dont_inherit=True), space)
 
 
 class _Watched(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        return ast.Call(ast.Name(CHECK, ast.Load()), [node], [])
+        return ast.Call(ast.Name(CALL, ast.Load()), [node.func, *node.args], node.keywords)
 
 
-def plain(value: Any) -> Any:
-    """The value, unless it or something in it has comparisons that the program wrote."""
-    if _speaks(value):
+def called(function: Any, /, *arguments: Any, **named: Any) -> Any:
+    """What a call returns, unless that has comparisons which the program wrote."""
+    value = function(*arguments, **named)
+    if not isinstance(function, type) and _speaks(value):
         raise Forged(f"a {type(value).__name__} that brings its own comparison")
     return value
 
@@ -138,7 +140,7 @@ def _words(error: BaseException) -> str:
     words = type(error).__name__
     with suppress(BaseException):
         words += f": {error}" if str(error) else ""
-    return words[:300]
+    return words[:MOST_WORDS]
 
 
 def _read(line: int) -> bytes | None:

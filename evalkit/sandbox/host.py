@@ -97,13 +97,17 @@ _current: Host | None = None
 _starting = threading.Lock()
 
 
-def current() -> Host:
-    """This process's zygote, started when first needed and again if it has died."""
+def current(instead_of: Host | None = None) -> Host:
+    """This process's zygote, started when first needed, again if it died, or instead of another.
+
+    Programs of a zygote that is replaced go on.
+    """
     global _current
     with _starting:
-        if _current is None or not _current.alive:
-            if _current is not None:
-                _current.close()
+        if _current is not None and (_current is instead_of or not _current.alive):
+            _current.close()
+            _current = None
+        if _current is None:
             _current = Host()
         return _current
 
@@ -136,12 +140,13 @@ def _first(kinds: Sequence[Kind]) -> _Zygote:
 
 
 def _start(kind: Kind) -> _Zygote:
+    command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", "-m", "evalkit.sandbox.zygote"]
+    command = [*_around(kind), *command]
     ours, theirs = socket.socketpair()
     name = f"{os.getpid()}:{theirs.fileno()}"
-    command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", "-m", "evalkit.sandbox.zygote"]
     with tempfile.TemporaryFile() as said, theirs:
         process = subprocess.Popen(
-            [*_around(kind), *command, name, *kind],
+            [*command, name, *kind],
             pass_fds=[theirs.fileno()],
             env=ENVIRONMENT,
             cwd="/",

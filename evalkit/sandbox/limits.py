@@ -7,7 +7,7 @@ from typing import Literal
 
 MIB = 1 << 20
 
-How = Literal["raised", "ended", "timed out", "too much output"]
+How = Literal["raised", "ended", "timed out", "too much output", "forged"]
 
 
 @dataclass(frozen=True, slots=True)

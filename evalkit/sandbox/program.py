@@ -17,7 +17,7 @@ from typing import Any
 
 from evalkit.errors import SandboxError
 from evalkit.sandbox import host
-from evalkit.sandbox.examiner import HEADER, TOKEN_BYTES
+from evalkit.sandbox.examiner import HEADER, MOST_WORDS, TOKEN_BYTES, Forged
 from evalkit.sandbox.host import Host
 from evalkit.sandbox.limits import USUAL, Failed, Limits
 from evalkit.sandbox.values import unpacked
@@ -70,12 +70,13 @@ def printed(
 
 def _started(limits: Limits, where: Host | None, *files: int) -> Program:
     """A program; a zygote that has died since it was last used is started again."""
+    if where is not None:
+        return Program(where, limits, *files)
+    usual = host.current()
     try:
-        return Program(where or host.current(), limits, *files)
+        return Program(usual, limits, *files)
     except SandboxError:
-        if where is not None:
-            raise
-        return Program(host.current(), limits, *files)
+        return Program(host.current(instead_of=usual), limits, *files)
 
 
 class Program:
@@ -105,7 +106,7 @@ class Program:
         answer = self._ask({"run": source, "tests": tests}, token)
         said = _object(answer)
         if said.get("token") != token.hex():
-            raise Failed("raised", _words(said))
+            raise _failed(said)
 
     def call(self, function: str, *arguments: Any) -> Any:
         """What a function of the program returns, as plain values; raises Failed if it does not.
@@ -115,7 +116,7 @@ class Program:
         answer = self._ask({"call": function, "arguments": arguments})
         said = _object(answer)
         if "raised" in said:
-            raise Failed("raised", _words(said))
+            raise _failed(said)
         try:
             return unpacked(answer)
         except ValueError as error:
@@ -246,8 +247,9 @@ def _object(data: bytes) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _words(said: dict[str, Any]) -> str:
-    return str(said.get("raised", "it did not come to its end"))[:300]
+def _failed(said: dict[str, Any]) -> Failed:
+    words = str(said.get("raised", "it did not come to its end"))[:MOST_WORDS]
+    return Failed("forged" if words.startswith(f"{Forged.__name__}: ") else "raised", words)
 
 
 def _death(how: dict[str, Any]) -> Failed:
