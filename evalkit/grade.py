@@ -9,14 +9,13 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from typing import Any
 
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, SandboxError
 from evalkit.exam import Exam
+from evalkit.grades import UNGRADED, Grade, Grader, grades
 from evalkit.journal import dumps
 from evalkit.store import Answer, Cell
 from evalkit.tables import SCORE_COLUMNS, write_table
@@ -29,13 +28,6 @@ REFUSAL = re.compile(
 )
 THINK_END = "</think>"
 THINK_START = "<think>"
-
-Grade = tuple[Score | None, str]
-"""A score with its outcome class; no score where the sample is missing."""
-
-Grader = Callable[[Sample, Answer], Grade]
-
-CHUNK = 8  # samples that a process of a costly scorer takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +47,17 @@ def grade(exam: Exam, cell: Cell, grader: Grader) -> Summary:
         for epoch in range(task.epochs)
     ]
     pairs = [(sample, answers.get((item, epoch))) for item, epoch, sample in due]
-    grades = _in_processes(grader, pairs) if task.costly else (_one(grader, *p) for p in pairs)
     rows: list[dict[str, Any]] = []
     scores: dict[bytes, list[Score | None]] = {}
-    for (item, epoch, sample), (score, outcome) in zip(due, grades, strict=True):
+    found = grades(exam, cell, grader, pairs)
+    for (item, epoch, sample), (score, outcome) in zip(due, found, strict=True):
         rows.append(_row(item, sample, epoch, score, outcome))
         scores.setdefault(item, []).append(score)
     write_table(cell.scores_path(task.preset), rows, SCORE_COLUMNS)
     outcomes = dict(sorted(Counter(row["outcome"] for row in rows).items()))
+    if not any(outcome.startswith(UNGRADED) for outcome in outcomes):
+        cell.grades_path(task.preset).unlink(missing_ok=True)
     return Summary(outcomes, _metrics(exam, scores))
-
-
-def _one(grader: Grader, sample: Sample, answer: Answer | None) -> Grade:
-    return (None, "errored") if answer is None else grader(sample, answer)
-
-
-def _in_processes(grader: Grader, pairs: list[tuple[Sample, Answer | None]]) -> Iterator[Grade]:
-    """The grades in order, by a process per core; prompts are rendered to cross over."""
-    whole = ((replace(sample, prompt=sample.rendered()), answer) for sample, answer in pairs)
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_one_pair, ((grader, *pair) for pair in whole), chunksize=CHUNK)
-
-
-def _one_pair(job: tuple[Grader, Sample, Answer | None]) -> Grade:
-    return _one(*job)
 
 
 def _metrics(exam: Exam, scores: Mapping[bytes, list[Score | None]]) -> dict[str, float]:
@@ -103,6 +82,8 @@ class ByScorer:
         response = without_thoughts(answer.response)
         try:
             graded = _plain(self.score(sample, response))
+        except SandboxError as error:
+            return None, f"{UNGRADED}: {error}"[:200]
         except Exception as error:  # a scorer is a plugin: one bad sample never stops a run
             return None, f"scorer failed: {type(error).__name__}: {error}"[:200]
         if not math.isfinite(graded.value):
@@ -121,7 +102,7 @@ def _plain(score: Score) -> Score:
     """The score in the types that it declares, whatever a plugin put there."""
     answer = None if score.answer is None else str(score.answer)
     details = json.loads(_json(dict(score.details)))
-    return Score(float(score.value), answer, details)
+    return Score(float(score.value), answer, details, str(score.outcome))
 
 
 def without_thoughts(response: Response) -> Response:
@@ -141,6 +122,7 @@ def outcome(response: Response, score: Score, best: float) -> str:
     signs = {
         "truncated": response.finish_reason == "length",
         "unclosed_think": response.reasoning.lstrip().startswith(THINK_START),
+        score.outcome: bool(score.outcome),
         "empty": not (response.text.strip() or response.tool_calls or response.loglikelihoods),
         "refused": response.finish_reason == "content_filter"
         or (score.answer is None and REFUSAL.match(response.text) is not None),

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evalkit import engine, identity, judge
-from evalkit.errors import EvalkitError, ModelError
+from evalkit.errors import EvalkitError, ModelError, SandboxError
 from evalkit.events import Note, Notify
-from evalkit.grade import Grader, by_scorer, grade
+from evalkit.grade import by_scorer, grade
+from evalkit.grades import Grader
 from evalkit.judge import Judge
 from evalkit.judging import judge_answers
 from evalkit.matrix import Matrix, Row
 from evalkit.pipeline import identified, trained
+from evalkit.sandbox import about
 from evalkit.seat import Seat, seating
 from evalkit.series import baseline
 from evalkit.store import Store
@@ -59,7 +63,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
         failures.append(str(error))
         notify(Note(f"error: {error}"))
         judges = judge_answers(matrix, seats, results, notify, ask=False)
-    _grade(matrix, seats)
+    _grade(matrix, seats, notify)
     remember(seats)
     return Held(matrix, seats, judges, failures)
 
@@ -113,11 +117,14 @@ def remember(seats: list[Seat]) -> None:
             os.utime(seat.cell.path / "cell.json", ns=(now, now))
 
 
-def _grade(matrix: Matrix, seats: list[Seat]) -> None:
+def _grade(matrix: Matrix, seats: list[Seat], notify: Notify) -> None:
     who = Judge(matrix.judge.checkpoint, matrix.judge.backend) if matrix.judge else None
-    for seat in seats:
+    due = [seat for seat in seats if seat.cell.answers_path.exists() and not seat.graded(who)]
+    if any(seat.exam.task.runs_code for seat in due) and (said := about.note()):
+        notify(Note(said))
+    for seat in due:
         exam, cell = seat.exam, seat.cell
-        if not cell.answers_path.exists() or seat.graded(who):
+        if seat.graded(who):  # two names for one checkpoint share a cell
             continue
         if not exam.task.rubric:
             grade_seat(seat, by_scorer(exam.task))
@@ -137,4 +144,13 @@ def grade_seat(seat: Seat, grader: Grader, who: Judge | None = None) -> None:
     scored = {**meta.get("scored", {}), exam.task.preset: seat.grading(who)}
     counts = {**meta.get("outcomes", {}), exam.task.preset: dict(summary.outcomes)}
     figures = {**meta.get("metrics", {}), exam.task.preset: dict(summary.metrics)}
-    cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures)
+    ran = _where_code_ran(meta) if exam.task.runs_code else {}
+    cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures, **ran)
+
+
+def _where_code_ran(meta: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        environment, reach = about.environment(), about.within_reach()
+    except SandboxError:
+        return {}
+    return {"environment": {**meta.get("environment", {}), **environment}, "within_reach": reach}

@@ -4,6 +4,7 @@
         cell.json        what was asked of what, in words; counts
         answers.jsonl    the journal while asking
         turns.jsonl      turns while asking, where a sample asks more than once
+        grades.jsonl     grades that are costly to make, until all of them are made
         judgments.jsonl  what judges said, kept for good
         answers.parquet  every answer, once asked
         scores.parquet   every grade; scores-<preset>.parquet under another scorer
@@ -69,6 +70,10 @@ class Cell:
     def turns_path(self) -> Path:
         """The turns of samples that ask more than once, until the answers are sealed."""
         return self.path / "turns.jsonl"
+
+    def grades_path(self, preset: str = "") -> Path:
+        """Grades that are costly to make, until the table of them is written."""
+        return self.path / (f"grades-{preset}.jsonl" if preset else "grades.jsonl")
 
     def scores_path(self, preset: str = "") -> Path:
         """The grades given by a task's scorer, or by a preset's."""

@@ -102,6 +102,7 @@ class Score:
     value: float  # on the task's own scale, see `Task.bounds`
     answer: str | None = None  # what was read out of the response; None is unparsed
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON-serialisable, for people
+    outcome: str = ""  # how an answer without full marks ended, where its text cannot tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,10 @@ class Source:
     counts: Mapping[str, int]  # split -> rows expected
     fields: tuple[str, ...]  # upstream fields every row must have
     licence: str = ""
+    on_hub: Mapping[str, str] = field(default_factory=dict)  # split -> path there, less .suffix
+    split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits
+    collected: bool = False  # its splits are parts of one set, which one file may hold whole
+    large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,7 @@ class Task:
     solve: Callable[[Sample, Asker], Awaitable[Response]] | None = None  # more than one request
     vary: Callable[[Sample, int], Sample] | None = None  # the sample as an epoch asks it
     costly: bool = False  # its scorer takes long: graded by processes of their own
+    runs_code: bool = False  # its scorer runs code of the model, in `evalkit.sandbox`
     metrics: Callable[[Sequence[Graded]], Mapping[str, float]] | None = None  # beside the mean
     weights: Mapping[str, float] = field(default_factory=dict)  # stratum -> weight; {}: by items
     refit: Callable[[ScoreRows, ScoreRows], Fitted] | None = None  # baseline's and candidate's

@@ -19,7 +19,8 @@ from evalkit.errors import ModelError
 from evalkit.events import Note, Notify
 from evalkit.fast.history import values_of
 from evalkit.fast.looks import CellPlan, DomainPlan
-from evalkit.grade import Grade, Grader, by_scorer
+from evalkit.grade import by_scorer
+from evalkit.grades import Grade, Grader
 from evalkit.run import grade_seat, totals
 from evalkit.seat import Seat
 from evalkit.stats.clock import Clock, Taken
