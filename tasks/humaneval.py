@@ -14,11 +14,12 @@ from evalkit.errors import DataError
 from evalkit.sandbox.limits import Limits
 from evalkit.types import Message, Prompt, Response, Rows, Sample, Sampling, Score, Source, Task
 
-from ._code import blocks, graded, pass_at_k, passes
+from ._code import blocks, graded, passes
+from ._repeats import pass_at_k
 
 SOURCE = Source(
     hub="openai/openai_humaneval",
-    revision="7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",  # main since 2024-01-04
+    revision="7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",
     folder="humaneval",
     splits={"test": "HumanEval"},
     counts={"test": 164},

@@ -42,7 +42,8 @@ from evalkit.types import (
 )
 
 from . import _livecodebench_driver as driver
-from ._code import OUTCOMES, pass_at_k
+from ._code import OUTCOMES
+from ._repeats import pass_at_k
 
 COUNTS = {"test": 400, "test2": 111, "test3": 101, "test4": 101, "test5": 167, "test6": 175}
 PARTS = tuple(COUNTS)  # the files that the releases added, first to last
@@ -50,7 +51,7 @@ FIELDS = ("question_content", "public_test_cases", "private_test_cases", "contes
 
 SOURCE = Source(
     hub="livecodebench/code_generation_lite",
-    revision="0fe84c3912ea0c4d4a78037083943e8f0c4dd505",  # main since 2025-06-05
+    revision="0fe84c3912ea0c4d4a78037083943e8f0c4dd505",
     folder="livecodebench",
     splits={**{part: part for part in PARTS}},
     counts=COUNTS,

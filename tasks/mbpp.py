@@ -16,7 +16,8 @@ from evalkit.errors import DataError
 from evalkit.sandbox.limits import Limits
 from evalkit.types import Message, Prompt, Response, Rows, Sample, Sampling, Score, Source, Task
 
-from ._code import blocks, graded, pass_at_k, passes
+from ._code import blocks, graded, passes
+from ._repeats import pass_at_k
 
 SHOTS = (2, 3, 4)  # the task_ids of the worked examples
 
@@ -33,7 +34,7 @@ def split_of(row: Mapping[str, Any]) -> str:
 
 SOURCE = Source(
     hub="google-research-datasets/mbpp",
-    revision="4bb6404fdc6cacfda99d4ac4205087b89d32030c",  # main since 2024-01-04
+    revision="4bb6404fdc6cacfda99d4ac4205087b89d32030c",
     folder="mbpp",
     splits={"test": "mbpp", "prompt": "mbpp", "sanitized": "sanitized-mbpp"},
     counts={"test": 500, "prompt": 10, "sanitized": 257},
