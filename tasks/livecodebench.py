@@ -179,7 +179,7 @@ def score(sample: Sample, response: Response) -> Score:
     if not code.strip():
         return Score(0.0)
     function = str(sample.metadata["function"])
-    tests = _tests(sample.metadata["public"], sample.metadata["private"])
+    tests = _cases(sample.metadata["public"], sample.metadata["private"])
     limits = replace(LIMITS, total=4 * ((SECONDS + 1) * len(tests) + 5))
     number = 0
     try:
@@ -197,8 +197,8 @@ def score(sample: Sample, response: Response) -> Score:
 
 
 @lru_cache(maxsize=4)  # the answers to one problem are graded one after the other
-def _tests(public: str, private: Stored) -> list[tuple[str, str]]:
-    return [*tests_of(public), *tests_of(private.read())]
+def _cases(public: str, private: Stored) -> list[tuple[str, str]]:
+    return [*cases_of(public), *cases_of(private.read())]
 
 
 def _right(answer: Any, expected: str, function: str) -> bool:
@@ -227,7 +227,7 @@ def _same_line(found: str, wanted: str) -> bool:
         return False
 
 
-def tests_of(stored: str) -> list[tuple[str, str]]:
+def cases_of(stored: str) -> list[tuple[str, str]]:
     """Inputs and expected outputs, from JSON or from the packed form of the private tests."""
     try:
         tests = json.loads(stored)

@@ -58,9 +58,9 @@ def test_an_assistant_is_asked_in_words() -> None:
             f"tests:\n```python\n{ROW['prompt']}\n```\n",
         }
     ]
-    (turn,) = sample("simple-evals").rendered()
-    assert isinstance(turn, dict)
-    assert turn["content"].endswith(f"only contain the code for this function.\n{ROW['prompt']}")
+    turns = sample("simple-evals").rendered()
+    assert not isinstance(turns, str)
+    assert turns[0]["content"].endswith(f"only contain the code for this function.\n{ROW['prompt']}")
 
 
 def test_one_problem_is_one_item_in_every_form() -> None:
@@ -126,13 +126,13 @@ def test_pass_at_k_stands_beside_the_mean() -> None:
     assert metrics is not None
     right, wrong = Score(1.0), Score(0.0)
     graded = [Graded(sample(), (right, wrong, wrong, wrong, None))] * 3
-    assert metrics(graded) == {"pass@2": pytest.approx(0.5)}
+    assert metrics(graded) == {"pass@2": pytest.approx(0.5), "pass@4": 1.0}
     assert metrics([Graded(sample(), (right,))]) == {}
     assert metrics([Graded(sample(), (None,))]) == {}
 
 
-def scores(preset: str, text: str = "") -> dict[str, float]:
-    """Of every problem, for its solution or for one text."""
+def scores(preset: str, text: str = "", every: int = 1) -> dict[str, float]:
+    """Of every problem, or every so many, for its solution or for one text."""
     (exam,) = sit(TaskSection(name="humaneval", preset=preset), None, None)
     score, solution = exam.task.score, exam.task.solution
     assert score is not None
@@ -142,7 +142,7 @@ def scores(preset: str, text: str = "") -> dict[str, float]:
         return score(each, Response(text or solution(each))).value
 
     with ThreadPoolExecutor(width()) as pool:
-        samples = list(exam.items.values())
+        samples = list(exam.items.values())[::every]
         return dict(zip((each.id for each in samples), pool.map(value, samples), strict=True))
 
 
@@ -150,14 +150,19 @@ needs_data = pytest.mark.skipif("EVALKIT_DATA" not in os.environ, reason="EVALKI
 
 
 @needs_data
-@pytest.mark.parametrize("preset", ["", "bigcode", "instruct", "simple-evals"])
-def test_every_solution_of_the_authors_passes(preset: str) -> None:
-    found = scores(preset)
+def test_every_solution_of_the_authors_passes() -> None:
+    found = scores("")
     assert len(found) == 164
     assert [name for name, value in found.items() if value != 1.0] == []
 
 
 @needs_data
+@pytest.mark.parametrize("preset", ["bigcode", "instruct", "simple-evals"])
+def test_they_pass_in_every_other_form_too(preset: str) -> None:
+    assert set(scores(preset, every=4).values()) == {1.0}
+
+
+@needs_data
 @pytest.mark.parametrize("body", ["    return object()\n", "    import os; os._exit(0)\n"])
 def test_no_problem_is_solved_by_a_body_that_solves_none(body: str) -> None:
-    assert set(scores("", body).values()) == {0.0}
+    assert set(scores("", body, every=2).values()) == {0.0}
