@@ -18,7 +18,7 @@ NAMES = {"namespaces": KINDS[0], "bubblewrap": KINDS[1], "confined": KINDS[2], "
 APART = ("namespaces", "bubblewrap", "confined")
 """The kinds that keep more than the limits on what a program uses."""
 
-QUICK = Limits(seconds=0.5, clock=1.5, total=3.0)
+QUICK = Limits(seconds=0.3, clock=2.0, total=4.0)
 
 
 @cache

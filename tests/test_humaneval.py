@@ -60,7 +60,7 @@ def test_an_assistant_is_asked_in_words() -> None:
     ]
     turns = sample("simple-evals").rendered()
     assert not isinstance(turns, str)
-    assert turns[0]["content"].endswith(f"only contain the code for this function.\n{ROW['prompt']}")
+    assert turns[0]["content"].endswith(f"the code for this function.\n{ROW['prompt']}")
 
 
 def test_one_problem_is_one_item_in_every_form() -> None:

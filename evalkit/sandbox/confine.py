@@ -41,16 +41,12 @@ class Walls:
         return [what for what, closed in reach.items() if not closed]
 
 
-def user_of(walls: Walls) -> int:
-    """The user id that the programs of this warden run as."""
-    return FIRST_USER + os.getpid() if walls.user else os.getuid()
-
-
 def confine(walls: Walls, limits: Limits, user: int, folder: str) -> None:
     """Takes from this process all that a program must not have; raises OSError if that fails."""
     os.umask(0o077)
     _limit(limits, walls)
-    _forget_environment(folder)
+    if folder != room.PRIVATE:
+        forget_environment(folder)
     if walls.user:
         os.setgroups([])
         os.setresgid(user, user, user)
@@ -95,8 +91,8 @@ def _running() -> int:
     return found
 
 
-def _forget_environment(folder: str) -> None:
-    """Leaves a program the environment below and nothing else."""
+def forget_environment(folder: str = room.PRIVATE) -> None:
+    """Leaves a process the environment below and nothing else."""
     tempfile.tempdir = folder
     os.environ.clear()
     os.environ.update(

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from evalkit.errors import SandboxError
 from evalkit.sandbox import room
 from evalkit.sandbox.confine import Walls
 from evalkit.sandbox.limits import Limits
+from evalkit.sandbox.zygote import cpus
 
 KINDS = (
     ("namespaces", "seccomp", "user"),
@@ -32,7 +32,6 @@ KINDS = (
 
 Kind = Sequence[str]
 
-HEADER = struct.Struct("!I")
 START_SECONDS = 60.0
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
 
@@ -78,7 +77,7 @@ class Host:
         job = json.dumps(asdict(limits)).encode()
         try:
             with self._lock:
-                socket.send_fds(self._zygote.line, [HEADER.pack(len(job)) + job], fds)
+                socket.send_fds(self._zygote.line, [job], fds)
         except OSError as error:
             raise SandboxError(f"the sandbox has gone away: {error.strerror or error}") from None
 
@@ -142,7 +141,7 @@ def _first(kinds: Sequence[Kind]) -> _Zygote:
 def _start(kind: Kind) -> _Zygote:
     command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", "-m", "evalkit.sandbox.zygote"]
     command = [*_around(kind), *command]
-    ours, theirs = socket.socketpair()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     name = f"{os.getpid()}:{theirs.fileno()}"
     with tempfile.TemporaryFile() as said, theirs:
         process = subprocess.Popen(
@@ -169,8 +168,7 @@ def _walls(line: socket.socket, said: IO[bytes]) -> Walls:
     """What the zygote says of itself when it is ready; raises SandboxError if it is not."""
     line.settimeout(START_SECONDS)
     try:
-        with line.makefile("rb") as lines:
-            first = lines.readline()
+        first = line.recv(1 << 16)
     except TimeoutError:
         raise SandboxError(f"not ready after {START_SECONDS:.0f} s") from None
     line.settimeout(None)
@@ -196,8 +194,8 @@ def _around(kind: Kind) -> list[str]:
 
 
 def width() -> int:
-    """How many programs are worth running at once: the processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """How many programs run at once: one for each processor that this process may use."""
+    return cpus()
 
 
 @cache

@@ -5,7 +5,9 @@ The zygote enters it once; every program gets a process namespace and a private 
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -51,17 +53,23 @@ def _topmost(paths: list[str]) -> Iterator[str]:
 
 
 def enter() -> bool:
-    """Leaves this process only the room; whether it still has the privileges that it had.
+    """Goes on in a process to which only the room is left; whether it kept its privileges.
 
-    Raises OSError where the kernel will not have it.
+    The process that called it waits for that one's end.  Raises OSError where the kernel will not
+    have it.
     """
     spaces = kernel.NEW_MOUNTS | kernel.NEW_NETWORK | kernel.NEW_IPC | kernel.NEW_HOST_NAME
+    spaces |= kernel.NEW_PIDS
     try:
         kernel.unshare(spaces)
         privileged = True
     except PermissionError:
         _as_a_user_of_its_own(spaces)
         privileged = False
+    inside = os.fork()
+    if inside:
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(inside, 0)[1]) & 0xFF)
+    kernel.set_process(kernel.PARENT_DEATH, signal.SIGKILL)
     kernel.mount("none", "/", flags=kernel.RECURSIVE | kernel.PRIVATE)
     kernel.mount("tmpfs", SITE, "tmpfs", kernel.NO_SET_UID, "mode=755,size=1m")
     for path in readable():
@@ -76,9 +84,22 @@ def enter() -> bool:
     return privileged
 
 
+def fork() -> int:
+    """Forks a process that is the first of a namespace, whose end is the end of all in it."""
+    own = os.getpid()
+    kernel.unshare(kernel.NEW_PIDS)
+    try:
+        return os.fork()
+    finally:
+        if os.getpid() == own:  # and the next ones are born here again
+            itself = os.pidfd_open(own)
+            kernel.call("setns", ctypes.c_int(itself), ctypes.c_int(kernel.NEW_PIDS))
+            os.close(itself)
+
+
 def private_folder(size: int, user: int) -> None:
     """A folder of this process's own, in memory, of so many bytes and 1,024 files at most."""
-    kernel.unshare(kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_IPC)
+    kernel.unshare(kernel.NEW_MOUNTS | kernel.NEW_IPC)
     options = f"size={size},nr_inodes=1024,mode=700,uid={user},gid={user}"
     kernel.mount("tmpfs", PRIVATE, "tmpfs", kernel.NO_SET_UID | kernel.NO_DEVICES, options)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from functools import cache
 
 from evalkit.sandbox import kernel
 
@@ -70,6 +71,7 @@ NO_PERMISSION, NOT_THERE = 0x0005_0001, 0x0005_0026  # EPERM, ENOSYS
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in what the filter is shown
 
 Instruction = tuple[int, int, int, int]
+INSTRUCTION = struct.Struct("HBBI")
 
 
 def available() -> bool:
@@ -83,12 +85,18 @@ def apply(*, processes: bool, reachable: bool) -> None:
     `processes`: whether it may start any; `reachable`: whether other processes and files could be
     reached, so that it may send signals to itself only and change no file's permissions.
     """
-    whole = program(os.uname().machine, processes, os.getpid() if reachable else None)
-    code = b"".join(struct.pack("HBBI", *each) for each in whole)
+    code = packed(processes, os.getpid() if reachable else None)
     buffer = ctypes.create_string_buffer(code, len(code))
-    length, address = len(whole), ctypes.addressof(buffer)
+    length, address = len(code) // INSTRUCTION.size, ctypes.addressof(buffer)
     header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", length, address), 16)
     kernel.set_process(kernel.SET_SECCOMP, kernel.SECCOMP_FILTER, ctypes.addressof(header))
+
+
+@cache
+def packed(processes: bool, itself: int | None) -> bytes:
+    """The filter as the kernel takes it; the zygote makes it once for all programs."""
+    whole = program(os.uname().machine, processes, itself)
+    return b"".join(INSTRUCTION.pack(*each) for each in whole)
 
 
 def program(machine: str, processes: bool, itself: int | None) -> list[Instruction]:

@@ -1,7 +1,7 @@
-"""The zygote: an interpreter that is warm and already in its room, and forks for every program.
+"""The zygote: an interpreter that is warm and already in its room, from which all others fork.
 
 Started by host.py as `python -m evalkit.sandbox.zygote <owner>:<descriptor> <wall>...`, with the
-walls that it is to have, as far as the machine allows.
+walls that it is to have, as far as the machine allows.  It keeps a warden for each processor.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import gc
 import json
 import os
-import signal
 import socket
-import struct
 import sys
+import traceback
 from contextlib import suppress
+from dataclasses import asdict
 from importlib import import_module
 
-from evalkit.sandbox import landlock, room, seccomp, warden
-from evalkit.sandbox.confine import FIRST_USER, Walls
-from evalkit.sandbox.limits import Limits
+from evalkit.sandbox import landlock, room, seccomp
+from evalkit.sandbox.confine import FIRST_USER, Walls, forget_environment
+from evalkit.sandbox.warden import Warden
 
 WARM = (
     *("abc", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal"),
@@ -27,27 +27,28 @@ WARM = (
 )
 """Modules that programs import often: loaded once, they cost a program nothing."""
 
-HEADER = struct.Struct("!I")
-MOST_DESCRIPTORS = 4  # the warden's line, the program's, its input and its output
+USERS = 1 << 28  # ids from FIRST_USER on that programs may get
 
 
 def main() -> None:
-    """Enters the room, says what walls it has, and serves until the line is closed."""
-    line = socket.socket(fileno=int(sys.argv[1].partition(":")[2]))
+    """Enters the room, says what walls it has, and keeps wardens until their line is closed."""
+    owner, _, descriptor = sys.argv[1].partition(":")
+    line = socket.socket(fileno=int(descriptor))
     for name in WARM:
         import_module(name)
     try:
         walls = _build(set(sys.argv[2:]))
     except OSError as error:
-        _tell(line, {"broken": str(error)})
+        line.sendall(json.dumps({"broken": str(error)}).encode())
         return
-    _tell(line, {"walls": {name: getattr(walls, name) for name in Walls.__dataclass_fields__}})
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    room.readable()  # once for all programs
+    line.sendall(json.dumps({"walls": asdict(walls)}).encode())
+    forget_environment()
+    room.readable()  # these are worked out once for all programs
+    if walls.seccomp:
+        seccomp.packed(False, None)
     gc.collect()
     gc.freeze()  # or a collection in a program would copy every page
-    while (job := _job(line)) is not None:
-        _start(walls, line, *job)
+    _keep(walls, line, int(owner))
 
 
 def _build(wanted: set[str]) -> Walls:
@@ -76,29 +77,32 @@ def _may_change_user() -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _tell(line: socket.socket, what: dict[str, object]) -> None:
-    line.sendall(json.dumps(what).encode() + b"\n")
+def _keep(walls: Walls, line: socket.socket, owner: int) -> None:
+    """Keeps a warden for each processor; one that dies is replaced."""
+    places = {_warden(walls, line, owner, place): place for place in range(cpus())}
+    while places:
+        ended, status = os.wait()
+        place = places.pop(ended, None)
+        if place is not None and status != 0:
+            places[_warden(walls, line, owner, place)] = place
 
 
-def _job(line: socket.socket) -> tuple[Limits, list[int]] | None:
-    """The next program's limits and descriptors; None when there will be none."""
-    head, fds, _, _ = socket.recv_fds(line, HEADER.size, MOST_DESCRIPTORS)
-    if len(head) < HEADER.size:
-        return None
-    return Limits(**json.loads(line.recv(HEADER.unpack(head)[0], socket.MSG_WAITALL))), fds
-
-
-def _start(walls: Walls, line: socket.socket, limits: Limits, fds: list[int]) -> None:
-    """Forks the warden of one program."""
-    if os.fork():
-        for fd in fds:
-            os.close(fd)
-        return
+def _warden(walls: Walls, line: socket.socket, owner: int, place: int) -> int:
+    child = os.fork()
+    if child:
+        return child
+    user = FIRST_USER + (owner * 256 + place) % USERS if walls.user else os.getuid()
     try:
-        line.close()
-        warden.guard(walls, limits, socket.socket(fileno=fds[0]), fds[1:])
-    finally:
+        Warden(walls, user).serve(line)
         os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def cpus() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 if __name__ == "__main__":
