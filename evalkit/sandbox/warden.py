@@ -30,9 +30,10 @@ MOST_DESCRIPTORS = 4  # the warden's line, the program's, its input and its outp
 class Warden:
     """Runs the programs that are asked for on a line."""
 
-    def __init__(self, walls: Walls, user: int) -> None:
+    def __init__(self, walls: Walls, user: int, disk: str) -> None:
         self.walls = walls
         self.user = user  # that its programs run as
+        self.disk = disk  # where their folders are made, if not in a room
         self._woken, wakes = os.pipe()
         os.set_blocking(wakes, False)
         signal.set_wakeup_fd(wakes)
@@ -68,8 +69,7 @@ class Warden:
         """The private folder of the next program, outside a room made on the spot."""
         if self.walls.namespaces:
             return room.PRIVATE
-        where = room.PRIVATE if self.walls.bubblewrap else "/tmp"
-        folder = tempfile.mkdtemp(prefix=FOLDER, dir=where)
+        folder = tempfile.mkdtemp(prefix=FOLDER, dir=self.disk)
         os.chown(folder, self.user, self.user if self.walls.user else os.getgid())
         return folder
 

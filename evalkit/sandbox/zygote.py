@@ -11,10 +11,12 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import traceback
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module
+from typing import NoReturn
 
 from evalkit.sandbox import landlock, room, seccomp
 from evalkit.sandbox.confine import FIRST_USER, Walls, forget_environment
@@ -31,7 +33,7 @@ USERS = 1 << 28  # ids from FIRST_USER on that programs may get
 
 
 def main() -> None:
-    """Enters the room, says what walls it has, and keeps wardens until their line is closed."""
+    """Enters the room, and keeps wardens in it until their line is closed."""
     owner, _, descriptor = sys.argv[1].partition(":")
     line = socket.socket(fileno=int(descriptor))
     for name in WARM:
@@ -41,14 +43,15 @@ def main() -> None:
     except OSError as error:
         line.sendall(json.dumps({"broken": str(error)}).encode())
         return
-    line.sendall(json.dumps({"walls": asdict(walls)}).encode())
+    apart = walls.namespaces or walls.bubblewrap
+    disk = room.PRIVATE if apart else tempfile.gettempdir()
     forget_environment()
     room.readable()  # these are worked out once for all programs
     if walls.seccomp:
         seccomp.packed(False, None)
     gc.collect()
     gc.freeze()  # or a collection in a program would copy every page
-    _keep(walls, line, int(owner))
+    _keep(walls, line, int(owner), disk)
 
 
 def _build(wanted: set[str]) -> Walls:
@@ -77,27 +80,34 @@ def _may_change_user() -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _keep(walls: Walls, line: socket.socket, owner: int) -> None:
-    """Keeps a warden for each processor; one that dies is replaced."""
-    places = {_warden(walls, line, owner, place): place for place in range(cpus())}
+def _keep(walls: Walls, line: socket.socket, owner: int, disk: str) -> None:
+    """Keeps a warden for each processor; says when all are there, and replaces one that dies."""
+
+    def warden(place: int) -> int:
+        child = os.fork()
+        if child == 0:
+            user = FIRST_USER + (owner * 256 + place) % USERS if walls.user else os.getuid()
+            _serve(Warden(walls, user, disk), line)
+        return child
+
+    places = {warden(place): place for place in range(cpus())}
+    line.sendall(json.dumps({"walls": asdict(walls)}).encode())
     while places:
         ended, status = os.wait()
         place = places.pop(ended, None)
         if place is not None and status != 0:
-            places[_warden(walls, line, owner, place)] = place
+            places[warden(place)] = place
 
 
-def _warden(walls: Walls, line: socket.socket, owner: int, place: int) -> int:
-    child = os.fork()
-    if child:
-        return child
-    user = FIRST_USER + (owner * 256 + place) % USERS if walls.user else os.getuid()
+def _serve(warden: Warden, line: socket.socket) -> NoReturn:
+    code = 1
     try:
-        Warden(walls, user).serve(line)
-        os._exit(0)
+        warden.serve(line)
+        code = 0
     except BaseException:
         traceback.print_exc()
-        os._exit(1)
+    finally:
+        os._exit(code)
 
 
 def cpus() -> int:
