@@ -6,11 +6,12 @@ is written: a run that is killed loses nothing, and one that ran out of time goe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from evalkit import identity, journal
@@ -28,6 +29,9 @@ Grader = Callable[[Sample, Answer], Grade]
 
 Pair = tuple[Sample, Answer | None]
 
+Keep = Callable[[str, Grade], None]
+"""What is told of each grade as it comes: what was graded, and the grade."""
+
 UNGRADED = "ungraded"
 """How the outcome of a sample begins that could not be graded now: the next run grades it."""
 
@@ -42,30 +46,28 @@ def grades(exam: Exam, cell: Cell, grader: Grader, pairs: Sequence[Pair]) -> lis
     task = exam.task
     if not (task.costly or task.runs_code):
         return [_one(grader, *pair) for pair in pairs]
-    found: list[Grade] = [(None, UNGRADED)] * len(pairs)
     with Kept(cell.grades_path(task.preset)) as kept:
         keys = [_key(exam, *pair) for pair in pairs]
-        jobs = {i: pair for i, pair in enumerate(pairs) if keys[i] not in kept.known}
-        work = _in_threads if task.runs_code else _in_processes
-        for i, grade in work(grader, jobs):
-            kept.add(keys[i], grade)
-            found[i] = grade
-        return [kept.known.get(key, grade) for key, grade in zip(keys, found, strict=True)]
+        due = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in kept.known}
+        found = (_in_threads if task.runs_code else _in_processes)(grader, due, kept.add)
+        return [kept.known.get(key) or found.get(key, (None, UNGRADED)) for key in keys]
 
 
 class Kept:
-    """Grades by what was graded, in a file that a kill does not harm."""
+    """Grades by what was graded, in a file that a kill does not harm; safe from any thread."""
 
     def __init__(self, path: Path) -> None:
         self.known = {str(row.pop("key")): _read(row) for row in journal.read(path)}
         self._journal = Journal(path)
+        self._lock = Lock()
 
     def add(self, key: str, grade: Grade) -> None:
         """Keeps a grade that need not be made again."""
         score, outcome = grade
         if score is not None:
-            self.known[key] = grade
-            self._journal.append({"key": key, "outcome": outcome, "score": asdict(score)})
+            with self._lock:
+                self._journal.append({"key": key, "outcome": outcome, "score": asdict(score)})
+                self.known[key] = grade
 
     def __enter__(self) -> Kept:
         return self
@@ -89,34 +91,40 @@ def _one(grader: Grader, sample: Sample, answer: Answer | None) -> Grade:
     return (None, "errored") if answer is None else grader(sample, answer)
 
 
-def _in_processes(grader: Grader, jobs: dict[int, Pair]) -> Iterator[tuple[int, Grade]]:
+def _in_processes(grader: Grader, due: Mapping[str, Pair], keep: Keep) -> dict[str, Grade]:
     """By a process per core; prompts are rendered to cross over."""
     whole = (
         (grader, replace(sample, prompt=sample.rendered()), answer)
-        for sample, answer in jobs.values()
+        for sample, answer in due.values()
     )
+    found = {}
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        yield from zip(jobs, pool.map(_one_of, whole, chunksize=CHUNK), strict=True)
+        for key, grade in zip(due, pool.map(_one_of, whole, chunksize=CHUNK), strict=True):
+            found[key] = grade
+            keep(key, grade)
+    return found
 
 
 def _one_of(job: tuple[Grader, Sample, Answer | None]) -> Grade:
     return _one(*job)
 
 
-def _in_threads(grader: Grader, jobs: dict[int, Pair]) -> Iterator[tuple[int, Grade]]:
-    """By a thread per core, which waits for the sandbox; what is not done in time is left out."""
+def _in_threads(grader: Grader, due: Mapping[str, Pair], keep: Keep) -> dict[str, Grade]:
+    """By a thread per core, which waits for the sandbox; without what is not done in time."""
+
+    def graded(key: str) -> Grade:
+        grade = _one(grader, *due[key])
+        keep(key, grade)
+        return grade
+
     try:
         host.current()
-    except SandboxError:  # as said before grading began
-        return
-    width = host.width()
-    seconds = CODE_SECONDS * (1 + len(jobs) / width)
-    pool = ThreadPoolExecutor(width)
+    except SandboxError:  # as was said before grading began
+        return {}
+    pool = ThreadPoolExecutor(host.width())
     try:
-        done = {pool.submit(_one, grader, *pair): i for i, pair in jobs.items()}
-        for future in as_completed(done, timeout=seconds):
-            yield done[future], future.result()
-    except TimeoutError:
-        pass  # the rest is ungraded
+        futures = {key: pool.submit(graded, key) for key in due}
+        wait(futures.values(), timeout=CODE_SECONDS * (1 + len(due) / host.width()))
     finally:
         pool.shutdown(cancel_futures=True)
+    return {key: future.result() for key, future in futures.items() if not future.cancelled()}
