@@ -126,6 +126,9 @@ def _grade(matrix: Matrix, seats: list[Seat], notify: Notify) -> None:
         exam, cell = seat.exam, seat.cell
         if seat.graded(who):  # two names for one checkpoint share a cell
             continue
+        if exam.task.runs_code:
+            who_and_what = f"{seat.row.checkpoint.name} · {exam.label}"
+            notify(Note(f"running the code of {who_and_what}"))
         if not exam.task.rubric:
             grade_seat(seat, by_scorer(exam.task))
         elif who is None:

@@ -121,8 +121,8 @@ class Source:
     revision: str  # commit there
     folder: str  # name of its folder under EVALKIT_DATA
     splits: Mapping[str, str]  # split -> stem of the upstream file
-    counts: Mapping[str, int]  # split -> rows expected
-    fields: tuple[str, ...]  # upstream fields every row must have
+    counts: Mapping[str, int]  # split -> rows expected; a split without is other material
+    fields: tuple[str, ...]  # upstream fields that every row must have, of splits with a count
     licence: str = ""
     on_hub: Mapping[str, str] = field(default_factory=dict)  # split -> path there, less .suffix
     split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits

@@ -17,11 +17,11 @@ import json
 import pickletools
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from evalkit.errors import ConfigError, DataError
@@ -53,7 +53,7 @@ SOURCE = Source(
     hub="livecodebench/code_generation_lite",
     revision="0fe84c3912ea0c4d4a78037083943e8f0c4dd505",
     folder="livecodebench",
-    splits={**{part: part for part in PARTS}},
+    splits={part: part for part in PARTS},
     counts=COUNTS,
     fields=("question_id", "question_content", "contest_date", "public_test_cases",
             "private_test_cases", "metadata", "difficulty"),
@@ -61,6 +61,8 @@ SOURCE = Source(
     collected=True,
     large=("private_test_cases",),
 )  # fmt: skip
+
+EXAMPLES = {"stdin": "few_shot_generation_stdin", "func": "few_shot_generation_func"}
 
 SECONDS = 6.0
 LIMITS = Limits(seconds=SECONDS, clock=4 * SECONDS, memory=4096 * MIB, output=64 * MIB)
@@ -166,6 +168,21 @@ def conversation(row: Mapping[str, Any]) -> list[Message]:
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}]
 
 
+def completion(row: Mapping[str, Any], example: Callable[[str], Mapping[str, Any]]) -> str:
+    """The authors' prompt for base models: one worked problem of its kind, then the problem."""
+    starter = str(row.get("starter_code") or "")
+    shown = example("func" if starter else "stdin")
+    parts = []
+    for question, begun, answer in (
+        (shown["question"], shown.get("sample_code"), f"{shown['answer']}\n\n"),
+        (row["question_content"], starter, ""),
+    ):
+        parts.append(f"### Question\n{question}\n\n")
+        parts.append(f"### Starter Code\n{begun}\n\n" if starter else "")
+        parts.append(f"### Answer\n\n{answer}")
+    return "".join(parts)
+
+
 def code_of(text: str) -> str:
     """What stands between the last two lines that have a fence; "" where there are none."""
     lines = text.split("\n")
@@ -175,7 +192,15 @@ def code_of(text: str) -> str:
 
 def score(sample: Sample, response: Response) -> Score:
     """Right when the program of the last block passes every test."""
-    code = code_of(response.text)
+    return _score(sample, code_of(response.text))
+
+
+def score_base(sample: Sample, response: Response) -> Score:
+    """The same for an answer that is a program and nothing else."""
+    return _score(sample, response.text.strip())
+
+
+def _score(sample: Sample, code: str) -> Score:
     if not code.strip():
         return Score(0.0)
     function = str(sample.metadata["function"])
@@ -288,6 +313,14 @@ def tasks(name: str) -> tuple[Task, ...]:
     def samples(rows: Rows) -> Iterator[Sample]:
         return map(sample, problems(rows, asked))
 
+    def samples_base(rows: Rows) -> Iterator[Sample]:
+        @cache
+        def example(kind: str) -> Mapping[str, Any]:
+            return next(rows(kind))
+
+        for row in problems(rows, asked):
+            yield replace(sample(row), prompt=partial(completion, row, example))
+
     return (
         Task(
             name=f"livecodebench:{name}",
@@ -299,7 +332,10 @@ def tasks(name: str) -> tuple[Task, ...]:
             epochs=10,
             runs_code=True,
             metrics=figures,
-            source=replace(SOURCE, splits={part: part for part in ("test", *asked.parts)}),
+            source=replace(
+                SOURCE, splits={**{part: part for part in ("test", *asked.parts)}, **EXAMPLES}
+            ),
+            presets={"base": {"samples": samples_base, "score": score_base, "fewshot": 1}},
         ),
     )
 

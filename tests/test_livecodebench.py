@@ -187,6 +187,34 @@ def test_the_prompt_is_the_published_one() -> None:
     assert "```python\nclass Solution:\n    def pair(self" in user["content"]
 
 
+SHOT = {"question": "Add.", "sample_code": "class Solution:", "answer": "print(1)"}
+
+
+def test_a_base_model_is_shown_one_worked_problem_of_the_kind(folder: Path) -> None:
+    for kind in ("stdin", "func"):
+        shot = {**SHOT, "question": f"Add by {kind}."}
+        (folder / f"few_shot_generation_{kind}.json").write_text(json.dumps([shot, SHOT]))
+    (exam,) = sit(TaskSection(name="livecodebench:v1", preset="base"), folder, None)
+    prompts = {sample.id: sample.rendered() for sample in exam.items.values()}
+    assert prompts["abc0_a"] == (
+        "### Question\nAdd by stdin.\n\n### Answer\n\nprint(1)\n\n"
+        "### Question\nPrint the sum of two numbers and 0.\n\n### Answer\n\n"
+    )
+    assert prompts["abc1_a"] == (
+        "### Question\nAdd by func.\n\n### Starter Code\nclass Solution:\n\n### Answer\n\n"
+        "print(1)\n\n### Question\nPrint the sum of two numbers and 1.\n\n"
+        f"### Starter Code\n{method(1)['starter_code']}\n\n### Answer\n\n"
+    )
+    sample = next(each for each in exam.items.values() if each.id == "abc0_a")
+    assert livecodebench.score_base(sample, Response(SUM.format(0))).value == 1.0
+
+
+def test_without_the_authors_examples_a_base_model_cannot_be_asked(folder: Path) -> None:
+    (exam,) = sit(TaskSection(name="livecodebench:v1", preset="base"), folder, None)
+    with pytest.raises(DataError, match=r"has no few_shot_generation_(stdin|func) or"):
+        next(iter(exam.items.values())).rendered()
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
