@@ -10,13 +10,9 @@ A name states the release and, if only a part of it is asked, the dates of the c
 
 from __future__ import annotations
 
-import base64
-import binascii
 import inspect
 import json
-import pickletools
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -43,6 +39,7 @@ from evalkit.types import (
 
 from . import _livecodebench_driver as driver
 from ._code import OUTCOMES
+from ._livecodebench_tests import cases_of
 from ._repeats import pass_at_k
 
 COUNTS = {"test": 400, "test2": 111, "test3": 101, "test4": 101, "test5": 167, "test6": 175}
@@ -66,7 +63,6 @@ EXAMPLES = {"stdin": "few_shot_generation_stdin", "func": "few_shot_generation_f
 
 SECONDS = 6.0
 LIMITS = Limits(seconds=SECONDS, clock=4 * SECONDS, memory=4096 * MIB, output=64 * MIB)
-MOST_BYTES = 1 << 30  # of one problem's tests, unpacked
 DRIVER = inspect.getsource(driver)
 
 SYSTEM = (
@@ -88,10 +84,6 @@ ANSWER = "### Answer: (use the provided format with backticks)\n\n"
 
 RELEASE = re.compile(r"(?:release_)?v([1-6])(?:_v([1-6]))?")
 WINDOW = re.compile(r"(\d{4}-\d\d-\d\d)?\.\.(\d{4}-\d\d-\d\d)?")
-
-TEXTS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE")
-AROUND = ("PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT", "STOP")
-"""The operations of a pickle that holds one text and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,44 +242,6 @@ def _same_line(found: str, wanted: str) -> bool:
         return left == right
     except ArithmeticError:
         return False
-
-
-def cases_of(stored: str) -> list[tuple[str, str]]:
-    """Inputs and expected outputs, from JSON or from the packed form of the private tests."""
-    try:
-        tests = json.loads(stored)
-    except ValueError:
-        tests = json.loads(unpacked(stored))
-    return [(_lines(test["input"]), str(test["output"])) for test in tests]
-
-
-def _lines(given: Any) -> str:
-    return "\n".join(given) if isinstance(given, list) else str(given)
-
-
-def unpacked(stored: str) -> str:
-    """The one text in a pickle, compressed and in base64; DataError if it is anything else.
-
-    The pickle is read, never run, so that it can neither import nor build anything.
-    """
-    try:
-        machine = zlib.decompressobj()
-        data = machine.decompress(base64.b64decode(stored, validate=True), MOST_BYTES)
-        if not machine.eof:
-            raise DataError(f"livecodebench: tests of over {MOST_BYTES} bytes, or cut off")
-        texts = [str(text) for name, text in _operations(data) if name in TEXTS]
-    except (binascii.Error, zlib.error, ValueError) as error:
-        raise DataError(f"livecodebench: tests that cannot be unpacked: {error}") from None
-    if len(texts) != 1:
-        raise DataError(f"livecodebench: {len(texts)} texts in the place of one problem's tests")
-    return texts[0]
-
-
-def _operations(data: bytes) -> Iterator[tuple[str, object]]:
-    for operation, argument, _ in pickletools.genops(data):
-        if operation.name not in (*TEXTS, *AROUND):
-            raise DataError(f"livecodebench: tests with {operation.name}: not just a text")
-        yield operation.name, argument
 
 
 def figures(graded: Sequence[Graded]) -> Mapping[str, float]:

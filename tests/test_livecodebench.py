@@ -24,15 +24,14 @@ from evalkit.errors import ConfigError, DataError
 from evalkit.exam import sit
 from evalkit.sandbox.limits import Limits
 from evalkit.types import Graded, Response, Sample, Score
-from tasks import livecodebench
+from tasks import _livecodebench_tests, livecodebench
+from tasks._livecodebench_tests import cases_of, unpacked
 from tasks.livecodebench import (
     PARTS,
-    cases_of,
     code_of,
     conversation,
     edition,
     same_output,
-    unpacked,
 )
 
 Test = tuple[str, str]
@@ -272,7 +271,7 @@ def test_only_a_text_is_unpacked(name: str) -> None:
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(livecodebench, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(_livecodebench_tests, "MOST_BYTES", 1 << 20)
     with pytest.raises(DataError, match="over 1048576 bytes"):
         unpacked(packed("0" * (1 << 21)))
 

@@ -116,6 +116,19 @@ def test_endless_messages_to_evalkit_are_cut_off(where: Host) -> None:
     assert "too much output" in outcome(flood, where, replace(QUICK, output=MIB))
 
 
+@pytest.mark.parametrize("rest", ["while True: pass", "time.sleep(60)"])
+def test_an_answer_that_drips_takes_no_longer(rest: str) -> None:
+    drip = (
+        "import os, time, threading\nos.write(3, b'\\0\\1\\0\\0')\n"
+        "def drips():\n    while True:\n        os.write(3, b'x'); time.sleep(0.01)\n"
+        f"threading.Thread(target=drips).start()\n{rest}"
+    )
+    began = time.monotonic()
+    found = outcome(drip, started("namespaces"), replace(QUICK, clock=1.0))
+    assert found.startswith("timed out")
+    assert time.monotonic() - began < 30
+
+
 def test_errors_without_end_are_read_by_nobody(where: Host) -> None:
     source = "import os\nwhile True: os.write(2, b'x' * 100_000)"
     assert outcome(source, where).startswith("timed out")
@@ -433,6 +446,7 @@ def test_programs_see_nothing_of_each_other(where: Host) -> None:
     [
         ("import ctypes; ctypes.string_at(0)", "ended: killed by SIGSEGV"),
         ("import os; os.abort()", "ended: killed by SIG"),
+        ("import os; os.kill(os.getpid(), 40); os._exit(0)", "ended: "),
         ("import os; os._exit(0)", "ended: exit code 0 before it was done"),
         ("import sys; sys.exit(0)", "raised: SystemExit: 0"),
         ("raise KeyboardInterrupt", "raised: KeyboardInterrupt"),

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,6 @@ from evalkit.errors import SandboxError
 from evalkit.sandbox import room
 from evalkit.sandbox.confine import Walls
 from evalkit.sandbox.limits import Limits
-from evalkit.sandbox.zygote import cpus
 
 KINDS = (
     ("namespaces", "seccomp", "user"),
@@ -33,6 +33,11 @@ KINDS = (
 Kind = Sequence[str]
 
 START_SECONDS = 60.0
+QUOTAS = (
+    ("/sys/fs/cgroup/cpu.max",),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
+"""Where a container's share of the processors is written, of either version of cgroups."""
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
 
 
@@ -142,7 +147,7 @@ def _start(kind: Kind) -> _Zygote:
     command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", "-m", "evalkit.sandbox.zygote"]
     command = [*_around(kind), *command]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    name = f"{os.getpid()}:{theirs.fileno()}"
+    name = f"{os.getpid()}:{theirs.fileno()}:{width()}"
     with tempfile.TemporaryFile() as said, theirs:
         process = subprocess.Popen(
             [*command, name, *kind],
@@ -193,9 +198,15 @@ def _around(kind: Kind) -> list[str]:
             "--tmpfs", room.PRIVATE, "--chdir", "/", "--"]  # fmt: skip
 
 
+@cache
 def width() -> int:
     """How many programs run at once: one for each processor that this process may use."""
-    return cpus()
+    allowed = len(os.sched_getaffinity(0))
+    for files in QUOTAS:
+        with suppress(OSError, ValueError):  # no quota is the word "max", or -1
+            quota, period = map(int, " ".join(Path(file).read_text() for file in files).split())
+            allowed = min(allowed, max(1, round(quota / period))) if quota > 0 else allowed
+    return allowed
 
 
 @cache

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import select
-import signal
 import socket
 import tempfile
 import time
@@ -17,14 +16,15 @@ from typing import Any
 
 from evalkit.errors import SandboxError
 from evalkit.sandbox import host
-from evalkit.sandbox.examiner import HEADER, MOST_WORDS, TOKEN_BYTES, Forged
+from evalkit.sandbox.answers import PART, death, failed, is_whole, object_of, part_of
+from evalkit.sandbox.examiner import HEADER, TOKEN_BYTES
 from evalkit.sandbox.host import Host
 from evalkit.sandbox.limits import USUAL, Failed, Limits
 from evalkit.sandbox.values import unpacked
 from evalkit.sandbox.warden import STEP, USED
 
-PART = 1 << 16
 PATIENCE = 30.0  # seconds for the sandbox's own work: to start a program, or to clear up behind it
+OURS = Limits(seconds=PATIENCE, clock=PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,19 @@ def printed(
     source: str, stdin: str = "", limits: Limits = USUAL, where: Host | None = None
 ) -> Printed:
     """Runs a script of its own on a standard input; raises Failed where a limit ends it."""
-    taken, given = os.pipe()
-    with host.slots(os.getpid()), tempfile.TemporaryFile() as typed, open(taken, "rb", 0) as output:
+    with host.slots(os.getpid()), tempfile.TemporaryFile() as typed:
         typed.write(stdin.encode("utf-8", "replace"))
         typed.seek(0)
-        try:
-            program = _started(limits, where, typed.fileno(), given)
-        finally:
-            os.close(given)
-        try:
-            return program.script(source, output.fileno())
-        finally:
-            program.close()
+        taken, given = os.pipe()
+        with open(taken, "rb", 0) as output:
+            try:
+                program = _started(limits, where, typed.fileno(), given)
+            finally:
+                os.close(given)
+            try:
+                return program.script(source, output.fileno())
+            finally:
+                program.close()
 
 
 def _started(limits: Limits, where: Host | None, *files: int) -> Program:
@@ -104,9 +105,9 @@ class Program:
         """
         token = secrets.token_bytes(TOKEN_BYTES)
         answer = self._ask({"run": source, "tests": tests}, token)
-        said = _object(answer)
+        said = object_of(answer)
         if said.get("token") != token.hex():
-            raise _failed(said)
+            raise failed(said)
 
     def call(self, function: str, *arguments: Any) -> Any:
         """What a function of the program returns, as plain values; raises Failed if it does not.
@@ -114,9 +115,9 @@ class Program:
         Arguments are what JSON can say; `Class.method` is called on the class.
         """
         answer = self._ask({"call": function, "arguments": arguments})
-        said = _object(answer)
+        said = object_of(answer)
         if "raised" in said:
-            raise _failed(said)
+            raise failed(said)
         try:
             return unpacked(answer)
         except ValueError as error:
@@ -125,11 +126,11 @@ class Program:
     def script(self, source: str, output: int) -> Printed:
         """Runs source as the main program, which ends it; its output is read from a pipe."""
         self._send(json.dumps({"script": source}).encode())
-        text = self._read(output, lambda _: False)
-        self._read(self._talk.fileno(), lambda _: False)  # it is closed when the program has ended
+        text = self._read(output, lambda _: False, self.limits)
+        self._read(self._talk.fileno(), lambda _: False, self.limits)  # closed when it has ended
         how = self._how_it_ended()
         if how["ended"] < 0:
-            raise _death(how)
+            raise death(how)
         return Printed(text.decode("utf-8", "replace"), how["ended"])
 
     def close(self) -> None:
@@ -144,7 +145,7 @@ class Program:
 
     def _expect_ready(self) -> None:
         try:
-            first = _object(self._frame())
+            first = object_of(self._frame(OURS))
         except Failed as error:
             raise SandboxError(self._notes.get("broken") or f"not ready: {error}") from None
         if "ready" not in first:
@@ -154,43 +155,43 @@ class Program:
         with suppress(OSError):  # that it is gone will be noticed
             self._line.sendall(STEP)
         self._send(json.dumps(request).encode(), token)
-        return self._frame()
+        return self._frame(self.limits)
 
     def _send(self, data: bytes, token: bytes = b"") -> None:
-        self._talk.settimeout(min(self.limits.clock, max(0.0, self._until - time.monotonic())))
+        left = self._until - time.monotonic()
+        self._talk.settimeout(max(0.01, min(self.limits.clock, left)))
         try:
             self._talk.sendall(HEADER.pack(len(data)) + data + token)
         except TimeoutError:
             raise Failed("timed out", "it does not listen") from None
         except OSError:
-            raise _death(self._how_it_ended()) from None
+            raise death(self._how_it_ended()) from None
 
-    def _frame(self) -> bytes:
+    def _frame(self, limits: Limits) -> bytes:
         """The program's next answer; raises Failed if it ends or a limit is reached instead."""
-        found = self._read(self._talk.fileno(), _is_whole)
-        if not _is_whole(found):
-            raise _death(self._how_it_ended())
+        found = self._read(self._talk.fileno(), is_whole, limits)
+        if not is_whole(found):
+            raise death(self._how_it_ended())
         return found[HEADER.size :]
 
-    def _read(self, source: int, whole: Callable[[bytearray], bool]) -> bytes:
+    def _read(self, source: int, whole: Callable[[bytearray], bool], limits: Limits) -> bytes:
         """What comes from a descriptor until it is whole or closed, within the limits."""
-        began = time.monotonic()
-        until, look = min(began + self.limits.clock, self._until), began + self.limits.seconds
+        began = now = time.monotonic()
+        until, look = min(began + limits.clock, self._until), began + limits.seconds
         found = bytearray()
         while not whole(found):
-            ready = self._ready(source, min(until, look))
-            now = time.monotonic()
-            if source in ready:
-                part = _part(source)
+            if now >= until:
+                raise Failed("timed out", f"{now - began:.0f} s by the clock")
+            if now >= look:
+                look = now + self._left()
+            if _ready(source, min(until, look)):
+                part = part_of(source)
                 if not part:
                     break
                 found += part
-                if len(found) > self.limits.output + HEADER.size:
-                    raise Failed("too much output", f"over {self.limits.output} bytes")
-            elif now >= until:
-                raise Failed("timed out", f"{now - began:.0f} s by the clock")
-            elif now >= look:
-                look = now + self._left()
+            if len(found) > limits.output + HEADER.size:
+                raise Failed("too much output", f"over {limits.output} bytes")
+            now = time.monotonic()
         return bytes(found)
 
     def _left(self) -> float:
@@ -206,12 +207,9 @@ class Program:
             raise Failed("timed out", f"{self.limits.seconds:g} s of CPU time")
         return left
 
-    def _ready(self, source: int, until: float) -> list[int]:
-        return select.select([source], [], [], max(0.0, until - time.monotonic()))[0]
-
     def _hear(self, until: float) -> None:
         """Takes note of what the warden says next; raises SandboxError where it says no more."""
-        if not self._ready(self._line.fileno(), until):
+        if not _ready(self._line.fileno(), until):
             raise SandboxError("the warden of a program does not answer")
         said = self._line.recv(PART)
         if not said:
@@ -226,39 +224,8 @@ class Program:
         return self._notes
 
 
-def _part(source: int) -> bytes:
-    try:
-        return os.read(source, PART)
-    except ConnectionResetError:  # it ended without reading all that it was sent
-        return b""
-
-
-def _is_whole(data: bytes | bytearray) -> bool:
-    size = HEADER.size
-    return len(data) >= size and len(data) >= size + HEADER.unpack(data[:size])[0]
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    """What a program said, if that is an object: it may say anything."""
-    try:
-        said = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _failed(said: dict[str, Any]) -> Failed:
-    words = str(said.get("raised", "it did not come to its end"))[:MOST_WORDS]
-    return Failed("forged" if words.startswith(f"{Forged.__name__}: ") else "raised", words)
-
-
-def _death(how: dict[str, Any]) -> Failed:
-    """Why a program is gone that was not told to go."""
-    if how.get("why"):
-        return Failed("too much output", str(how["why"]))
-    code = int(how["ended"])
-    if code == -signal.SIGXCPU:
-        return Failed("timed out", "CPU time")
-    if code < 0:
-        return Failed("ended", f"killed by {signal.Signals(-code).name}")
-    return Failed("ended", f"exit code {code} before it was done")
+def _ready(source: int, until: float) -> bool:
+    """Waits until there is something to be read, or the time has come."""
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(max(0.0, until - time.monotonic()) * 1000))

@@ -1,7 +1,7 @@
 """The zygote: an interpreter that is warm and already in its room, from which all others fork.
 
-Started by host.py as `python -m evalkit.sandbox.zygote <owner>:<descriptor> <wall>...`, with the
-walls that it is to have, as far as the machine allows.  It keeps a warden for each processor.
+Started by host.py as `python -m evalkit.sandbox.zygote <owner>:<descriptor>:<wardens> <wall>...`,
+with the walls that it is to have, as far as the machine allows.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import socket
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from typing import NoReturn
 
@@ -34,8 +36,8 @@ USERS = 1 << 28  # ids from FIRST_USER on that programs may get
 
 def main() -> None:
     """Enters the room, and keeps wardens in it until their line is closed."""
-    owner, _, descriptor = sys.argv[1].partition(":")
-    line = socket.socket(fileno=int(descriptor))
+    owner, descriptor, wardens = map(int, sys.argv[1].split(":"))
+    line = socket.socket(fileno=descriptor)
     for name in WARM:
         import_module(name)
     try:
@@ -51,7 +53,15 @@ def main() -> None:
         seccomp.packed(False, None)
     gc.collect()
     gc.freeze()  # or a collection in a program would copy every page
-    _keep(walls, line, int(owner), disk)
+
+    def warden(place: int) -> int:
+        child = os.fork()
+        if child == 0:
+            user = FIRST_USER + (owner * 256 + place) % USERS if walls.user else os.getuid()
+            _serve(Warden(walls, user, disk), line)
+        return child
+
+    _keep(warden, wardens, partial(line.sendall, json.dumps({"walls": asdict(walls)}).encode()))
 
 
 def _build(wanted: set[str]) -> Walls:
@@ -80,23 +90,15 @@ def _may_change_user() -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _keep(walls: Walls, line: socket.socket, owner: int, disk: str) -> None:
-    """Keeps a warden for each processor; says when all are there, and replaces one that dies."""
-
-    def warden(place: int) -> int:
-        child = os.fork()
-        if child == 0:
-            user = FIRST_USER + (owner * 256 + place) % USERS if walls.user else os.getuid()
-            _serve(Warden(walls, user, disk), line)
-        return child
-
-    places = {warden(place): place for place in range(cpus())}
-    line.sendall(json.dumps({"walls": asdict(walls)}).encode())
+def _keep(start: Callable[[int], int], number: int, ready: Callable[[], None]) -> None:
+    """Keeps so many wardens until they have ended well; one that dies is replaced."""
+    places = {start(place): place for place in range(number)}
+    ready()
     while places:
         ended, status = os.wait()
         place = places.pop(ended, None)
         if place is not None and status != 0:
-            places[warden(place)] = place
+            places[start(place)] = place
 
 
 def _serve(warden: Warden, line: socket.socket) -> NoReturn:
@@ -108,11 +110,6 @@ def _serve(warden: Warden, line: socket.socket) -> NoReturn:
         traceback.print_exc()
     finally:
         os._exit(code)
-
-
-def cpus() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 if __name__ == "__main__":
