@@ -36,11 +36,13 @@ check: setup
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_imports.py
 
-# Six simulations of error rates, what judging costs, and, with EVALKIT_DATA, verdicts on real models.
+# Six simulations of error rates, what judging and running code cost, and, with EVALKIT_DATA,
+# verdicts on real models.
 bench: setup
 	for each in errors clusters strata families verdicts missing; do \
 		$(RUN) benchmarks.simulate_$$each || exit; done
 	$(RUN) benchmarks.scale build/scale
+	$(RUN) benchmarks.sandbox_cost
 	$(if $(EVALKIT_DATA),$(RUN) benchmarks.real_pairs)
 
 docs: setup

@@ -2,7 +2,8 @@
 
 Austin et al., Program Synthesis with Large Language Models, 2021, arXiv:2108.07732; three-shot
 prompt, the shots and the split by task_id as in google-research/mbpp, `README.md`.  Nothing is
-published that runs the programs; the three seconds are those of HumanEval and of lm-eval.
+published that runs the programs: the ten seconds are ours, for the authors' own solution of 123
+takes two to three.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ SOURCE = Source(
     split_of=split_of,
 )
 
-LIMITS = Limits(seconds=3.0, clock=12.0, total=30.0)
+LIMITS = Limits(seconds=10.0, clock=40.0, total=60.0)
 ASK = (
     "You are an expert Python programmer, and here is your task: {text} Your code should pass"
     " these tests:\n\n{tests}\n[BEGIN]\n"
