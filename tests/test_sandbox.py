@@ -390,3 +390,9 @@ def test_the_numbers_of_system_calls_are_the_kernels() -> None:
         for number, table in zip(numbers, tables, strict=True):
             assert name not in table or number == int(table[name]), name
             assert name in table or number == -1 or name == "fchmodat2", name
+
+
+def test_the_example_in_the_documents_runs() -> None:
+    page = (Path(__file__).parents[1] / "docs/sandbox.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    exec(example, {})
