@@ -297,7 +297,7 @@ def tasks(name: str) -> tuple[Task, ...]:
 FAMILIES = (
     Family(
         "livecodebench",
-        "contest problems of a release (v1 to v6) and of dates: livecodebench:release_v6",
+        "code; contest problems of a release, v1 to v6, and of dates: livecodebench:release_v6",
         tasks,
     ),
 )

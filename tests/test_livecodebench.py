@@ -414,3 +414,27 @@ def test_garbage_is_graded(folder: Path) -> None:
     (first, *_) = samples("v2", folder).values()
     for text in ("", "```" * 100_000, "```\n" * 3, "\0", "\ud800```\n\ud800\n```", "x" * 1_000_000):
         assert livecodebench.score(first, Response(text)).value == 0.0
+
+
+def test_it_is_listed_with_how_it_is_named() -> None:
+    from evalkit.reading import listing
+
+    (line,) = [each for each in listing("tasks").splitlines() if each.startswith("livecodebench:")]
+    assert "livecodebench:release_v6" in line
+
+
+def test_one_path_holds_for_every_edition(folder: Path, tmp_path: Path) -> None:
+    from evalkit import config
+    from evalkit.resolve import resolve
+
+    path = tmp_path / "my.yaml"
+    path.write_text(
+        "baseline: base\ncheckpoints: [{name: base, backend: echo}]\n"
+        'tasks: ["livecodebench:v1", "livecodebench:v2:2024-01-01.."]\n'
+        "data: {livecodebench: lcb}\n"
+    )
+    exams = resolve(config.load(path)).exams
+    assert [len(exam.items) for exam in exams] == [2, 2]
+    path.write_text(path.read_text().replace("{livecodebench:", "{livecodebunch:v1:"))
+    with pytest.raises(ConfigError, match=r"my\.yaml:4: data\.livecodebunch"):
+        resolve(config.load(path))
