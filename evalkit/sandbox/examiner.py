@@ -13,6 +13,7 @@ import os
 import struct
 import sys
 from contextlib import suppress
+from functools import cache
 from types import FunctionType
 from typing import Any, NoReturn
 
@@ -116,13 +117,18 @@ def called(function: Any, /, *arguments: Any, **named: Any) -> Any:
 
 
 def _speaks(value: Any) -> bool:
-    if isinstance(value, type):
-        return False
-    if type(value) in (list, tuple, set, frozenset):
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
         return any(_speaks(each) for each in value)
-    if type(value) is dict:
+    if kind is dict:
         return any(_speaks(each) for pair in value.items() for each in pair)
-    methods = (vars(base).get(name) for base in type(value).__mro__ for name in SPEAKING)
+    return _of_its_own(kind) and not isinstance(value, type)
+
+
+@cache
+def _of_its_own(kind: Any) -> bool:
+    """Whether objects of this type have comparisons that were written in the program."""
+    methods = (vars(base).get(name) for base in kind.__mro__ for name in SPEAKING)
     return any(
         isinstance(method, FunctionType) and method.__code__.co_filename == PROGRAM
         for method in methods

@@ -39,6 +39,8 @@ QUOTAS = (
 )
 """Where a container's share of the processors is written, of either version of cgroups."""
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+TAKEN_ALONG = ("LD_LIBRARY_PATH", "PYTHONHOME")
+"""What an interpreter may need to start at all; the zygote forgets it afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Host:
     def __init__(self, kinds: Sequence[Kind] = KINDS) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
+        self._gone = False
         self._zygote = _first(kinds)
 
     @property
@@ -75,7 +78,13 @@ class Host:
     @property
     def alive(self) -> bool:
         """Whether it can still be asked, by this process."""
-        return self._owner == os.getpid() and self._zygote.process.poll() is None
+        there = self._owner == os.getpid() and not self._gone
+        return there and self._zygote.process.poll() is None
+
+    def settle(self) -> None:
+        """Gives a zygote that may be dying, since something of it has failed, the time to."""
+        with suppress(subprocess.TimeoutExpired):
+            self._zygote.process.wait(timeout=1.0)
 
     def launch(self, limits: Limits, fds: Sequence[int]) -> None:
         """Has a program started on these descriptors; raises SandboxError if the zygote is gone."""
@@ -84,6 +93,7 @@ class Host:
             with self._lock:
                 socket.send_fds(self._zygote.line, [job], fds)
         except OSError as error:
+            self._gone = True
             raise SandboxError(f"the sandbox has gone away: {error.strerror or error}") from None
 
     def close(self) -> None:
@@ -101,14 +111,11 @@ _current: Host | None = None
 _starting = threading.Lock()
 
 
-def current(instead_of: Host | None = None) -> Host:
-    """This process's zygote, started when first needed, again if it died, or instead of another.
-
-    Programs of a zygote that is replaced go on.
-    """
+def current() -> Host:
+    """This process's zygote, started when first needed and again if it has died."""
     global _current
     with _starting:
-        if _current is not None and (_current is instead_of or not _current.alive):
+        if _current is not None and not _current.alive:
             _current.close()
             _current = None
         if _current is None:
@@ -152,7 +159,10 @@ def _start(kind: Kind) -> _Zygote:
         process = subprocess.Popen(
             [*command, name, *kind],
             pass_fds=[theirs.fileno()],
-            env=ENVIRONMENT,
+            env={
+                **{name: os.environ[name] for name in TAKEN_ALONG if name in os.environ},
+                **ENVIRONMENT,
+            },
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

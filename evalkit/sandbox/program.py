@@ -77,7 +77,8 @@ def _started(limits: Limits, where: Host | None, *files: int) -> Program:
     try:
         return Program(usual, limits, *files)
     except SandboxError:
-        return Program(host.current(instead_of=usual), limits, *files)
+        usual.settle()
+        return Program(host.current(), limits, *files)
 
 
 class Program:
