@@ -117,7 +117,7 @@ def called(function: Any, /, *arguments: Any, **named: Any) -> Any:
 
 
 def _speaks(value: Any) -> bool:
-    kind = type(value)
+    kind: Any = type(value)
     if kind in (list, tuple, set, frozenset):
         return any(_speaks(each) for each in value)
     if kind is dict:
