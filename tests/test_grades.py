@@ -17,6 +17,7 @@ from evalkit import grades
 from evalkit.errors import SandboxError
 from evalkit.events import Event, Note
 from evalkit.grades import UNGRADED
+from evalkit.report import _notes
 from evalkit.run import hold
 from evalkit.sandbox import about, host
 from evalkit.sandbox.limits import Failed, Limits
@@ -24,6 +25,7 @@ from evalkit.sandbox.program import opened
 from evalkit.store import Store
 from evalkit.tables import read_table
 from evalkit.types import Response, Sample, Score
+from tests.sandboxes import started
 from tests.small_exams import doubles, exam, matrix, right_below, row, sit
 
 QUICK = Limits(seconds=0.3, clock=5.0, total=5.0)
@@ -139,6 +141,7 @@ KILLED = """
 import os, sys, time
 from pathlib import Path
 from evalkit.types import Score
+from tests.sandboxes import started
 from tests.small_exams import doubles, sit
 
 def scorer(sample, response):
@@ -182,6 +185,22 @@ def test_a_changed_answer_is_graded_again(tmp_path: Path) -> None:
     cell.write_meta(scored={})
     sit(tmp_path, task, right_below(2))
     assert sorted(columns(tmp_path)["outcome"]) == ["correct", "correct", "wrong", "wrong"]
+
+
+def test_a_weak_sandbox_is_told_before_grading_and_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = started("bare")
+    monkeypatch.setattr(host, "current", lambda: bare)
+    said: list[Event] = []
+    task = doubles(3, score=by_running, runs_code=True)
+    held = hold(matrix([row("base"), row("sft")], [exam(task)]), tmp_path, said.append)
+    warned = [event.text for event in said if isinstance(event, Note) and "warning" in event.text]
+    assert len(warned) == 1
+    assert warned[0].startswith("warning: model code could reach the network, files that")
+    assert warned[0].removeprefix("warning: ") in _notes(held)
+    (cell, _) = Store(tmp_path).cells()
+    assert cell.meta()["environment"]["sandbox"] == "rlimits"
 
 
 def test_what_a_weak_sandbox_leaves_within_reach_is_told() -> None:

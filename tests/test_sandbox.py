@@ -256,6 +256,31 @@ def test_sets_of_texts_have_one_order_in_every_run() -> None:
     assert orders[0] == orders[1]
 
 
+ALONE = """
+import fcntl, os
+def opened():
+    found = []
+    for fd in range(3000):
+        try:
+            fcntl.fcntl(fd, fcntl.F_GETFD)
+            found.append(fd)
+        except OSError:
+            pass
+    return found
+def leads(): return os.getsid(0) == os.getpgid(0) == os.getpid()
+def umask(): return os.umask(0)
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_program_holds_nothing_open_and_leads_a_session_of_its_own(name: str) -> None:
+    with opened(QUICK, started(name)) as program:
+        program.run(ALONE)
+        assert program.call("opened") == [0, 1, 2, 3]
+        assert program.call("leads") is True
+        assert program.call("umask") == 0o077
+
+
 def test_programs_run_side_by_side_from_many_threads() -> None:
     def work(number: int) -> int:
         with opened() as program:
