@@ -84,7 +84,7 @@ def _key(exam: Exam, sample: Sample, answer: Answer | None) -> str:
     """What a grade is the grade of: the scorer, the sample and the answer."""
     given = None if answer is None else [answer.epoch, asdict(answer.response)]
     who = [exam.source, exam.task.version, exam.task.preset]
-    return identity.digest([who, sample.id, sample.target, given]).hex()
+    return identity.digest([who, sample.id, sample.question, sample.target, given]).hex()
 
 
 def _one(grader: Grader, sample: Sample, answer: Answer | None) -> Grade:
