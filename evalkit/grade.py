@@ -1,25 +1,18 @@
-"""Grading: stored answers to scores, each with the class of what became of it.
-
-Answers are never asked for here, so a new scorer re-grades a cell at no cost.
-"""
+"""Grading one answer: its score, and the class of what became of it."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from evalkit.answer import Answer
 from evalkit.errors import EvalkitError, SandboxError
-from evalkit.exam import Exam
-from evalkit.grades import UNGRADED, Grade, Grader, grades
 from evalkit.journal import dumps
-from evalkit.store import Answer, Cell
-from evalkit.tables import SCORE_COLUMNS, write_table
-from evalkit.types import Graded, Response, Sample, Score, Task
+from evalkit.types import Response, Sample, Score, Task
 
 REFUSAL = re.compile(
     r"\s*(I'm sorry|I am sorry|Sorry,|I apologi[sz]e|I can(?:'|no)t (?:help|assist|answer|provide)"
@@ -29,43 +22,21 @@ REFUSAL = re.compile(
 THINK_END = "</think>"
 THINK_START = "<think>"
 
+Grade = tuple[Score | None, str]
+"""A score with its outcome class; no score where the sample is missing."""
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What grading a cell came to: how its samples ended, and the task's own figures."""
+Grader = Callable[[Sample, Answer], Grade]
 
-    outcomes: Mapping[str, int]
-    metrics: Mapping[str, float] = field(default_factory=dict)
+MISSING = "errored"
+"""The outcome of a sample whose answer could not be had."""
 
-
-def grade(exam: Exam, cell: Cell, grader: Grader) -> Summary:
-    """Writes the scores of a cell, one row for each sample due."""
-    task, answers = exam.task, cell.answers()
-    due = [
-        (item, epoch, task.at(sample, epoch))
-        for item, sample in exam.items.items()
-        for epoch in range(task.epochs)
-    ]
-    pairs = [(sample, answers.get((item, epoch))) for item, epoch, sample in due]
-    rows: list[dict[str, Any]] = []
-    scores: dict[bytes, list[Score | None]] = {}
-    found = grades(exam, cell, grader, pairs)
-    for (item, epoch, sample), (score, outcome) in zip(due, found, strict=True):
-        rows.append(_row(item, sample, epoch, score, outcome))
-        scores.setdefault(item, []).append(score)
-    write_table(cell.scores_path(task.preset), rows, SCORE_COLUMNS)
-    outcomes = dict(sorted(Counter(row["outcome"] for row in rows).items()))
-    if not any(outcome.startswith(UNGRADED) for outcome in outcomes):
-        cell.grades_path(task.preset).unlink(missing_ok=True)
-    return Summary(outcomes, _metrics(exam, scores))
+UNGRADED = "ungraded"
+"""How the outcome of a sample begins that could not be graded now: the next run grades it."""
 
 
-def _metrics(exam: Exam, scores: Mapping[bytes, list[Score | None]]) -> dict[str, float]:
-    if exam.task.metrics is None:
-        return {}
-    graded = [Graded(exam.items[item], tuple(each)) for item, each in scores.items()]
-    found = {name: float(value) for name, value in exam.task.metrics(graded).items()}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+def one(grader: Grader, sample: Sample, answer: Answer | None) -> Grade:
+    """The grade of one sample; that of one without an answer is that it is missing."""
+    return (None, MISSING) if answer is None else grader(sample, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +49,7 @@ class ByScorer:
     def __call__(self, sample: Sample, answer: Answer) -> Grade:
         """The score, or why there is none."""
         if answer.response.error:
-            return None, "errored"
+            return None, MISSING
         response = without_thoughts(answer.response)
         try:
             graded = _plain(self.score(sample, response))
@@ -101,7 +72,7 @@ def by_scorer(task: Task) -> ByScorer:
 def _plain(score: Score) -> Score:
     """The score in the types that it declares, whatever a plugin put there."""
     answer = None if score.answer is None else str(score.answer)
-    details = json.loads(_json(dict(score.details)))
+    details = json.loads(plain_json(dict(score.details)))
     return Score(float(score.value), answer, details, str(score.outcome))
 
 
@@ -131,25 +102,8 @@ def outcome(response: Response, score: Score, best: float) -> str:
     return next((name for name, seen in signs.items() if seen), "wrong")
 
 
-def _row(
-    item: bytes, sample: Sample, epoch: int, score: Score | None, outcome: str
-) -> dict[str, Any]:
-    target = sample.target if isinstance(sample.target, str) else _json(sample.target)
-    return {
-        "item": item,
-        "id": sample.id,
-        "epoch": epoch,
-        "value": math.nan if score is None else score.value,
-        "answer": score.answer if score else None,
-        "target": target,
-        "outcome": outcome,
-        "stratum": sample.stratum,
-        "cluster": sample.cluster,
-        "details": _json(dict(score.details)) if score and score.details else "",
-    }
-
-
-def _json(value: Any) -> str:
+def plain_json(value: Any) -> str:
+    """JSON of whatever a plugin put there; what JSON cannot carry, as text."""
     try:
         return dumps(value).decode()
     except TypeError:

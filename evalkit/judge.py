@@ -16,8 +16,7 @@ from evalkit import identity, journal
 from evalkit.engine import pool, prepare, run
 from evalkit.errors import EvalkitError
 from evalkit.exam import Exam
-from evalkit.grade import without_thoughts
-from evalkit.grades import Grade, Grader
+from evalkit.grade import Grade, Grader, without_thoughts
 from evalkit.journal import Journal
 from evalkit.lock import hold
 from evalkit.store import Answer, Cell

@@ -205,7 +205,7 @@ class Task:
     ask: Literal["generate", "loglikelihood"] = "generate"
     solve: Callable[[Sample, Asker], Awaitable[Response]] | None = None  # more than one request
     vary: Callable[[Sample, int], Sample] | None = None  # the sample as an epoch asks it
-    costly: bool = False  # its scorer takes long: graded by processes of their own
+    costly: bool = False  # its scorer takes long, or needs a main thread: processes of their own
     runs_code: bool = False  # its scorer runs code of the model, in `evalkit.sandbox`
     metrics: Callable[[Sequence[Graded]], Mapping[str, float]] | None = None  # beside the mean
     weights: Mapping[str, float] = field(default_factory=dict)  # stratum -> weight; {}: by items
@@ -218,6 +218,11 @@ class Task:
     higher_is_better: bool = True
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
+
+    @property
+    def slow(self) -> bool:
+        """Whether its answers are graded several at a time, and their grades kept for good."""
+        return self.costly or self.runs_code
 
     def at(self, sample: Sample, epoch: int) -> Sample:
         """The sample as it is asked, and graded, in an epoch."""
@@ -289,6 +294,7 @@ class Checkpoint:
     identity: str = ""  # what the weights are; "" until it has been worked out
     parent: str = ""  # the checkpoint it was trained from, by name
     method: str = ""  # how it was trained
+    by_content: bool = False  # its identity was worked out from its files, not stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +307,7 @@ class Backend:
     environment: Callable[[Checkpoint], Mapping[str, str]]  # engine and version, dtype, device
     options: Mapping[str, Any] = field(default_factory=dict)  # what it takes, with defaults
     reads_prompt: bool = True  # False: answers by the sample's id, so nothing is rendered
+    holds_device: Callable[[Checkpoint], bool] | None = None  # takes a GPU in its own process
 
 
 @dataclass(frozen=True, slots=True)

@@ -316,6 +316,24 @@ def test_a_zygote_that_died_is_started_again() -> None:
     assert host.current() is not first
 
 
+def test_a_sandbox_that_cannot_start_is_not_tried_for_every_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[int] = []
+
+    def fail() -> Host:
+        tried.append(1)
+        raise SandboxError("no sandbox can be started here")
+
+    monkeypatch.setattr(host, "_current", None)
+    monkeypatch.setattr(host, "_failure", (0.0, ""))
+    monkeypatch.setattr(host, "Host", fail)
+    for _ in range(3):
+        with pytest.raises(SandboxError, match="no sandbox"), opened():
+            pass
+    assert len(tried) == 1
+
+
 def test_a_process_that_was_forked_has_a_zygote_of_its_own() -> None:
     with opened() as program:
         program.run("x = 1")

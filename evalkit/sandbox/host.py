@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -107,19 +108,28 @@ class Host:
                 self._zygote.process.wait()
 
 
+AGAIN_SECONDS = 60.0  # after which one that could not be started is tried again
+
 _current: Host | None = None
+_failure: tuple[float, str] = (0.0, "")
 _starting = threading.Lock()
 
 
 def current() -> Host:
     """This process's zygote, started when first needed and again if it has died."""
-    global _current
+    global _current, _failure
     with _starting:
         if _current is not None and not _current.alive:
             _current.close()
             _current = None
         if _current is None:
-            _current = Host()
+            if time.monotonic() < _failure[0]:
+                raise SandboxError(_failure[1])
+            try:
+                _current = Host()
+            except SandboxError as error:
+                _failure = (time.monotonic() + AGAIN_SECONDS, str(error))
+                raise
         return _current
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evalkit import grades
+from evalkit import grading
 from evalkit.errors import SandboxError
 from evalkit.events import Event, Note
-from evalkit.grades import UNGRADED
+from evalkit.grade import UNGRADED
 from evalkit.report import _notes
 from evalkit.run import hold
 from evalkit.sandbox import about, host
@@ -54,7 +53,7 @@ def test_code_is_graded_the_same_side_by_side(tmp_path: Path) -> None:
     sit(tmp_path / "many", doubles(30, score=by_running, runs_code=True), right_below(20))
     (one,), (many,) = Store(tmp_path / "one").cells(), Store(tmp_path / "many").cells()
     assert one.scores_path().read_bytes() == many.scores_path().read_bytes()
-    assert not many.grades_path().exists()
+    assert many.grades_path().exists()  # what code did is kept for good
 
 
 def test_a_timeout_is_wrong_and_an_outcome_of_its_own(tmp_path: Path) -> None:
@@ -100,7 +99,9 @@ def test_without_a_sandbox_answers_are_ungraded_and_graded_by_the_next_run(
         " ungraded"
     ]
     for cell in Store(tmp_path).cells():
-        assert cell.meta()["outcomes"] == {"": {UNGRADED: 6}}
+        ((outcome, count),) = cell.meta()["outcomes"][""].items()
+        assert outcome.startswith(f"{UNGRADED}: no sandbox can be started here")
+        assert count == 6
     _, log = sit(tmp_path / "again", task)
     hold(matrix([row("base"), row("sft")], [exam(task)]), tmp_path, said.append)
     for cell in Store(tmp_path).cells():
@@ -112,29 +113,25 @@ def test_what_is_not_graded_in_time_is_left_to_the_next_run_which_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run: list[str] = []
-    fast = threading.Event()
 
     def scorer(sample: Sample, response: Response) -> Score:
         run.append(sample.id)
-        fast.wait(timeout=0.5)
+        time.sleep(0.05)
         return Score(1.0, response.text)
 
-    many = 2 * host.width() + 3
-    task = doubles(many, score=scorer, runs_code=True)
+    task = doubles(40, score=scorer, runs_code=True)
     with monkeypatch.context() as patch:
-        patch.setattr(grades, "CODE_SECONDS", 0.02)
+        patch.setattr(grading, "CODE_SECONDS", 0.01)  # half a second for all of them
         sit(tmp_path, task)
     (cell,) = Store(tmp_path).cells()
-    outcomes = cell.meta()["outcomes"][""]
-    assert outcomes == {"correct": len(run), UNGRADED: many - len(run)}
-    assert outcomes[UNGRADED] >= 1
+    late = f"{UNGRADED}: no time left for this cell"
+    assert cell.meta()["outcomes"][""] == {"correct": len(run), late: 40 - len(run)}
+    assert 5 <= len(run) < 40
     done = set(run)
     run.clear()
-    fast.set()
     sit(tmp_path, task)
-    assert cell.meta()["outcomes"] == {"": {"correct": many}}
+    assert cell.meta()["outcomes"] == {"": {"correct": 40}}
     assert done.isdisjoint(run)
-    assert not cell.grades_path().exists()
 
 
 KILLED = """
@@ -171,20 +168,6 @@ def test_grades_survive_a_kill(tmp_path: Path) -> None:
     assert len(second) <= 40 - 20 + host.width()  # what was being graded is graded again
     assert set(first) | set(second) == {str(number) for number in range(40)}
     assert columns(tmp_path)["outcome"] == ["correct"] * 40
-
-
-def test_a_changed_answer_is_graded_again(tmp_path: Path) -> None:
-    task = doubles(4, score=by_running, runs_code=True)
-    sit(tmp_path, task, right_below(2))
-    (cell,) = Store(tmp_path).cells()
-    path = cell.grades_path()
-    path.write_text(
-        json.dumps({"key": "of another answer", "outcome": "correct", "score": {"value": 1.0}})
-        + "\n"
-    )
-    cell.write_meta(scored={})
-    sit(tmp_path, task, right_below(2))
-    assert sorted(columns(tmp_path)["outcome"]) == ["correct", "correct", "wrong", "wrong"]
 
 
 def test_a_weak_sandbox_is_told_before_grading_and_in_the_report(
