@@ -33,6 +33,10 @@ def _by_name(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _weighted(value: object) -> object:
     return {value: 1.0} if isinstance(value, str) else value
 
@@ -113,6 +117,14 @@ class StageSection(_Section):
     seeds: list[int] = []
 
 
+class ExecutorSection(_Section):
+    """`executor:` where checkpoints are asked."""
+
+    name: Literal["in_process", "child", "devices"]
+    devices: list[Annotated[str, BeforeValidator(_as_text)]] = []
+    variable: str = Field(default="CUDA_VISIBLE_DEVICES", pattern=r"^[A-Z_][A-Z0-9_]*$")
+
+
 class JudgeSection(_Section):
     """`judge:` a checkpoint of the pipeline, or a model behind a backend of its own."""
 
@@ -188,6 +200,7 @@ class Config(_Section):
     checkpoints: list[CheckpointSection] = []
     pipeline: list[StageSection] = []
     backend: BackendChoice = BackendSection(name="transformers_local")
+    executor: Annotated[ExecutorSection, BeforeValidator(_by_name)] | None = None
     judge: JudgeSection | None = None
     tasks: Annotated[list[Annotated[TaskSection, BeforeValidator(_by_name)]], Field(min_length=1)]
     data: dict[str, str] = {}
@@ -346,6 +359,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "pipeline": StageSection,
     "backend": BackendSection,
     "trainer": TrainerSection,
+    "executor": ExecutorSection,
     "judge": JudgeSection,
     "tasks": TaskSection,
     "sampling": SamplingSection,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from evalkit.comparison.policy import Policy
 from evalkit.exam import Exam
@@ -20,6 +21,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Execution:
+    """Where checkpoints are asked."""
+
+    name: Literal["", "in_process", "child", "devices"] = ""  # "": a child for what takes a GPU
+    devices: tuple[str, ...] = ()  # a child at a time for each
+    variable: str = "CUDA_VISIBLE_DEVICES"  # says to a child which device is its own
+
+
+@dataclass(frozen=True)
 class Matrix:
     """Everything a run is made of."""
 
@@ -32,6 +42,7 @@ class Matrix:
     reports: tuple[str, ...]
     seed: int = 0
     recipes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a checkpoint a seed
+    execution: Execution = Execution()
     registered: str = ""  # the identity that the baseline must have, if the registry says one
     runs: Mapping[str, Path] = field(default_factory=dict)  # a stage's folder, once it is trained
     notes: tuple[str, ...] = ()  # what a reader must know of the training

@@ -18,7 +18,7 @@ from evalkit.config import (
 )
 from evalkit.errors import EvalkitError, did_you_mean
 from evalkit.exam import Exam, sit
-from evalkit.matrix import Matrix, Row
+from evalkit.matrix import Execution, Matrix, Row
 from evalkit.naming import named, options_of
 from evalkit.series.seeds import with_seeds
 from evalkit.staging import scores_only, stages
@@ -64,7 +64,19 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         tuple(config.reports),
         config.seed,
         recipes,
+        _execution(loaded),
     )
+
+
+def _execution(loaded: Loaded) -> Execution:
+    section = loaded.config.executor
+    if section is None:
+        return Execution()
+    wanted = section.name == "devices"
+    if wanted != bool(section.devices):
+        words = "name at least one" if wanted else "only the executor `devices` has them"
+        raise loaded.error(("executor", "devices"), words)
+    return Execution(section.name, tuple(section.devices), section.variable)
 
 
 def _check_names(loaded: Loaded) -> None:

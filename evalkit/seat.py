@@ -63,6 +63,11 @@ class Seat:
             and self.cell.scores_path(preset).exists()
         )
 
+    @property
+    def scorer(self) -> str:
+        """What grades here, with the data it grades by; empty for a judge, who may yet say more."""
+        return "" if self.exam.task.rubric else self.exam.source
+
     def judge_identity(self, who: Judge | None) -> str:
         """Who judges here, and what it is asked: nobody, unless the task is a judged one."""
         rubric = self.exam.task.rubric
@@ -79,7 +84,7 @@ class Seat:
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()
-                if name not in ("options", "model", "stage", "step")
+                if name not in ("options", "model", "by_content", "stage", "step")
             }
             | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),

@@ -201,7 +201,7 @@ class Task:
     ask: Literal["generate", "loglikelihood"] = "generate"
     solve: Callable[[Sample, Asker], Awaitable[Response]] | None = None  # more than one request
     vary: Callable[[Sample, int], Sample] | None = None  # the sample as an epoch asks it
-    costly: bool = False  # its scorer takes long: graded by processes of their own
+    costly: bool = False  # its scorer takes long, or needs a main thread: processes of their own
     metrics: Callable[[Sequence[Graded]], Mapping[str, float]] | None = None  # beside the mean
     weights: Mapping[str, float] = field(default_factory=dict)  # stratum -> weight; {}: by items
     refit: Callable[[ScoreRows, ScoreRows], Fitted] | None = None  # baseline's and candidate's
@@ -286,6 +286,7 @@ class Checkpoint:
     method: str = ""  # how it was trained
     stage: str = ""  # the stage that made it
     step: int | None = None  # of that stage's training; None: not known
+    by_content: bool = False  # its identity was worked out from its files, not stated
 
     @property
     def on_the_way(self) -> bool:
@@ -303,6 +304,7 @@ class Backend:
     environment: Callable[[Checkpoint], Mapping[str, str]]  # engine and version, dtype, device
     options: Mapping[str, Any] = field(default_factory=dict)  # what it takes, with defaults
     reads_prompt: bool = True  # False: answers by the sample's id, so nothing is rendered
+    holds_device: Callable[[Checkpoint], bool] | None = None  # takes a GPU in its own process
 
 
 REWARD_MODEL = "model:"

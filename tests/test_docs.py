@@ -51,6 +51,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "checkpoints": config.CheckpointSection,
     "pipeline": config.StageSection,
     "backend": config.BackendSection,
+    "executor": config.ExecutorSection,
     "judge": config.JudgeSection,
     "tasks": config.TaskSection,
     "sampling": config.SamplingSection,
