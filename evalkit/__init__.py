@@ -1,6 +1,7 @@
 """evalkit says what a post-training run improved and what it broke, with statistics that hold."""
 
 from evalkit.errors import EvalkitError
+from evalkit.frames import Results, load
 from evalkit.types import (
     Asker,
     Backend,
@@ -43,6 +44,7 @@ __all__ = [
     "Prompt",
     "Request",
     "Response",
+    "Results",
     "Rows",
     "Rubric",
     "Sample",
@@ -55,4 +57,5 @@ __all__ = [
     "ToolCall",
     "Trainer",
     "__version__",
+    "load",
 ]

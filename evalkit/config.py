@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from evalkit.comparison.policy import EVERYWHERE
@@ -31,6 +38,10 @@ class _Section(BaseModel):
 
 def _by_name(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _weighted(value: object) -> object:
@@ -113,6 +124,14 @@ class StageSection(_Section):
     seeds: list[int] = []
 
 
+class ExecutorSection(_Section):
+    """`executor:` where checkpoints are asked."""
+
+    name: Literal["in_process", "child", "devices"]
+    devices: list[Annotated[str, BeforeValidator(_as_text)]] = []
+    variable: str = Field(default="CUDA_VISIBLE_DEVICES", pattern=r"^[A-Z_][A-Z0-9_]*$")
+
+
 class JudgeSection(_Section):
     """`judge:` a checkpoint of the pipeline, or a model behind a backend of its own."""
 
@@ -142,6 +161,7 @@ class TaskSection(_Section):
     gate: bool = False
     role: Annotated[Literal["detect", "off"], BeforeValidator(_role)] = "detect"
     weight: float = Field(default=1.0, ge=0)
+    items: Literal["sample", "fixed"] = "sample"
 
     @property
     def label(self) -> str:
@@ -155,8 +175,15 @@ Points = Annotated[float, Field(ge=0, le=100)]
 class MarginSection(_Section):
     """One entry of `margins:`; a number is short for its points."""
 
-    points: Points
+    points: Points | None = None
+    native: float | None = Field(default=None, ge=0)
     gate: bool = False
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if (self.points is None) == (self.native is None):
+            raise ValueError("give either `points` or `native`, in the task's own unit")
+        return self
 
 
 Bound = Annotated[dict[str, Points], BeforeValidator(_everywhere)]
@@ -179,6 +206,7 @@ class GateSection(_Section):
     on_inconclusive: Literal["fail", "warn"] = "fail"
     suspect: Literal["fail", "warn"] = "warn"
     fail_on: Literal["regressed", "any-decline"] = "regressed"
+    family: Literal["candidate", "run"] = "candidate"
 
 
 class Config(_Section):
@@ -188,6 +216,7 @@ class Config(_Section):
     checkpoints: list[CheckpointSection] = []
     pipeline: list[StageSection] = []
     backend: BackendChoice = BackendSection(name="transformers_local")
+    executor: Annotated[ExecutorSection, BeforeValidator(_by_name)] | None = None
     judge: JudgeSection | None = None
     tasks: Annotated[list[Annotated[TaskSection, BeforeValidator(_by_name)]], Field(min_length=1)]
     data: dict[str, str] = {}
@@ -329,7 +358,8 @@ def _message(problem: ErrorDetails, where: Location) -> str:
         return str(problem["ctx"]["error"])
     given = problem["input"]
     shown = f" (given {given!r})" if isinstance(given, str | int | float | None) else ""
-    return problem["msg"][0].lower() + problem["msg"][1:] + shown
+    said = problem["msg"].removeprefix("Value error, ")
+    return said[0].lower() + said[1:] + shown
 
 
 def _keys_at(where: Location) -> Sequence[str]:
@@ -346,6 +376,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "pipeline": StageSection,
     "backend": BackendSection,
     "trainer": TrainerSection,
+    "executor": ExecutorSection,
     "judge": JudgeSection,
     "tasks": TaskSection,
     "sampling": SamplingSection,

@@ -1,4 +1,4 @@
-"""Writing so that a reader sees the old or the new, never half: a file, or a folder of files."""
+"""Where files and folders go, and how: a reader sees the old or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evalkit.errors import StoreError
+
+
+def cache_folder() -> Path:
+    """The user's folder for what can be made again: `$XDG_CACHE_HOME/evalkit`."""
+    home = os.path.expanduser("~").replace("~", os.devnull)  # no home, no cache
+    return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "evalkit"
 
 
 def write_beside(path: Path, content: bytes) -> None:

@@ -8,13 +8,14 @@ canonical JSON, so the same thing has the same hash on every machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from evalkit.types import Checkpoint, Message, Prompt, Request, Sample, Task
+from evalkit.types import Checkpoint, Message, Prompt, Request, Sample, Sampling, Task
 
 ITEM_BYTES = 16
 
@@ -35,8 +36,13 @@ def _plain(value: Any) -> Any:
 
 def item(task: Task, sample: Sample) -> bytes:
     """What two cells are paired by: task, upstream id, question and options, in any order."""
-    question = sample.question or _text(sample.rendered())
+    question = question_of(sample)
     return digest([task.name, sample.id, question, sorted(sample.choices)])[:ITEM_BYTES]
+
+
+def question_of(sample: Sample) -> str:
+    """What is asked, without what all prompts of the task have in common, where that is known."""
+    return sample.question or _text(sample.rendered())
 
 
 def _text(prompt: Prompt) -> str:
@@ -47,7 +53,7 @@ def _text(prompt: Prompt) -> str:
 
 def request(asked: Request) -> bytes:
     """What an answer is the answer to; equal for the same checkpoint means: reuse it."""
-    sampling = asdict(asked.sampling)
+    sampling = _sampling(asked.sampling)
     who = [asked.task.name, asked.sample.id] if asked.prompt == "" else []
     options = list(asked.sample.choices) if asked.task.ask == "loglikelihood" else []
     tools = [dict(tool) for tool in asked.sample.tools]
@@ -55,6 +61,11 @@ def request(asked: Request) -> bytes:
     whole = [who, prompt, tools, sampling, asked.epoch, options]
     wanted = [asked.top_logprobs, asked.schema]  # what hardly anyone wants changes no hash
     return digest([*whole, wanted] if any(wanted) else whole)[:ITEM_BYTES]
+
+
+@lru_cache(maxsize=64)
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    return asdict(sampling)
 
 
 def sampling_seed(item_id: bytes, epoch: int) -> int:
@@ -74,6 +85,7 @@ def treatment(checkpoint: Checkpoint) -> dict[str, str]:
 def exam(task: Task, judge: str = "") -> dict[str, Any]:
     """What must be equal for two cells to be comparable, but for the data, which the cell knows."""
     scorer = f"{task.name}@{task.preset}" if task.preset else task.name
+    headline = {"weights": dict(task.weights), "fitted": task.refit is not None}
     return {
         "task": task.name,
         "version": task.version,
@@ -83,24 +95,25 @@ def exam(task: Task, judge: str = "") -> dict[str, Any]:
         "sampling": asdict(task.sampling),
         "scorer": scorer,
         "judge": judge,
+        **{name: value for name, value in headline.items() if value},  # else: the mean over items
     }
 
 
 def key(task: Task, checkpoint: Checkpoint) -> str:
     """The head of sha256 over all that can change an answer: 8 hexadecimal digits."""
     asked = exam(task)
-    for graded_only in ("scorer", "judge"):
-        del asked[graded_only]
+    for graded_only in ("scorer", "judge", "weights", "fitted"):
+        asked.pop(graded_only, None)
     if "samples" not in task.presets.get(task.preset, {}):
         del asked["preset"]
     return digest([treatment(checkpoint), asked]).hex()[:8]
 
 
-def data_digest(targets: Mapping[bytes, Any]) -> str:
-    """The revision of a task's data by content: every item with its target."""
+def data_digest(targets: Iterable[tuple[bytes, bytes]]) -> str:
+    """The revision of a task's data by content: every item, in order, with its target's hash."""
     whole = hashlib.sha256()
-    for item_id in sorted(targets):
-        whole.update(item_id + digest(targets[item_id]))
+    for item_id, target in targets:
+        whole.update(item_id + target)
     return whole.hexdigest()[:16]
 
 

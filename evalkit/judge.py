@@ -19,7 +19,7 @@ from evalkit.exam import Exam
 from evalkit.grade import Grade, Grader, without_thoughts
 from evalkit.journal import Journal
 from evalkit.lock import hold
-from evalkit.store import Answer, Cell
+from evalkit.store import JUDGMENTS, Answer, Cell
 from evalkit.types import Backend, Checkpoint, Request, Response, Rubric, Sample, Score
 from evalkit.verdict import JudgeNote
 
@@ -144,7 +144,8 @@ def grader(judge: Judge, exam: Exam, cell: Cell) -> Grader:
             return None, UNJUDGED if _unheard(judge, exam, known, sample, text) else "unreadable"
         value = (ahead + behind) / 2
         outcome = {1.0: "win", 0.0: "loss"}.get(value, "tie")
-        return Score(value, answer=outcome, details={"orders": [ahead, behind]}), outcome
+        heard = _keys(judge, exam, sample, text, str(sample.target))
+        return Score(value, outcome, {"orders": [ahead, behind], "judgments": heard}), outcome
 
     return read
 
@@ -191,8 +192,8 @@ def _both_orders(
 ) -> tuple[float | None, float | None]:
     """What `one` is worth against `other` when shown first, and when shown second."""
     worths: list[float | None] = []
-    for first, second in ((one, other), (other, one)):
-        text = known.get(_key(judge, _request(exam, sample, first, second)))
+    for key in _keys(judge, exam, sample, one, other):
+        text = known.get(key)
         said = None if text is None else rubric_of(exam).read(Response(text))
         worths.append(None if said is None else WORTH[said])
     ahead, behind = worths
@@ -200,8 +201,13 @@ def _both_orders(
 
 
 def _unheard(judge: Judge, exam: Exam, known: dict[str, str], sample: Sample, text: str) -> bool:
-    orders = ((text, str(sample.target)), (str(sample.target), text))
-    return any(_key(judge, _request(exam, sample, *order)) not in known for order in orders)
+    return any(key not in known for key in _keys(judge, exam, sample, text, str(sample.target)))
+
+
+def _keys(judge: Judge, exam: Exam, sample: Sample, one: str, other: str) -> list[str]:
+    """The keys of both judgments of a pair: with `one` shown first, and second."""
+    orders = ((one, other), (other, one))
+    return [_key(judge, _request(exam, sample, *order)) for order in orders]
 
 
 def _request(exam: Exam, sample: Sample, first: str, second: str) -> Request:
@@ -219,4 +225,4 @@ def _judgments(folder: Path) -> dict[str, str]:
 
 
 def _file(folder: Path) -> Path:
-    return folder / "judgments.jsonl"
+    return folder / JUDGMENTS

@@ -54,9 +54,11 @@ def overlaps(stage: Stage, exams: Sequence[Exam], runs: Path, *, look: bool = Tr
 
 
 def _against(taught: set[bytes], exam: Exam) -> Overlap:
-    samples = exam.every.values()
-    common = [sample for sample in samples if not taught.isdisjoint(_asked(sample))]
-    return Overlap(len(common), len(samples), common[0].id if common else "")
+    count, common = 0, []
+    for sample in exam.every():
+        count += 1
+        common += [] if taught.isdisjoint(_asked(sample)) else [sample.id]
+    return Overlap(len(common), count, common[0] if common else "")
 
 
 def _asked(sample: Sample) -> Iterator[bytes]:

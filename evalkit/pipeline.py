@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from evalkit.matrix import Matrix, Row
 from evalkit.overlap import overlaps
 from evalkit.run_folder import Made, OnTheWay
 from evalkit.types import REWARD_MODEL, Stage
+
+READ_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -144,17 +147,21 @@ def identified(matrix: Matrix) -> Matrix:
         known = row.checkpoint.model or row.checkpoint.name not in awaited
         return _identify(row) if known else row
 
+    judge = [matrix.judge] if matrix.judge else []
+    with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the weights of several checkpoints at once
+        rows = list(pool.map(told, [*matrix.rows, *judge]))
     return replace(
         matrix,
-        rows=tuple(told(row) for row in matrix.rows),
-        judge=told(matrix.judge) if matrix.judge else None,
+        rows=tuple(rows[: len(matrix.rows)]),
+        judge=rows[-1] if matrix.judge else None,
     )
 
 
 def _identify(row: Row) -> Row:
     """An identity that cannot be told is new every time, so that no answer is reused by mistake."""
     checkpoint = row.checkpoint
-    found = checkpoint.identity or row.backend.identify(checkpoint)
-    return replace(
-        row, checkpoint=replace(checkpoint, identity=found or f"unstated-{secrets.token_hex(8)}")
-    )
+    if checkpoint.identity:
+        return row
+    found = row.backend.identify(checkpoint)
+    told = found or f"unstated-{secrets.token_hex(8)}"
+    return replace(row, checkpoint=replace(checkpoint, identity=told, by_content=bool(found)))

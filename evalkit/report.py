@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from evalkit import plugins
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
 from evalkit.comparison.compare import compare
-from evalkit.comparison.measured import Side, Sides
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
+from evalkit.comparison.sides import Side, Sides
 from evalkit.errors import ConfigError, StoreError
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.files import write_beside
 from evalkit.lineage import made_by
 from evalkit.logged import training_notes
 from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
+from evalkit.sandbox.about import warning
 from evalkit.seat import Seat
-from evalkit.series.recipe import Recipe, members
+from evalkit.series.recipe import Recipe, members, seeds_of
 from evalkit.stats.decision import worst
-from evalkit.stats.intervals import wilson_ci
+from evalkit.stats.intervals import score_ci
+from evalkit.stats.linear import linear
 from evalkit.store import Store
 from evalkit.types import Checkpoint
 from evalkit.verdict import (
     CandidateVerdict,
     CheckpointNote,
     CheckpointScore,
+    ExamNote,
     Overall,
+    Pictures,
     Renderer,
     Report,
 )
@@ -54,29 +61,33 @@ class Found:
 
 def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Report:
     """The report of a run; with `judged`, of verdicts that were reached otherwise."""
+    from evalkit.series.lines import changes
+
     matrix = held.matrix
+    found = [_found(seat) for seat in held.seats]
     advisory = frozenset(note.task for note in held.judges if note.advisory)
     policy = replace(matrix.policy, advisory=advisory)
     report = assemble(
         matrix.baseline,
         matrix.pairs if judged is None else (),
-        with_recipes([_found(seat) for seat in held.seats], matrix.recipes),
+        with_recipes(found, matrix.recipes),
         policy,
     )
     candidates = _told_apart(judged or report.candidates, matrix)
     verdict, exit_code = _worst([c for c in candidates if not c.on_the_way], report.scores)
-    said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
-    noise = [note for seat in held.seats if (note := noted(seat))]
+    hopeless_margins = [f"{each.name}: {each.words}" for each in hopeless(report, policy)]
+    parents = {row.checkpoint.name: row.checkpoint.parent for row in matrix.rows}
     return report.model_copy(
         update={
             "verdict": verdict,
             "exit_code": exit_code,
             "candidates": candidates,
             "checkpoints": [_lineage(row.checkpoint, matrix) for row in matrix.rows],
+            "changes": changes(found, parents, policy.alpha),
             "judges": held.judges,
-            "noise": noise,
+            "noise": [note for seat in held.seats if (note := noted(seat))],
             "training": training_notes(matrix),
-            "notes": said,
+            "notes": [*report.notes, *_notes(held), *hopeless_margins],
         }
     )
 
@@ -104,23 +115,22 @@ def _lineage(checkpoint: Checkpoint, matrix: Matrix) -> CheckpointNote:
     )
 
 
-def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
+def of_store(store: Store, names: Sequence[str], policy: Policy, *, seeds: bool = False) -> Report:
     """The report on checkpoints that a results folder holds already, the first the baseline.
 
+    With `seeds` a name stands for its training seeds, name-s0 and so on, where there are such.
     Raises StoreError naming what is there when one is not.
     """
     found = list(stored(store))
     there = {cell.checkpoint for cell in found}
-    groups = {name: members(name) for name in names}
-    if len(groups[names[0]]) > 1:
-        raise ConfigError(f"{names[0]}: the baseline is one checkpoint; seeds are of a candidate")
-    if any(names[0] in groups[name] for name in names[1:]):
+    groups = {name: (seeds and seeds_of(name, there)) or members(name) for name in names}
+    if any({*groups[names[0]]} & {*groups[name]} for name in names[1:]):
         raise ConfigError(f"{names[0]} is the baseline: name others to hold against it")
     for name in (member for group in groups.values() for member in group):
         if name not in there:
             known = ", ".join(sorted(there)) or "nothing"
             raise StoreError(f"no cells of {name!r} in {store.root}; there are: {known}")
-    tasks = {cell.task for cell in found if cell.checkpoint == names[0]}
+    tasks = {cell.task for cell in found if cell.checkpoint in groups[names[0]]}
     wanted = {member for group in groups.values() for member in group}
     chosen = [cell for cell in found if cell.checkpoint in wanted and cell.task in tasks]
     recipes = {name: group for name, group in groups.items() if len(group) > 1}
@@ -145,6 +155,9 @@ def assemble(
     baseline: str, pairs: Iterable[tuple[str, str]], found: Sequence[Found], policy: Policy
 ) -> Report:
     """Compares every pair over every task and puts the verdicts together."""
+    pairs = list(pairs)
+    if policy.whole_run:
+        policy = replace(policy, candidates=max(1, len(pairs)))
     by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
     domains = {cell.task: cell.domain for cell in found}
     rows: dict[str, list[int]] = {}
@@ -154,7 +167,7 @@ def assemble(
     candidates = []
     for name, against in pairs:
         sides = [
-            Sides(task, domain, _one(by_name.get((against, task))), by_name.get((name, task)))
+            Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
             for task, domain in domains.items()
         ]
         candidates.append(compare(name, against, sides, policy))
@@ -173,11 +186,31 @@ def assemble(
         exit_code=exit_code,
         candidates=candidates,
         scores=in_order,
+        exams=_exams(baseline, found),
+        notes=_estimand(policy),
     )
 
 
-def _one(side: Side | Recipe | None) -> Side | None:
-    return side if isinstance(side, Side) else None  # only candidates are averaged over seeds
+def _exams(baseline: str, found: Sequence[Found]) -> list[ExamNote]:
+    """What each task asked, told of the baseline's cell where it has one."""
+    first: dict[str, Found] = {}
+    for cell in found:
+        if cell.side and (cell.checkpoint == baseline or cell.task not in first):
+            first[cell.task] = cell
+    return [
+        ExamNote(task=task, domain=cell.domain, exam=dict(_flat(cell.side.meta.get("exam") or {})))
+        for task, cell in first.items()
+        if cell.side
+    ]
+
+
+def _flat(exam: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """An exam's entries that say something, those of `sampling` among them."""
+    for name, value in exam.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        elif value not in ("", None, [], ()) and name != "task":
+            yield name, str(value)
 
 
 def _worst(
@@ -217,6 +250,14 @@ def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
     return {**meta, "exam": exams[preset]}
 
 
+def _estimand(policy: Policy) -> list[str]:
+    """Whose differences are not about what the items are a sample of."""
+    if not policy.fixed:
+        return []
+    names = ", ".join(sorted(policy.fixed))
+    return [f"items fixed for {names}: those intervals are about these very items, and no others"]
+
+
 def _score(found: Found) -> CheckpointScore:
     if isinstance(found.side, Side) and unpaired.bare(found.side.meta):
         return _bare_score(found, found.side)
@@ -232,6 +273,8 @@ def _score(found: Found) -> CheckpointScore:
         ci=_alone(arm, score) if arm and score is not None else None,
         outcomes=arm.outcomes if arm else {},
         metrics=_metrics(found),
+        **_tokens(found),
+        cells=_cells(found),
     )
 
 
@@ -254,6 +297,26 @@ def _bare_score(found: Found, side: Side) -> CheckpointScore:
     )
 
 
+def _sides(found: Found) -> tuple[Side, ...]:
+    if isinstance(found.side, Recipe):
+        return found.side.sides
+    return (found.side,) if found.side else ()
+
+
+def _cells(found: Found) -> list[str]:
+    """The folders of its cells, relative to the results."""
+    paths = [side.cell.path for side in _sides(found)]
+    return [f"{path.parent.name}/{path.name}" for path in paths]
+
+
+def _tokens(found: Found) -> dict[str, int]:
+    """What its answers took, where every cell of it has counted them."""
+    counts = [side.meta.get("totals") or {} for side in _sides(found)]
+    names = ("prompt_tokens", "completion_tokens")
+    known = [name for name in names if counts and all(name in count for count in counts)]
+    return {name: sum(int(count[name]) for count in counts) for name in known}
+
+
 def _arm(found: Found) -> Arm | None:
     """A cell's scores; none where there are none, or none that can be read."""
     with suppress(StoreError):  # the comparison says why
@@ -262,11 +325,11 @@ def _arm(found: Found) -> Arm | None:
 
 
 def _alone(arm: Arm, score: float) -> tuple[float, float] | None:
-    """Wilson's interval, for one 0/1 score per item."""
-    if arm.epochs != 1 or not arm.zero_one:
-        return None
-    low, high = wilson_ci(round(score * len(arm.items)), len(arm.items), conf=0.90)
-    return float(low), float(high)
+    """The interval of a score by itself; none where it has no two independent items."""
+    known = arm.take(np.flatnonzero(~np.isnan(arm.means))) if arm.missing else arm
+    weights = tuple(known.weights.values())
+    moved = linear(known.means[None, :], known.clusters, known.strata, weights)[0]
+    return score_ci(score, moved) if len(moved) > 1 else None
 
 
 def _notes(held: Held) -> list[str]:
@@ -287,7 +350,8 @@ def _notes(held: Held) -> list[str]:
         for note in held.judges
         if note.advisory
     ]
-    return notes
+    reach = [seat.cell.meta().get("within_reach", ()) for seat in held.seats]
+    return [*notes, *sorted({warning(each) for each in reach if each})]
 
 
 def _stated(identity: str) -> str:
@@ -299,13 +363,24 @@ def _percent(share: float | None) -> str:
     return "unknown" if share is None else f"{share:.0%}"
 
 
-def write(report: Report, folder: Path, formats: Iterable[str]) -> list[Path]:
+def write(
+    report: Report, folder: Path, formats: Iterable[str], evidence: Evidence = NO_SAMPLES
+) -> list[Path]:
     """Writes `verdict.json`, `report.md` and the formats asked for; returns the files."""
     written: list[Path] = []
     for name in dict.fromkeys(("json", "markdown", *formats)):
-        renderer = plugins.find("reports", name)
-        assert isinstance(renderer, Renderer)
-        path = folder / renderer.filename
-        write_beside(path, renderer.render(report).encode("utf-8", "replace"))
-        written.append(path)
+        renderer = plugins.report_format(name)
+        written.append(folder / renderer.filename)
+        write_one(renderer, report, written[-1], evidence)
     return written
+
+
+def write_one(
+    renderer: Renderer | Pictures, report: Report, path: Path, evidence: Evidence
+) -> None:
+    """Writes one format to a file, or its pictures into a folder."""
+    if isinstance(renderer, Pictures):
+        for name, content in renderer.draw(report):
+            write_beside(path / name, content)
+    else:
+        write_beside(path, renderer.render(report, evidence).encode("utf-8", "replace"))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evalkit.comparison.gating import policy_of
+from evalkit import plugins
+from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
     BackendSection,
     CheckpointSection,
@@ -16,9 +17,9 @@ from evalkit.config import (
     StageSection,
     TaskSection,
 )
-from evalkit.errors import EvalkitError, did_you_mean
+from evalkit.errors import EvalkitError, UnknownName, did_you_mean
 from evalkit.exam import Exam, sit
-from evalkit.matrix import Matrix, Row
+from evalkit.matrix import Execution, Matrix, Row
 from evalkit.naming import named, options_of
 from evalkit.series.seeds import with_seeds
 from evalkit.staging import scores_only, stages
@@ -36,6 +37,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         for exam in _exams(loaded, index, section, limit or config.limit)
     )
     _unique_exams(loaded, exams)
+    check_fixed(loaded, exams, seeds=bool(recipes))
     trained = stages(loaded)
     judge = _judge(loaded)
     rows = [
@@ -53,7 +55,10 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         if exam.task.rubric and not judge:
             raise loaded.error(_place(loaded, exam), f"{exam.label} is judged: name a `judge:`")
     for index, name in enumerate(config.reports):
-        named(loaded, ("reports", index), "reports", name)
+        try:
+            plugins.report_format(name)
+        except EvalkitError as error:
+            raise loaded.error(("reports", index), str(error)) from None
     return Matrix(
         config.baseline,
         tuple(rows),
@@ -64,7 +69,19 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         tuple(config.reports),
         config.seed,
         recipes,
+        _execution(loaded),
     )
+
+
+def _execution(loaded: Loaded) -> Execution:
+    section = loaded.config.executor
+    if section is None:
+        return Execution()
+    wanted = section.name == "devices"
+    if wanted != bool(section.devices):
+        words = "name at least one" if wanted else "only the executor `devices` has them"
+        raise loaded.error(("executor", "devices"), words)
+    return Execution(section.name, tuple(section.devices), section.variable)
 
 
 def _check_names(loaded: Loaded) -> None:
@@ -80,7 +97,13 @@ def _check_names(loaded: Loaded) -> None:
             where = ("checkpoints", index, "parent")
             raise loaded.error(where, f"no other checkpoint {section.parent!r}{hint}")
     for name in config.data:
-        named(loaded, ("data", name), "tasks", name)
+        prefix, colon, _ = name.partition(":")
+        families = plugins.all_plugins("families")
+        if colon and prefix not in families:
+            unknown = UnknownName("family of tasks", prefix, families)
+            raise loaded.error(("data", name), str(unknown))
+        if prefix not in families:
+            named(loaded, ("data", name), "tasks", name)
 
 
 def _unique(loaded: Loaded, key: str, names: list[str], taken: Iterable[str] = ()) -> None:
@@ -107,10 +130,11 @@ def _unique_exams(loaded: Loaded, exams: tuple[Exam, ...]) -> None:
 
 
 def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) -> tuple[Exam, ...]:
-    given = loaded.config.data.get(section.name)
-    data = loaded.resolve(given) if given else None
+    given = loaded.config.data
+    name = section.name if section.name in given else section.name.partition(":")[0]
+    data = loaded.resolve(given[name]) if name in given else None
     if data and not data.exists():
-        raise loaded.error(("data", section.name), f"no file or folder at {data}")
+        raise loaded.error(("data", name), f"no file or folder at {data}")
     try:
         return sit(section, data, limit)
     except EvalkitError as error:

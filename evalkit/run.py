@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from evalkit import engine, identity, judge
-from evalkit.errors import EvalkitError, ModelError
+from evalkit import asking, identity, judge
+from evalkit.errors import EvalkitError, ModelError, SandboxError
 from evalkit.events import Note, Notify
-from evalkit.grade import Grader, by_scorer, grade
+from evalkit.executors import Work, execute, works
+from evalkit.grade import Grader, by_scorer
+from evalkit.graders import Graders
+from evalkit.grading import grade
 from evalkit.judge import Judge
 from evalkit.judging import judge_answers
-from evalkit.matrix import Matrix, Row
+from evalkit.matrix import Matrix
 from evalkit.pipeline import identified, trained
+from evalkit.sandbox import about
 from evalkit.seat import Seat, seating
 from evalkit.series import baseline
 from evalkit.store import Store
-from evalkit.tables import read_table
 from evalkit.verdict import JudgeNote
 
 
@@ -46,57 +51,25 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
     matrix = identified(trained(identified(matrix), results, notify, make=ask))
     baseline.check(matrix)
     seats = seating(matrix, Store(results))
-    failures: list[str] = []
-    for row in matrix.rows if ask else ():
+    _tell_of_the_sandbox(seats, notify)
+    with ExitStack() as beside, Graders() as graders:
+
+        def here(work: Work) -> None:
+            asking.ask(work.seats, notify, graders, beside)
+
+        todo = works(matrix.rows, seats) if ask else []
+        failures = execute(matrix.execution, todo, results, notify, here)
         try:
-            _ask(row, [seat for seat in seats if seat.row is row], notify)
+            judges = judge_answers(matrix, seats, results, notify, ask=ask)
         except ModelError as error:
             failures.append(str(error))
             notify(Note(f"error: {error}"))
-    try:
-        judges = judge_answers(matrix, seats, results, notify, ask=ask)
-    except ModelError as error:
-        failures.append(str(error))
-        notify(Note(f"error: {error}"))
-        judges = judge_answers(matrix, seats, results, notify, ask=False)
-    _grade(matrix, seats)
+            judges = judge_answers(matrix, seats, results, notify, ask=False)
+        graders.join()
+        beside.close()
+        _grade(matrix, seats, graders)
     remember(seats)
     return Held(matrix, seats, judges, failures)
-
-
-def _ask(row: Row, seats: list[Seat], notify: Notify) -> None:
-    """Asks a checkpoint what is missing; presets that only grade otherwise share a cell."""
-    missing: dict[Path, Seat] = {}
-    for seat in seats:
-        other = missing.get(seat.cell.path)
-        if not seat.asked and (not other or other.exam.task.epochs < seat.exam.task.epochs):
-            missing[seat.cell.path] = seat
-    if not missing:
-        return
-    sittings = [engine.Sitting(seat.exam, seat.cell) for seat in missing.values()]
-    for seat in missing.values():
-        seat.cell.write_meta(**seat.described(), asked={}, scored={})
-    engine.ask(row.backend, row.checkpoint, sittings, notify)
-    for seat, sitting in zip(missing.values(), sittings, strict=True):
-        pace = {"answers": sitting.asked, "seconds": round(sitting.elapsed, 3)}
-        kept = {"pace": pace} if sitting.asked else {}
-        seat.cell.write_meta(asked=seat.asking, totals=totals(seat), **kept)
-
-
-def totals(seat: Seat) -> dict[str, int]:
-    """What `cell.json` counts of the answers."""
-    columns = ["item", "epoch", "error", "prompt_tokens", "completion_tokens"]
-    table = read_table(seat.cell.answers_path, columns)
-    rows = zip(*(table.column(name).to_pylist() for name in columns[:3]), strict=True)
-    due, epochs = seat.exam.items, seat.exam.task.epochs
-    return {
-        "answers": table.num_rows,
-        "errors": sum(
-            bool(error) and item in due and epoch < epochs for item, epoch, error in rows
-        ),
-        "prompt_tokens": sum(table.column("prompt_tokens").to_pylist()),
-        "completion_tokens": sum(table.column("completion_tokens").to_pylist()),
-    }
 
 
 def remember(seats: list[Seat]) -> None:
@@ -113,28 +86,48 @@ def remember(seats: list[Seat]) -> None:
             os.utime(seat.cell.path / "cell.json", ns=(now, now))
 
 
-def _grade(matrix: Matrix, seats: list[Seat]) -> None:
+def _tell_of_the_sandbox(seats: list[Seat], notify: Notify) -> None:
+    """What a user should know before model code is run, if any is going to be."""
+    if any(seat.exam.task.runs_code and not seat.graded(None) for seat in seats):
+        said = about.note()
+        if said:
+            notify(Note(said))
+
+
+def _grade(matrix: Matrix, seats: list[Seat], graders: Graders) -> None:
     who = Judge(matrix.judge.checkpoint, matrix.judge.backend) if matrix.judge else None
     for seat in seats:
         exam, cell = seat.exam, seat.cell
         if not cell.answers_path.exists() or seat.graded(who):
             continue
-        if not exam.task.rubric:
-            grade_seat(seat, by_scorer(exam.task))
-        elif who is None:
+        if exam.task.rubric and who is None:
             raise EvalkitError(f"{exam.label} is judged: name a judge in the config")
-        else:
-            grade_seat(seat, judge.grader(who, exam, cell), who)
+        with cell.lock():
+            if exam.task.rubric and who:
+                grade_seat(seat, judge.grader(who, exam, cell), who)
+            else:
+                grade_seat(seat, by_scorer(exam.task), graders=graders)
 
 
-def grade_seat(seat: Seat, grader: Grader, who: Judge | None = None) -> None:
+def grade_seat(
+    seat: Seat, grader: Grader, who: Judge | None = None, graders: Graders | None = None
+) -> None:
     """Grades a cell, and notes in its `cell.json` that this was done."""
     exam, cell = seat.exam, seat.cell
-    summary = grade(exam, cell, grader)
+    summary = grade(exam, cell, grader, seat.scorer, graders)
     meta = cell.meta()
     sat = {**identity.exam(exam.task, seat.judge_identity(who)), "data": exam.data_digest}
     exams = {**meta.get("exams", {}), exam.task.preset: sat}
     scored = {**meta.get("scored", {}), exam.task.preset: seat.grading(who)}
     counts = {**meta.get("outcomes", {}), exam.task.preset: dict(summary.outcomes)}
     figures = {**meta.get("metrics", {}), exam.task.preset: dict(summary.metrics)}
-    cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures)
+    ran = _where_code_ran(meta) if exam.task.runs_code else {}
+    cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures, **ran)
+
+
+def _where_code_ran(meta: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        environment, reach = about.environment(), about.within_reach()
+    except SandboxError:
+        return {}
+    return {"environment": {**meta.get("environment", {}), **environment}, "within_reach": reach}

@@ -12,6 +12,7 @@ from typing import Any
 from evalkit import identity
 from evalkit.exam import Exam
 from evalkit.fingerprint import parts
+from evalkit.grade import UNGRADED
 from evalkit.judge import UNJUDGED, Judge
 from evalkit.matrix import Matrix, Row
 from evalkit.store import Cell, Store
@@ -57,11 +58,17 @@ class Seat:
         meta, preset = self.cell.meta(), self.exam.task.preset
         due = self.grading(who)
         whole = {name: value for name, value in due.items() if name != "only"}
+        outcomes = meta.get("outcomes", {}).get(preset, {})
         return bool(
             (meta.get("scored") or {}).get(preset) in (due, whole)
-            and UNJUDGED not in meta.get("outcomes", {}).get(preset, {})
+            and not any(name.startswith((UNGRADED, UNJUDGED)) for name in outcomes)
             and self.cell.scores_path(preset).exists()
         )
+
+    @property
+    def scorer(self) -> str:
+        """What grades here, with the data it grades by; empty for a judge, who may yet say more."""
+        return "" if self.exam.task.rubric else self.exam.source
 
     def judge_identity(self, who: Judge | None) -> str:
         """Who judges here, and what it is asked: nobody, unless the task is a judged one."""
@@ -79,7 +86,7 @@ class Seat:
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()
-                if name not in ("options", "model", "stage", "step")
+                if name not in ("options", "model", "by_content", "stage", "step")
             }
             | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),

@@ -19,15 +19,14 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from evalkit import plugins
-from evalkit.children import die_with
+from evalkit.children import ERROR_MARK, end_with, why
 from evalkit.errors import EvalkitError, TrainingError
 from evalkit.events import Note, Notify
 from evalkit.files import write_beside
@@ -38,7 +37,6 @@ from evalkit.stage_key import key, lineage
 from evalkit.store import safe
 from evalkit.types import Stage, Trainer
 
-ERROR_MARK = "evalkit: "
 LEAST_ROOM = 2**20  # bytes; with less, whatever failed did so for want of room
 
 
@@ -106,8 +104,8 @@ def _run_child(stage: Stage, folder: Path, trainer: Trainer) -> None:
             child.wait()
             raise
     if code != 0:
-        why = _why(log.read_bytes()[start:].decode(errors="replace").splitlines(), code)
-        raise TrainingError(f"stage {stage.name} failed: {why}; its log is {log}")
+        reason = why(log, code, start)
+        raise TrainingError(f"stage {stage.name} failed: {reason}; its log is {log}")
 
 
 def _remove_remains(folder: Path) -> bool:
@@ -123,22 +121,9 @@ def _remove_remains(folder: Path) -> bool:
     return True
 
 
-def _why(lines: Sequence[str], code: int) -> str:
-    """The first thing that one of our processes said was wrong, else the last that was printed."""
-    said = [line.removeprefix(ERROR_MARK) for line in lines if line.startswith(ERROR_MARK)]
-    if said:
-        return said[0]
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}" + (
-            " (out of memory?)" if code == -signal.SIGKILL else ""
-        )
-    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-    return f"exit {code}: {last.strip()[:300]}"
-
-
 def main() -> None:
     """The child: runs one stage, given as a file, and says when all of it is there."""
-    die_with(int(sys.argv[2]))
+    end_with(int(sys.argv[2]))
     stage = Stage(**json.loads(Path(sys.argv[1]).read_text()))
     try:
         with hold(Path(stage.out) / "lock"):

@@ -9,19 +9,23 @@ import pytest
 
 from benchmarks import (
     convert_rows,
+    report,
+    sandbox_cost,
     scale,
     simulate_clusters,
     simulate_errors,
     simulate_families,
+    simulate_fast_designs,
     simulate_missing,
     simulate_strata,
     simulate_verdicts,
 )
 
 SIMULATIONS = {
-    simulate_clusters: 6,
+    simulate_clusters: 8,
     simulate_errors: 9,
     simulate_families: 7,
+    simulate_fast_designs: 7,
     simulate_missing: 7,
     simulate_strata: 5,
     simulate_verdicts: 7,
@@ -46,6 +50,16 @@ def test_a_simulation_prints_one_row_a_design_and_the_same_each_time(
     assert capsys.readouterr().out == first
 
 
+def test_the_cost_of_the_sandbox_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sandbox_cost", "--programs", "3"])
+    sandbox_cost.main()
+    rows = table(capsys.readouterr().out)
+    assert rows[-1][0] == "`python -I`, nothing isolated"
+    assert all(float(row[2]) > 0 for row in rows[1:])
+
+
 def test_the_scale_benchmark_judges_every_cell_and_keeps_what_it_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,3 +82,16 @@ def test_the_conversion_benchmark_converts_what_it_has_made(framework: str, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "first-200.jsonl", "second-200.jsonl",
     ]  # fmt: skip
+
+
+@pytest.mark.integration
+def test_the_page_benchmark_writes_the_same_page_twice_and_clicks_through_it(
+    tmp_path: Path,
+) -> None:
+    folder = report.make(tmp_path, tasks=4, checkpoints=5, samples=40)
+    first, second = report.written(folder, 5), report.written(folder, 5)
+    assert first["sha"] == second["sha"]
+    assert 50_000 < first["bytes"] < 5_000_000
+    clicked = report.viewed(folder)
+    assert 0 < clicked["wall median"] <= clicked["wall worst"]
+    assert 0 < clicked["mib"] < 300

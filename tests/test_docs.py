@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import glob
 import json
 import re
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import click
@@ -22,6 +24,7 @@ from pydantic import BaseModel
 from evalkit import config, plugins
 from evalkit.cli import cli
 from evalkit.errors import EvalkitError
+from tests.forge_server import ForgeServer, serving
 from trainers.pretrain import Args
 from trainers.reference import ARGS, PPO
 
@@ -30,8 +33,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-RUN_ELSEWHERE = ("make ", ". .venv/bin/activate")
-"""What CI runs itself; everything else in a `sh` block is run here."""
+RUN_ELSEWHERE = ("make ", ". .venv/bin/activate", "evalkit view ")
+"""What CI runs itself, and what runs until it is stopped; all else in a `sh` block is run here."""
 
 NO_MODEL = """
 baseline: base
@@ -51,6 +54,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "checkpoints": config.CheckpointSection,
     "pipeline": config.StageSection,
     "backend": config.BackendSection,
+    "executor": config.ExecutorSection,
     "judge": config.JudgeSection,
     "tasks": config.TaskSection,
     "sampling": config.SamplingSection,
@@ -95,6 +99,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "examples/quickstart.yaml").write_text(NO_MODEL + gate)
     chain = next(block for block in blocks("docs/series.md", "yaml") if "step-3" in block)
     (folder / "chain.yaml").write_text(chain)
+    (battles,) = blocks("docs/series.md", "json")
+    (folder / "battles.jsonl").write_text(battles)
     (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
     shutil.copytree(ROOT / "tests/fixtures/interchange/lm-eval", folder / "logs")
     (folder / "imported.yaml").write_text(blocks("docs/interchange.md", "yaml")[0])
@@ -115,6 +121,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def job(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment of a CI job, with a forge of its own; and a quick store for MLflow."""
+    with serving(ForgeServer()) as forge:
+        monkeypatch.setenv("GITHUB_API_URL", forge.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
+        monkeypatch.setenv("GITHUB_TOKEN", "bot-token")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", (place / "mlruns").as_uri())
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        yield
+
+
+@pytest.mark.usefixtures("job")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_in_the_documents_runs(
     name: str, place: Path, monkeypatch: pytest.MonkeyPatch
@@ -150,6 +169,23 @@ def test_the_page_of_the_frameworks_has_every_option_and_every_method() -> None:
     for column, trainer in enumerate(("openrlhf", "verl", "nemo-rl"), 1):
         rows = ",".join(cells[0] for cells in methods if cells[column] == "✓")
         assert {name.strip("` ") for name in rows.split(",")} == {*launched[trainer].methods}
+
+
+def test_every_line_of_the_notebook_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    names: dict[str, Any] = {}
+    shown = 0
+    for block in blocks("docs/notebook.md", "python"):
+        code = ast.parse(block)
+        last = code.body.pop()
+        exec(compile(code, "docs/notebook.md", "exec"), names)
+        if isinstance(last, ast.Expr):
+            found = eval(compile(ast.Expression(last.value), "docs/notebook.md", "eval"), names)
+            assert len(found) > 0, block
+            shown += 1
+        else:
+            exec(compile(ast.Module([last], []), "docs/notebook.md", "exec"), names)
+    assert shown == 5 + 1
 
 
 def test_the_words_run_elsewhere_are_words_of_the_makefile() -> None:

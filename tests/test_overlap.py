@@ -32,7 +32,7 @@ def test_a_task_does_not_overlap_with_its_own_training_split(tmp_path: Path) -> 
 
 def test_rows_that_are_asked_are_counted_and_one_is_named(tmp_path: Path) -> None:
     exams = asked()
-    items = list(exams[0].every.values())
+    items = list(exams[0].every())
     taken = [item.rendered() for item in items[:7]]
     own = stage(tmp_path, [*taken, [{"role": "user", "content": "What is love?"}]])
     (said,) = overlaps(own, exams, tmp_path)
@@ -44,7 +44,7 @@ def test_rows_that_are_asked_are_counted_and_one_is_named(tmp_path: Path) -> Non
 def test_case_and_spacing_hide_nothing(tmp_path: Path, change: object) -> None:
     assert callable(change)
     exams = asked()
-    (item, *_) = exams[0].every.values()
+    (item, *_) = exams[0].every()
     prompt = item.rendered()
     assert not isinstance(prompt, str)
     own = stage(tmp_path, [change(prompt[-1]["content"])])
@@ -53,14 +53,14 @@ def test_case_and_spacing_hide_nothing(tmp_path: Path, change: object) -> None:
 
 def test_the_same_data_and_exam_are_compared_once(tmp_path: Path) -> None:
     exams = asked()
-    (item, *_) = exams[0].every.values()
+    (item, *_) = exams[0].every()
     own = stage(tmp_path, [item.rendered()])
     first = overlaps(own, exams, tmp_path)
     before = (tmp_path / NAME).stat().st_mtime_ns
     fresh = asked()
     assert overlaps(own, fresh, tmp_path) == first
     assert (tmp_path / NAME).stat().st_mtime_ns == before
-    assert "every" not in vars(fresh[0])  # no question was read
+    assert "_drawn" not in vars(fresh[0])  # no question was read
     again = overlaps(own, [*fresh, *asked("mini-copy")], tmp_path)
     assert again == first
     assert (tmp_path / NAME).stat().st_mtime_ns != before
@@ -70,7 +70,7 @@ def test_where_nothing_is_trained_nothing_is_read_and_what_is_known_is_told(
     tmp_path: Path,
 ) -> None:
     exams = asked()
-    (item, *_) = exams[0].every.values()
+    (item, *_) = exams[0].every()
     own = stage(tmp_path, [item.rendered()])
     assert overlaps(own, exams, tmp_path, look=False) == []
     assert not (tmp_path / NAME).exists()
@@ -91,6 +91,6 @@ def test_a_benchmark_exported_to_train_on_is_found_out(tmp_path: Path) -> None:
     if not os.environ.get("EVALKIT_DATA"):
         pytest.skip("needs EVALKIT_DATA")
     exams = asked("mmlu-pro")
-    items = list(exams[0].every.values())[:50]
+    items = list(exams[0].every())[:50]
     (said,) = overlaps(stage(tmp_path, [item.rendered() for item in items]), exams, tmp_path)
     assert "learns 50 of the 12032 questions of mmlu-pro" in said

@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from evalkit import Stage
-from evalkit.children import die_with
+from evalkit.children import ERROR_MARK, end_with
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.files import write_beside
-from evalkit.training import ERROR_MARK, attempt
+from evalkit.training import attempt
 
 MODULE = "evalkit.trainers._accelerated"
 NAME = "launched.json"
@@ -61,21 +61,22 @@ def launch(stage: Stage) -> None:
 
 def launcher(config: str, spec: str, parent: str) -> None:
     """The launcher: starts the workers, and says so if they cannot be started."""
-    die_with(int(parent))
+    end_with(int(parent))
     from accelerate.commands.launch import main as accelerate
 
     sys.argv = ["accelerate launch", "--config_file", config, "-m", MODULE, spec]
     try:
         accelerate()
     except Exception as error:
+        # Not marked as ours: if a worker knew why, it has said so.
         first = str(error).strip().partition("\n")[0]
-        print(f"{ERROR_MARK}accelerate launch: {type(error).__name__}: {first}", flush=True)  # noqa: T201
+        print(f"accelerate launch: {type(error).__name__}: {first}", flush=True)  # noqa: T201
         sys.exit(1)
 
 
 def worker(spec: str) -> None:
     """One process of the training."""
-    die_with(os.getppid())
+    end_with(os.getppid())
     from .trl_inprocess import train
 
     try:

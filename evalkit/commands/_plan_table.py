@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from io import StringIO
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evalkit.console import text
 from evalkit.planning.plan import Plan, TaskPlan, UnitPlan
 from evalkit.reading import printable
 
@@ -24,12 +24,7 @@ suggested: the margin that it passes 97 % of times.  * gates"""
 
 def table(plan: Plan) -> str:
     """The plan, 100 columns wide."""
-    file = StringIO()
-    # An empty environment: NO_COLOR, COLUMNS and their like must not change the bytes.
-    console = Console(file=file, width=WIDTH, color_system=None, _environ={})
-    for part in _parts(plan):
-        console.print(part, highlight=False, markup=False)
-    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+    return text(lambda _: _parts(plan), WIDTH)
 
 
 def _parts(plan: Plan) -> Iterator[RenderableType]:
@@ -40,7 +35,7 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
         yield Text(f"displayed only: {', '.join(task.name for task in off)}")
     yield from ("", Text(LEGEND))
     yield from ("", Text("Where the spread of an item's difference is from"))
-    yield from (Text(f"  {task.name}: sd {task.sd:.2f}, {_source(task)}") for task in plan.tasks)
+    yield from (Text(f"  {task.name}: {_spread(task)}") for task in plan.tasks)
     yield from ("", Text("What is left to do"))
     yield _left(plan)
     yield ""
@@ -88,8 +83,15 @@ def _needed(unit: UnitPlan) -> str:
     )
 
 
-def _source(task: TaskPlan) -> str:
-    return printable(task.source)
+def _spread(task: TaskPlan) -> str:
+    told = f"sd {task.sd:.2f}, {printable(task.source)}"
+    if not task.between or task.within is None:
+        return told
+    noise = task.within / task.epochs / task.sd**2
+    return (
+        f"{told}; ω² {task.between:.3f}, s² {task.within / 2:.3f}: {noise:.0%} of it is the luck "
+        "of sampling"
+    )
 
 
 def _left(plan: Plan) -> Table:

@@ -18,6 +18,7 @@ from evalkit.commands._shared import (
     refuse_margins,
     report_dir_option,
     results_option,
+    told_how,
 )
 
 if TYPE_CHECKING:
@@ -64,8 +65,10 @@ def train(
 
     with progress() as notify:
         outcome = train_and_judge(matrix, stages, folder, notify, refuse if gate else None)
-    found = reporting.of_run(outcome.held)
-    publish(found, report_dir or folder / "report", matrix.reports)
+    limited = ("--limit", limit) if limit else ()
+    command = ["train", config.name, *stages, *limited]
+    found = told_how(reporting.of_run(outcome.held), command, config)
+    publish(found, folder, report_dir, matrix.reports)
     for failure in outcome.held.failures:
         click.echo(f"evalkit: {one_line(failure)}", err=True)
     if outcome.left:

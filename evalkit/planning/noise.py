@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.comparison.arm import load
+from evalkit.comparison.scores import load
 from evalkit.errors import ModelError, UnknownName
 from evalkit.events import Notify
 from evalkit.exam import Exam
@@ -85,7 +85,7 @@ def _note(seat: Seat, exam: Exam, name: str) -> NoiseNote:
         return NoiseNote(task=exam.label, checkpoint=name, greedy=greedy)
     texts: dict[bytes, set[str]] = {}
     for (item, _), answer in cell.answers().items():
-        if item in seat.exam.items and not answer.response.error:
+        if item in seat.exam and not answer.response.error:
             response = answer.response
             texts.setdefault(item, set()).add(f"{response.text}\0{response.tool_calls}")
     note = note_of(

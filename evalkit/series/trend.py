@@ -78,21 +78,23 @@ def trend(series: Sequence[Series], alpha: float = 0.05) -> Trend:
 
 def _task(series: Series, alpha: float) -> TaskTrend:
     from evalkit.stats.declines import declines, first_decline
-    from evalkit.stats.trend import ChangePoint, by_cluster, change_point, change_points
+    from evalkit.stats.trend import ChangePoint, change_point, change_points
 
     names = series.checkpoints
     about = {"task": series.task, "domain": series.domain, "flags": list(series.flags)}
     if series.invalid:
         return TaskTrend(**about, n=0, invalid=series.invalid)
-    values = series.values
-    if series.clusters is not None:
-        values = by_cluster(values, series.clusters)
 
     def change(found: ChangePoint) -> Change:
         return Change(checkpoint=names[found.index], delta=found.delta, p=found.p)
 
     against = declines(
-        series.values, binary=series.binary, clusters=series.clusters, lattice=series.lattice
+        series.values,
+        binary=series.binary,
+        clusters=series.clusters,
+        lattice=series.lattice,
+        strata=series.strata,
+        weights=tuple(series.weights.values()),
     )
     first = first_decline(against, alpha)
     told = [
@@ -109,11 +111,11 @@ def _task(series: Series, alpha: float) -> TaskTrend:
         **about,
         n=len(series.items),
         scores=[
-            Point(checkpoint=name, score=float(score))
-            for name, score in zip(names, series.values.mean(axis=1), strict=True)
+            Point(checkpoint=name, score=score)
+            for name, score in zip(names, series.scores, strict=True)
         ],
-        change=change(change_point(values)),
-        changes=[change(found) for found in change_points(values, alpha)],
+        change=change(change_point(series.linear)),
+        changes=[change(found) for found in change_points(series.linear, alpha)],
         declines=told,
         first_decline=told[against.index(first)] if first else None,
     )

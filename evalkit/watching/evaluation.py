@@ -16,7 +16,7 @@ from pathlib import Path
 
 from evalkit import curves, manifest, plugins
 from evalkit import report as reporting
-from evalkit.children import die_with
+from evalkit.children import end_with
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.progress import progress
 from evalkit.run import Held, hold
@@ -99,7 +99,7 @@ def command(watch: Watch, name: str) -> list[str]:
 
 def main() -> None:
     """The child of a watch."""
-    die_with(int(sys.argv[3]))
+    end_with(int(sys.argv[3]))
     try:
         sys.exit(evaluate(Watch(**json.loads(sys.argv[1])), sys.argv[2]))
     except EvalkitError as error:
