@@ -11,6 +11,7 @@ from evalkit.types import (
     LogLikelihood,
     Message,
     Model,
+    Opinion,
     Prompt,
     Request,
     Response,
@@ -24,6 +25,7 @@ from evalkit.types import (
     Task,
     ToolCall,
     Trainer,
+    View,
 )
 
 __version__ = "0.1.0"
@@ -39,6 +41,7 @@ __all__ = [
     "LogLikelihood",
     "Message",
     "Model",
+    "Opinion",
     "Prompt",
     "Request",
     "Response",
@@ -52,5 +55,6 @@ __all__ = [
     "Task",
     "ToolCall",
     "Trainer",
+    "View",
     "__version__",
 ]

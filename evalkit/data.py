@@ -1,7 +1,7 @@
 """Where a benchmark's rows come from: a local file or folder, or the hub at a pinned revision.
 
 A path that the user's file gives comes first, then the benchmark's folder under EVALKIT_DATA,
-then the hub.  The official data must have the official number of rows; a path given in the user's
+then where its authors keep it.  The official data must have the official number of rows; a path given in the user's
 file may hold any number but none, since people also evaluate on a part or a variant of a benchmark.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from evalkit import formats
+from evalkit import formats, upstream
 from evalkit.errors import DataError
 from evalkit.types import Rows, Source
 
@@ -50,19 +50,24 @@ def open_rows(source: Source, given: Path | None) -> Rows:
     path = locate(source, given)
 
     @cache
-    def root_folder() -> Path:
-        return path if path is not None else _snapshot(source)
+    def snapshot() -> Path | None:
+        return _snapshot(source) if source.hub else None
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
-        root = root_folder()
-        files = _files(source, root, split)
+        files = _files(source, path, split) if path else []
+        if not files and split in source.elsewhere:
+            files = [_elsewhere(source, path, split)]
+        root = path or (None if files else snapshot())
+        if not files and root and root != path:
+            files = _files(source, root, split)
         if not files:
             raise DataError(_absent(source, root, split))
         number = 0
+        fields = source.fields if split in source.counts or not source.counts else ()
         for file in files:
             for place, row in formats.read(file):
                 number += 1
-                yield _checked(row, source.fields, f"{file}: {place}")
+                yield _checked(row, fields, f"{file}: {place}")
         _check_count(source, split, number, files[0], official=given is None)
 
     return rows
@@ -74,12 +79,15 @@ def digest(source: Source, given: Path | None) -> str:
     The same bytes give the same digest wherever they lie and whatever the files are called.
     """
     path = locate(source, given)
-    if path is None:
+    if path is None and not source.elsewhere:
         return f"{source.hub}@{source.revision}"
     whole = hashlib.sha256()
     for split in sorted({*source.splits, "test"}):
-        for file in _files(source, path, split):
+        files = _files(source, path, split) if path else []
+        for file in files:
             whole.update(f"{split} {_file_digest(file)}\n".encode())
+        if not files and split in source.elsewhere:
+            whole.update(f"{split} {upstream.digest(source.elsewhere[split])}\n".encode())
     return whole.hexdigest()
 
 
@@ -104,7 +112,7 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
         return [path] if split == "test" else []
     known = sorted(file for file in path.rglob("*") if formats.stem(file.name) and file.is_file())
     for name in _names(source, split):
-        found = [file for file in known if formats.stem(file.name) == name]
+        found = [file for file in known if _is(file.relative_to(path), name)]
         if len(found) > 1:
             raise DataError(f"{path}: which is the {split} split: {_listed(found, path)}?")
         if found:
@@ -115,6 +123,24 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
     return shards
 
 
+def _is(file: Path, name: str) -> bool:
+    """Whether a file of the folder goes by a name, which may tell the folders above it."""
+    plain = formats.stem(file.as_posix())
+    return f"/{plain}".endswith(f"/{name}")
+
+
+def _elsewhere(source: Source, path: Path | None, split: str) -> Path:
+    try:
+        return upstream.found(source.elsewhere[split])
+    except DataError as error:
+        where = f"{path} has no such file either; " if path else ""
+        name = _names(source, split)[0]
+        raise DataError(
+            f"the {split} split of {source.folder} is not to be had: {error}; {where}give "
+            f"`data: {{TASK: folder}}` with {name}.*, or put it into {source.folder} under {VARIABLE}"
+        ) from None
+
+
 def _names(source: Source, split: str) -> list[str]:
     return list(dict.fromkeys((source.splits.get(split, split), split)))
 
@@ -123,7 +149,9 @@ def _listed(files: list[Path], folder: Path) -> str:
     return ", ".join(str(file.relative_to(folder)) for file in files[:5])
 
 
-def _absent(source: Source, path: Path, split: str) -> str:
+def _absent(source: Source, path: Path | None, split: str) -> str:
+    if path is None:
+        return f"{source.folder} has no {split} split: give `data: {{TASK: folder}}` in your file"
     names = " or ".join(_names(source, split))
     what = "is one file, the test split; give a folder with it and" if path.is_file() else "has no"
     return (

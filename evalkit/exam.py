@@ -12,7 +12,11 @@ from typing import Any
 from evalkit import identity, plugins
 from evalkit.config import TaskSection
 from evalkit.errors import DataError
-from evalkit.types import Rows, Sample, Task
+from evalkit.types import Response, Rows, Sample, Task
+
+ANY_ANSWER = Response("?", turns=("?", "?"))
+OTHER_ANSWER = Response("!", turns=("!", "!"))
+"""In the places of two answers, where only what surrounds them is wanted."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Exam:
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""
         small = replace(self, only=frozenset(only))
-        for shared in ("source", "_everything", "data_digest"):
+        for shared in ("source", "_everything", "data_digest", "prompts_digest"):
             vars(small)[shared] = getattr(self, shared)
         return small
 
@@ -71,6 +75,16 @@ class Exam:
     def data_digest(self) -> str:
         """The revision of its data by content, whatever the limit."""
         return identity.data_digest({item: s.target for item, s in self._everything.items()})
+
+    @cached_property
+    def prompts_digest(self) -> str:
+        """What a judge is told besides questions and answers, whatever the limit."""
+        if self.task.rubric is None:
+            return ""
+        views = self.task.rubric.views
+        shown = (views(s, ANY_ANSWER, OTHER_ANSWER) for s in self._everything.values())
+        templates = {view.template for views in shown for view in views}
+        return identity.digest(sorted(templates)).hex()[:16]
 
     @cached_property
     def _everything(self) -> dict[bytes, Sample]:
@@ -96,13 +110,15 @@ class Exam:
         return open_rows(self.task.source, self.data)
 
 
-def sit(section: TaskSection, data: Path | None, limit: int | None) -> tuple[Exam, ...]:
+def sit(
+    section: TaskSection, data: Path | None, limit: int | None, rubric: Path | None = None
+) -> tuple[Exam, ...]:
     """The tasks a section of the config names, with what the section says put into force."""
     changes: dict[str, Any] = section.sampling.model_dump(exclude_none=True)
     return tuple(
         Exam(
             replace(
-                task,
+                _judged(task, rubric),
                 sampling=replace(task.sampling, **changes),
                 epochs=section.epochs or task.epochs,
             ),
@@ -112,6 +128,15 @@ def sit(section: TaskSection, data: Path | None, limit: int | None) -> tuple[Exa
         )
         for task in plugins.tasks(section.name, section.preset)
     )
+
+
+def _judged(task: Task, rubric: Path | None) -> Task:
+    """The task itself, or judged by a rubric of the user's."""
+    if rubric is None:
+        return task
+    from evalkit.judging.written import judged
+
+    return judged(task, rubric)
 
 
 def _module(task: Task) -> str:

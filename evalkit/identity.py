@@ -71,7 +71,7 @@ def treatment(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-def exam(task: Task, judge: str = "") -> dict[str, Any]:
+def exam(task: Task, judge: Mapping[str, Any] | str = "") -> dict[str, Any]:
     """What must be equal for two cells to be comparable, but for the data, which the cell knows."""
     scorer = f"{task.name}@{task.preset}" if task.preset else task.name
     return {

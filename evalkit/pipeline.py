@@ -36,8 +36,8 @@ def trained(
         train = training.train if make else training.found
         made[stage.name] = train(ready, parent_identity, results / "runs", notify)
     rows = tuple(_with_weights(row, made) for row in matrix.rows)
-    return replace(
-        matrix, rows=rows, judge=_with_weights(matrix.judge, made) if matrix.judge else None
+    return _judged_by(
+        replace(matrix, rows=rows), tuple(_with_weights(row, made) for row in matrix.judges)
     )
 
 
@@ -64,11 +64,16 @@ def identified(matrix: Matrix) -> Matrix:
         known = row.checkpoint.model or row.checkpoint.name not in awaited
         return _identify(row) if known else row
 
-    return replace(
-        matrix,
-        rows=tuple(told(row) for row in matrix.rows),
-        judge=told(matrix.judge) if matrix.judge else None,
-    )
+    rows = tuple(told(row) for row in matrix.rows)
+    return _judged_by(replace(matrix, rows=rows), tuple(map(told, matrix.judges)))
+
+
+def _judged_by(matrix: Matrix, judges: tuple[Row, ...]) -> Matrix:
+    """The matrix with other judges in the places of its own."""
+    if not judges:
+        return matrix
+    jury = replace(matrix.jury, others=judges[1:])
+    return replace(matrix, judge=judges[0], jury=jury)
 
 
 def _identify(row: Row) -> Row:

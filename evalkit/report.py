@@ -16,6 +16,9 @@ from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
 from evalkit.errors import ConfigError, StoreError
 from evalkit.files import write_beside
+from evalkit.judging import trust
+from evalkit.judging.costs import cost_of
+from evalkit.judging.session import tally_of
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
 from evalkit.seat import Seat
@@ -25,6 +28,7 @@ from evalkit.stats.intervals import wilson_ci
 from evalkit.store import Store
 from evalkit.verdict import (
     CandidateVerdict,
+    CellVerdict,
     CheckpointNote,
     CheckpointScore,
     Overall,
@@ -76,11 +80,36 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
         )
         for row in matrix.rows
     ]
+    report = _judging(report, held)
     said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
     noise = [note for seat in held.seats if (note := noted(seat))]
     return report.model_copy(
         update={"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
     )
+
+
+def _judging(report: Report, held: Held) -> Report:
+    """The report with what judging each cell took, and the flags of its judge."""
+    flags = {note.task: note.flags for note in held.judges if note.flags}
+    costs = {
+        (seat.row.checkpoint.name, seat.exam.label): cost_of(tally_of(seat), held.matrix.prices)
+        for seat in held.seats
+        if seat.exam.task.rubric and seat.cell.meta().get("judging")
+    }
+
+    def flagged(cell: CellVerdict) -> CellVerdict:
+        more = [flag for flag in flags.get(cell.task, ()) if flag not in cell.flags]
+        return cell.model_copy(update={"flags": [*cell.flags, *more]}) if more else cell
+
+    candidates = [
+        each.model_copy(update={"cells": [flagged(cell) for cell in each.cells]})
+        for each in report.candidates
+    ]
+    scores = [
+        score.model_copy(update={"judging": costs.get((score.checkpoint, score.task))})
+        for score in report.scores
+    ]
+    return report.model_copy(update={"candidates": candidates, "scores": scores})
 
 
 def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
@@ -260,22 +289,13 @@ def _notes(held: Held) -> list[str]:
             notes.append(f"answered by {backend}, not by a model: {', '.join(names)}")
     limits = {seat.exam.limit for seat in held.seats if seat.exam.limit}
     notes += [f"limited to {limit} items of each task" for limit in sorted(limits)]
-    notes += [
-        f"{note.task} is advisory: its judge agrees with labels {_percent(note.accuracy)} of "
-        f"times and turns with the order {_percent(note.flip_rate)} of times"
-        for note in held.judges
-        if note.advisory
-    ]
+    notes += [said for note in held.judges for said in trust.said(note)]
     return notes
 
 
 def _stated(identity: str) -> str:
     """An identity made up because none could be told says nothing to a reader."""
     return "" if identity.startswith("unstated") else identity
-
-
-def _percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{share:.0%}"
 
 
 def write(report: Report, folder: Path, formats: Iterable[str]) -> list[Path]:

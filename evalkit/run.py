@@ -11,13 +11,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from evalkit import engine, identity, judge
+from evalkit import engine, identity
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.events import Note, Notify
 from evalkit.grade import Grader, by_scorer, grade
-from evalkit.judge import Judge
-from evalkit.judging import judge_answers
+from evalkit.judging.grading import ByPanel, grader
+from evalkit.judging.panel import Panel
+from evalkit.judging.session import judge_answers, notes
 from evalkit.matrix import Matrix, Row
 from evalkit.pipeline import identified, trained
 from evalkit.seat import Seat, seating
@@ -53,15 +55,15 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
         except ModelError as error:
             failures.append(str(error))
             notify(Note(f"error: {error}"))
-    try:
-        judges = judge_answers(matrix, seats, results, notify, ask=ask)
-    except ModelError as error:
-        failures.append(str(error))
-        notify(Note(f"error: {error}"))
-        judges = judge_answers(matrix, seats, results, notify, ask=False)
+    if ask:
+        try:
+            judge_answers(matrix, seats, results, notify)
+        except ModelError as error:
+            failures.append(str(error))
+            notify(Note(f"error: {error}"))
     _grade(matrix, seats)
     remember(seats)
-    return Held(matrix, seats, judges, failures)
+    return Held(matrix, seats, notes(matrix, seats, results), failures)
 
 
 def _ask(row: Row, seats: list[Seat], notify: Notify) -> None:
@@ -114,7 +116,7 @@ def remember(seats: list[Seat]) -> None:
 
 
 def _grade(matrix: Matrix, seats: list[Seat]) -> None:
-    who = Judge(matrix.judge.checkpoint, matrix.judge.backend) if matrix.judge else None
+    who = Panel.of(matrix)
     for seat in seats:
         exam, cell = seat.exam, seat.cell
         if not cell.answers_path.exists() or seat.graded(who):
@@ -124,17 +126,22 @@ def _grade(matrix: Matrix, seats: list[Seat]) -> None:
         elif who is None:
             raise EvalkitError(f"{exam.label} is judged: name a judge in the config")
         else:
-            grade_seat(seat, judge.grader(who, exam, cell), who)
+            grade_seat(seat, grader(who, exam, cell), who)
 
 
-def grade_seat(seat: Seat, grader: Grader, who: Judge | None = None) -> None:
+def grade_seat(seat: Seat, grader: Grader, who: Panel | None = None) -> None:
     """Grades a cell, and notes in its `cell.json` that this was done."""
     exam, cell = seat.exam, seat.cell
     summary = grade(exam, cell, grader)
-    meta = cell.meta()
-    sat = {**identity.exam(exam.task, seat.judge_identity(who)), "data": exam.data_digest}
-    exams = {**meta.get("exams", {}), exam.task.preset: sat}
-    scored = {**meta.get("scored", {}), exam.task.preset: seat.grading(who)}
-    counts = {**meta.get("outcomes", {}), exam.task.preset: dict(summary.outcomes)}
-    figures = {**meta.get("metrics", {}), exam.task.preset: dict(summary.metrics)}
-    cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures)
+    meta, preset = cell.meta(), exam.task.preset
+    judged = seat.judged_by(who)
+    if isinstance(judged, dict):
+        judged = {**judged, "prompts": exam.prompts_digest}
+    noted: dict[str, Any] = {
+        "exams": {**identity.exam(exam.task, judged), "data": exam.data_digest},
+        "scored": seat.grading(who),
+        "outcomes": dict(summary.outcomes),
+        "metrics": dict(summary.metrics),
+        **({"judging": grader.tally.as_json()} if isinstance(grader, ByPanel) else {}),
+    }
+    cell.write_meta(**{name: {**meta.get(name, {}), preset: kept} for name, kept in noted.items()})

@@ -31,6 +31,7 @@ from evalkit.tables import ANSWER_COLUMNS, read_table, write_table
 from evalkit.types import Response, ToolCall
 
 SCHEMA = 1
+JUDGMENTS = "judgments.jsonl"
 UNSAFE = re.compile(r"[^A-Za-z0-9._+@=-]+")
 
 AnswerKey = tuple[bytes, int]

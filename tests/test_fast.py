@@ -18,7 +18,7 @@ from evalkit.exam import Exam
 from evalkit.fast.gate import fast_gate
 from evalkit.matrix import Row
 from evalkit.store import Store
-from evalkit.types import Request, Response, Rubric, Sample
+from evalkit.types import Opinion, Request, Response, Rubric, Sample
 from evalkit.verdict import Report
 from reports.terminal import render
 from tests.small_exams import (
@@ -292,7 +292,7 @@ def test_what_looks_cannot_decide_is_told_before_anything_is_asked(tmp_path: Pat
     before, known = logged("base", right)
     rows = [before, row("new")]
     judged = replace(
-        doubles(ITEMS), score=None, rubric=Rubric(1, lambda *_: "Which?", lambda _: None)
+        doubles(ITEMS), score=None, rubric=Rubric(1, lambda *_: (), lambda _: Opinion())
     )
     with pytest.raises(ConfigError, match="does not take judged tasks yet"):
         gated(rows, [exam(judged)], tmp_path)

@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from evalkit.comparison.policy import Policy
 from evalkit.errors import ModelError, StoreError
 from evalkit.events import silent
+from evalkit.judging.rubrics import both_orders, target
 from evalkit.lock import hold as lock
 from evalkit.matrix import Matrix, Row
 from evalkit.report import of_run
@@ -24,6 +24,7 @@ from evalkit.types import (
     Checkpoint,
     LabelledPair,
     Model,
+    Opinion,
     Prompt,
     Request,
     Response,
@@ -34,16 +35,14 @@ from evalkit.types import (
 from tests.small_exams import Answering, Log, backend, checkpoint, doubles, exam, right_below
 
 MOSTLY = right_below(30)
-Verdict = Literal["first", "second", "tie"]
 
 
 def ask(sample: Sample, first: str, second: str) -> Prompt:
     return json.dumps([sample.target, first, second])
 
 
-def read(response: Response) -> Verdict | None:
-    named: dict[str, Verdict] = {"1": "first", "2": "second", "=": "tie"}
-    return named.get(response.text)
+def read(response: Response) -> Opinion:
+    return Opinion({"1": 1.0, "2": 0.0, "=": 0.5}.get(response.text), response.text)
 
 
 def labelled() -> list[LabelledPair]:
@@ -66,7 +65,7 @@ def fair(request: Request) -> Response:
 
 def chat(count: int = 40, audit: Callable[[], list[LabelledPair]] | None = labelled) -> Task:
     return doubles(
-        count, name="chat", score=None, domain="chat", rubric=Rubric(1, ask, read, audit=audit)
+        count, name="chat", score=None, domain="chat", rubric=Rubric(1, both_orders(ask), read, against=target, audit=audit)
     )
 
 
@@ -212,8 +211,9 @@ def test_another_judge_is_another_exam(tmp_path: Path) -> None:
     other = Row(checkpoint("judge", identity="other weights"), whole.judge.backend)
     hold(replace(whole, judge=other), tmp_path, silent)
     after = [cell.meta()["exams"][""]["judge"] for cell in Store(tmp_path).cells()]
-    assert len({*before}) == len({*after}) == 1
-    assert before != after
+    assert before == [before[0]] * 2
+    assert after == [after[0]] * 2
+    assert before[0]["judges"] != after[0]["judges"]
 
 
 def test_two_runs_do_not_judge_one_cell_at_once(tmp_path: Path) -> None:

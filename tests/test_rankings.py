@@ -12,12 +12,13 @@ import pytest
 from evalkit.battles import REFERENCE
 from evalkit.battles import battles as of_cells
 from evalkit.errors import DataError, UnknownName
+from evalkit.judging.rubrics import both_orders, target
 from evalkit.report import stored
 from evalkit.stats.battles import Battle, rank
 from evalkit.stats.rankings import bradley_terry
 from evalkit.store import Store
 from evalkit.style import FEATURES, style
-from evalkit.types import Prompt, Request, Response, Rubric, Sample
+from evalkit.types import Opinion, Prompt, Request, Response, Rubric, Sample
 from tests.small_exams import doubles, exam, held, right_below, row
 
 TRUE = {"a": 0.0, "b": 0.5, "c": -0.7, "d": 1.2}
@@ -138,7 +139,8 @@ def fair(request: Request) -> Response:
 
 def judged(results: Path) -> Store:
     """Two checkpoints judged against references, and a task that is not judged."""
-    rubric = Rubric(1, ask, lambda said: said.text)  # type: ignore[arg-type, return-value]
+    worth = {"first": 1.0, "second": 0.0}
+    rubric = Rubric(1, both_orders(ask), lambda said: Opinion(worth.get(said.text)), against=target)
     chat = doubles(40, name="chat", score=None, domain="chat", rubric=rubric)
     rows = [row("good", right_below(36)), row("weak", right_below(20))]
     held(rows, [exam(chat), exam(doubles(5))], results, judge=row("judge", fair))

@@ -26,6 +26,6 @@ def train(config: Path, stages: tuple[str, ...], results: Path | None) -> None:
             raise UnknownName("stage", name, known)
     with progress() as notify:
         made = trained(matrix, folder, notify, stages)
-    for row in (*made.rows, *([made.judge] if made.judge else [])):
+    for row in (*made.rows, *made.judges):
         if row.checkpoint.method and row.checkpoint.model:
             click.echo(f"{row.checkpoint.name}\t{row.checkpoint.model}")

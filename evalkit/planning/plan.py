@@ -14,6 +14,7 @@ from pathlib import Path
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import LEAST_CHANCE
 from evalkit.exam import Exam
+from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix
 from evalkit.planning.effort import Effort, effort
 from evalkit.planning.spread import Spread, spread
@@ -121,7 +122,9 @@ def _task(exam: Exam, groups: Groups, policy: Policy, found: Shelf) -> TaskPlan:
         epochs=task.epochs,
         sd=sd,
         source=known.source,
-        effort=effort(exam, n, found.seats(exam), found.unknown, found.past(exam)),
+        effort=effort(
+            exam, n, found.seats(exam), found.unknown, found.past(exam), Panel.of(found.matrix)
+        ),
     )
 
 
