@@ -124,9 +124,9 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
 
 
 def _is(file: Path, name: str) -> bool:
-    """Whether a file of the folder goes by a name, which may tell the folders above it."""
-    plain = formats.stem(file.as_posix())
-    return f"/{plain}".endswith(f"/{name}")
+    """Whether a file goes by a name, which may tell folders above it; `/` begins the whole path."""
+    plain = f"/{formats.stem(file.as_posix())}"
+    return plain == name if name.startswith("/") else plain.endswith(f"/{name}")
 
 
 def _elsewhere(source: Source, path: Path | None, split: str) -> Path:

@@ -15,7 +15,7 @@ from evalkit.errors import DataError
 from evalkit.types import Response, Rows, Sample, Task
 
 ANY_ANSWER = Response("?", turns=("?", "?"))
-OTHER_ANSWER = Response("!", turns=("!", "!"))
+OTHER = Response("!", turns=("!", "!"))
 """In the places of two answers, where only what surrounds them is wanted."""
 
 
@@ -81,10 +81,18 @@ class Exam:
         """What a judge is told besides questions and answers, whatever the limit."""
         if self.task.rubric is None:
             return ""
-        views = self.task.rubric.views
-        shown = (views(s, ANY_ANSWER, OTHER_ANSWER) for s in self._everything.values())
+        rubric = self.task.rubric
+        shown = (
+            rubric.views(sample, ANY_ANSWER, rubric.against(sample) if rubric.against else OTHER)
+            for sample in self._everything.values()
+        )
         templates = {view.template for views in shown for view in views}
         return identity.digest(sorted(templates)).hex()[:16]
+
+    def check_prompts(self) -> None:
+        """Raises DataError where a judge's prompt is not to be had, before an answer is asked."""
+        if self.task.rubric:
+            assert self.prompts_digest
 
     @cached_property
     def _everything(self) -> dict[bytes, Sample]:

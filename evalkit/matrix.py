@@ -11,7 +11,6 @@ from evalkit.comparison.policy import Policy
 from evalkit.exam import Exam
 from evalkit.types import Backend, Checkpoint, Stage
 
-
 Rule: TypeAlias = Literal["mean", "median", "majority"]
 """How the grades of several judges become one."""
 

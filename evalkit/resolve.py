@@ -40,11 +40,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     judging = {judge.checkpoint.name for judge in judges}
     rows = [
         _declared(loaded, index, section) for index, section in enumerate(config.checkpoints)
-    ] + [
-        _trained(loaded, section)
-        for section in config.pipeline
-        if section.name not in judging
-    ]
+    ] + [_trained(loaded, section) for section in config.pipeline if section.name not in judging]
     names = [row.checkpoint.name for row in rows]
     if config.baseline not in names:
         hint = did_you_mean(config.baseline, names)

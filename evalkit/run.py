@@ -75,6 +75,8 @@ def _ask(row: Row, seats: list[Seat], notify: Notify) -> None:
             missing[seat.cell.path] = seat
     if not missing:
         return
+    for seat in missing.values():
+        seat.exam.check_prompts()
     sittings = [engine.Sitting(seat.exam, seat.cell) for seat in missing.values()]
     for seat in missing.values():
         seat.cell.write_meta(**seat.described(), asked={}, scored={})

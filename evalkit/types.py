@@ -188,6 +188,11 @@ class Asker(Protocol):
     the turns that are kept.
     """
 
+    @property
+    def sampling(self) -> Sampling:
+        """The task's own, as it is in force in this run."""
+        ...
+
     async def generate(
         self,
         prompt: Prompt,

@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import urllib.error
 import urllib.request
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from evalkit.errors import DataError
 from evalkit.files import write_beside
 
 RAW = "https://raw.githubusercontent.com"
 SECONDS = 60.0
+CONNECT = 10.0
 MOST_BYTES = 256 * 2**20
 
 
@@ -87,17 +90,29 @@ def _on_hub(rest: str) -> Path:
     repository, _, at = rest.partition("@")
     revision, _, inside = at.partition("/")
     try:
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
     except ImportError:
         raise DataError(
             f"{repository}: to read the hub, pip install 'posttrain-evalkit[hf]'"
         ) from None
+    kept = try_to_load_from_cache(repository, inside, revision=revision, repo_type="dataset")
+    if isinstance(kept, str):
+        return Path(kept)
     try:
+        _reach(constants.ENDPOINT)  # or huggingface_hub tries for half a minute
         return Path(hf_hub_download(repository, inside, repo_type="dataset", revision=revision))
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{repository}: not read from the hub ({reason})") from None
+
+
+def _reach(address: str) -> None:
+    """Raises OSError where nothing listens; behind a proxy that cannot be told."""
+    parts = urlsplit(address)
+    if not urllib.request.getproxies():
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), CONNECT).close()
 
 
 def _cache() -> Path:

@@ -65,7 +65,11 @@ def fair(request: Request) -> Response:
 
 def chat(count: int = 40, audit: Callable[[], list[LabelledPair]] | None = labelled) -> Task:
     return doubles(
-        count, name="chat", score=None, domain="chat", rubric=Rubric(1, both_orders(ask), read, against=target, audit=audit)
+        count,
+        name="chat",
+        score=None,
+        domain="chat",
+        rubric=Rubric(1, both_orders(ask), read, against=target, audit=audit),
     )
 
 

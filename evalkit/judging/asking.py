@@ -15,11 +15,11 @@ from pathlib import Path
 from evalkit.engine import HOPELESS, pool, prepare, run
 from evalkit.errors import ModelError
 from evalkit.events import Asked, Notify, silent
+from evalkit.journal import Journal
 from evalkit.judging import judgments
 from evalkit.judging.judgments import Judgment
 from evalkit.judging.panel import Judge, Panel
 from evalkit.judging.questions import Docket, Question, questions
-from evalkit.journal import Journal
 from evalkit.lock import hold
 from evalkit.types import Model, Response
 

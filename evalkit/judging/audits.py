@@ -21,7 +21,7 @@ from evalkit.judging.judgments import Judgment, known
 from evalkit.judging.labels import Labelled, labelled
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Case, Docket, Question, of_cell, questions, rubric_of
-from evalkit.judging.tally import side
+from evalkit.judging.tally import orders, side
 from evalkit.matrix import Matrix
 from evalkit.seat import Seat
 from evalkit.store import safe
@@ -99,8 +99,7 @@ def _agreement(panel: Panel, exam: Exam, rows: list[Labelled], judged: Judged) -
         views = found.views
         names = dict.fromkeys(q.view.name for q, _ in found.opinions)
         right += [name in views and side(views[name]) == side(row.grade) for name in names]
-        if {"first", "second"} <= {*names}:
-            turned.append(_side(views, "first") != _side(views, "second"))
+        turned += [side(a) != side(b) for a, b in orders(views)]
         if found.grade is not None:
             rated.append((found.grade, row.grade))
     return {
@@ -109,10 +108,6 @@ def _agreement(panel: Panel, exam: Exam, rows: list[Labelled], judged: Judged) -
         "kappa": kappa(rated, rubric.scale),
         "pairs": len(rows),
     }
-
-
-def _side(views: dict[str, float], name: str) -> int | None:
-    return side(views[name]) if name in views else None
 
 
 def folder_of(results: Path, exam: Exam, panel: Panel) -> Path:

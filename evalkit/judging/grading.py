@@ -110,9 +110,11 @@ class ByPanel:
 
     def __call__(self, sample: Sample, answer: Answer) -> Grade:
         """The grade of one answer, or why there is none."""
-        if answer.response.error:
-            return None, "errored"
         case = Case(sample, without_thoughts(answer.response))
+        if answer.response.error:
+            other = other_of(self.rubric, case)
+            noted = self.rubric.note(sample, other, other) if self.rubric.note else {}
+            return Score(math.nan, None, noted), "errored"
         found = heard(self.panel, self.exam, case, self.judged)
         details = {**_details(found, case), "judged_by": self._by}
         self._count(found)

@@ -21,7 +21,7 @@ Reader = Callable[[Response], Opinion]
 
 BRACKETED = re.compile(r"\[\[([^\[\]\n]{1,40})\]\]")
 SINGLE = re.compile(r"\[([^\[\]\n]{1,40})\]")
-NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
+NUMBER = re.compile(r"\d{1,6}\.?\d{0,6}")
 BY_WORD = " (by its word)"
 """Ends the label of a verdict that was weighed by nothing but the word that was said."""
 
@@ -47,12 +47,20 @@ SIDES: Mapping[str, tuple[float, float]] = {
 }
 
 
-def labels(known: Mapping[str, tuple[float, float]], *, last: bool = False) -> Reader:
-    """Reads `[[label]]`; with `last` the last one holds, whatever was said before."""
+def labels(
+    known: Mapping[str, tuple[float, float]], *, last: bool = False, loose: bool = False
+) -> Reader:
+    """Reads `[[label]]`; with `last` the last one holds, whatever was said before.
+
+    With `loose`, `[label]` is read where there is none in double brackets.
+    """
 
     def read(response: Response) -> Opinion:
         said = [each.strip().upper() for each in BRACKETED.findall(response.text)]
         found = [each for each in said if each in known]
+        if loose and not found:
+            singles = (each.strip().upper() for each in SINGLE.findall(response.text))
+            found = [each for each in singles if each in known]
         if not found:
             return Opinion(label=said[-1] if said else "", failure=GARBAGE if said else "")
         if len({known[each] for each in found}) > 1 and not last:
@@ -64,11 +72,13 @@ def labels(known: Mapping[str, tuple[float, float]], *, last: bool = False) -> R
 
 
 def rating(scale: tuple[float, float]) -> Reader:
-    """Reads the first `[[number]]`, or `[number]` where there is none, as FastChat does."""
+    """Reads `[[number]]`, or `[number]` where there is none, as FastChat does."""
 
     def read(response: Response) -> Opinion:
         for pattern in (BRACKETED, SINGLE):
             said = [each for each in pattern.findall(response.text) if NUMBER.fullmatch(each)]
+            if len({float(each) for each in said}) > 1:
+                return Opinion(label=" ".join(dict.fromkeys(said)), failure=CONTRADICTORY)
             if said:
                 return _graded(float(said[0]), said[0], scale)
         return Opinion(failure=GARBAGE if BRACKETED.search(response.text) else "")

@@ -11,12 +11,13 @@ from evalkit.exam import Exam
 from evalkit.judging.asking import judge_all
 from evalkit.judging.audits import LabelAudit, RepeatAudit
 from evalkit.judging.costs import cost_of
-from evalkit.judging.null_answers import kept_wins
+from evalkit.judging.null_answers import kept_wins, null_wins
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import of_cell, rubric_of
 from evalkit.judging.tally import Tally, together
 from evalkit.matrix import Matrix
-from evalkit.seat import Seat
+from evalkit.seat import Seat, seating
+from evalkit.store import Store
 from evalkit.verdict import JudgeNote
 
 MIN_ACCURACY = 0.80
@@ -61,6 +62,25 @@ def judge_answers(matrix: Matrix, seats: Sequence[Seat], results: Path, notify: 
 
 def _is_baseline(matrix: Matrix, seat: Seat) -> bool:
     return seat.row.checkpoint.name == matrix.baseline
+
+
+def audited(matrix: Matrix, tasks: Sequence[str], results: Path, notify: Notify) -> list[JudgeNote]:
+    """Audits the panel on some tasks in every way there is, null answers included."""
+    panel = Panel.of(matrix)
+    if panel is None:
+        return []
+    seats = [seat for seat in seating(matrix, Store(results)) if seat.exam.label in tasks]
+    for exam in (exam for exam in matrix.exams if exam.label in tasks):
+        labels = LabelAudit(matrix, exam, panel, results)
+        if labels.wanted:
+            judge_all(panel, [labels.docket()], notify=notify)
+        null_wins(exam, panel, results, notify)
+    for seat in seats:
+        again = RepeatAudit(seat, panel)
+        if _is_baseline(matrix, seat) and again.due:
+            judge_all(panel, [again.docket()], again.repeats, notify)
+            again.note()
+    return [note for note in notes(matrix, seats, results) if note.task in tasks]
 
 
 def notes(matrix: Matrix, seats: Sequence[Seat], results: Path) -> list[JudgeNote]:

@@ -38,8 +38,8 @@ class Tally:
     """Counts over judged answers; the sums are those of a correlation."""
 
     answers: int = 0  # graded
-    both: int = 0  # of them, shown in both orders
-    turned: int = 0  # of those, whose verdict turned with the order
+    both: int = 0  # pairs of views of one answer that differ by the order
+    turned: int = 0  # of those, whose verdict turned with it
     decided: int = 0  # views of two answers that were no tie
     first: int = 0  # of them, won by the answer shown first
     compared: int = 0  # decided answers whose length is not that of the other one
@@ -54,9 +54,8 @@ class Tally:
         if grade is None:
             return
         self.answers += 1
-        views = details.get("views", {})
-        if {"first", "second"} <= {*views}:
-            self._orders(side(views["first"]), side(views["second"]))
+        for shown_first, shown_second in orders(details.get("views", {})):
+            self._orders(side(shown_first), side(shown_second))
         if "length" in details:
             self._length(grade, *details["length"])
 
@@ -108,6 +107,12 @@ def together(tallies: Iterable[Tally]) -> Tally:
             for part in fields(Spent):
                 setattr(sum_, part.name, getattr(sum_, part.name) + getattr(spent, part.name))
     return whole
+
+
+def orders(views: Mapping[str, float]) -> list[tuple[float, float]]:
+    """The grades of views that differ by nothing but the order: `… first` and `… second`."""
+    names = [(name, f"{name.removesuffix('first')}second") for name in views]
+    return [(views[a], views[b]) for a, b in names if a.endswith("first") and b in views]
 
 
 def side(grade: float) -> int:

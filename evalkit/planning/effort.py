@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.exam import ANY_ANSWER, OTHER_ANSWER, Exam
+from evalkit.exam import ANY_ANSWER, OTHER, Exam
 from evalkit.judging.panel import Panel
 from evalkit.seat import Seat
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
@@ -63,7 +64,7 @@ def views_of(exam: Exam) -> int:
     if rubric is None:
         return 0
     try:
-        return len(rubric.views(next(iter(exam.items.values())), ANY_ANSWER, OTHER_ANSWER))
+        return len(rubric.views(next(iter(exam.items.values())), ANY_ANSWER, OTHER))
     except DataError:  # its rows are not at hand
         return 2 if rubric.pairwise else 1
 
