@@ -1,8 +1,9 @@
 """Where a benchmark's rows come from: a local file or folder, or the hub at a pinned revision.
 
 A path that the user's file gives comes first, then the benchmark's folder under EVALKIT_DATA,
-then where its authors keep it.  The official data must have the official number of rows; a path given in the user's
-file may hold any number but none, since people also evaluate on a part or a variant of a benchmark.
+then where its authors keep it.  The official data must have the official number of rows; a path
+given in the user's file may hold any number but none, since people also evaluate on a part or a
+variant of a benchmark.
 """
 
 from __future__ import annotations
@@ -136,8 +137,8 @@ def _elsewhere(source: Source, path: Path | None, split: str) -> Path:
         where = f"{path} has no such file either; " if path else ""
         name = _names(source, split)[0]
         raise DataError(
-            f"the {split} split of {source.folder} is not to be had: {error}; {where}give "
-            f"`data: {{TASK: folder}}` with {name}.*, or put it into {source.folder} under {VARIABLE}"
+            f"the {split} split of {source.folder} is not to be had: {error}; {where}give `data: "
+            f"{{TASK: folder}}` with {name}.*, or put it into {source.folder} under {VARIABLE}"
         ) from None
 
 

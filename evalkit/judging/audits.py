@@ -81,7 +81,7 @@ class LabelAudit:
         return {
             "source": self.exam.source,
             "labels": _file_hash(self.labels) if self.labels else "",
-            "panel": json.loads(json.dumps(self.panel.described(rubric_of(self.exam)))),
+            "panel": self.panel.described(rubric_of(self.exam)),
         }
 
 
@@ -162,8 +162,8 @@ class RepeatAudit:
         return self.seat.exam.task.preset
 
     def _key(self) -> dict[str, Any]:
-        described = json.loads(json.dumps(self.seat.judged_by(self.panel)))
-        return {"panel": described, "source": self.seat.exam.source, "limit": self.seat.exam.limit}
+        judged_by = self.seat.judged_by(self.panel)
+        return {"panel": judged_by, "source": self.seat.exam.source, "limit": self.seat.exam.limit}
 
 
 def _repeated(panel: Panel, docket: Docket, judged: Judged) -> SelfAgreement | None:

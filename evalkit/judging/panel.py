@@ -74,12 +74,16 @@ class Panel:
         return rubric.top_logprobs if self.logprobs else 0
 
     def described(self, rubric: Rubric) -> dict[str, Any]:
-        """What must be equal for two cells to have been judged alike, but for the prompts."""
+        """What must be equal for two cells to have been judged alike, but for the prompts.
+
+        In the types of JSON, since it is compared with what a cell has kept.
+        """
+        sampling = self.asked_by(rubric)
         return {
             "judges": ", ".join(f"{judge.model} #{judge.identity}" for judge in self.judges),
             "rule": self.rule if len(self.judges) > 1 else "",
             "repeats": self.repeats,
-            "sampling": asdict(self.asked_by(rubric)),
+            "sampling": {**asdict(sampling), "stop": list(sampling.stop)},
             "top_logprobs": self.top_logprobs(rubric),
             "rubric": rubric.version,
         }

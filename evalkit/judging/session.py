@@ -60,6 +60,12 @@ def judge_answers(matrix: Matrix, seats: Sequence[Seat], results: Path, notify: 
         audit.note()
 
 
+def _graded_by(panel: Panel, seat: Seat) -> bool:
+    """Whether a cell's grades are this panel's, all of them or those that could be had."""
+    scored = seat.cell.meta().get("scored", {}).get(seat.exam.task.preset) or {}
+    return bool(scored.get("judge") == seat.judged_by(panel))
+
+
 def _is_baseline(matrix: Matrix, seat: Seat) -> bool:
     return seat.row.checkpoint.name == matrix.baseline
 
@@ -100,7 +106,7 @@ def _note(
 ) -> JudgeNote:
     audit = LabelAudit(matrix, exam, panel, results)
     found = audit.found() if audit.wanted else {}
-    cells = {seat.cell.path: seat for seat in seats if seat.graded(panel)}
+    cells = {seat.cell.path: seat for seat in seats if _graded_by(panel, seat)}
     tally = together([tally_of(seat) for seat in cells.values()])
     again = [RepeatAudit(s, panel).found() for s in cells.values() if _is_baseline(matrix, s)]
     flags = [*found.pop("flags", ())]

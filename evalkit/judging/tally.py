@@ -1,4 +1,4 @@
-"""What a cell's judgments show of their judge: counts that add up over cells, and what they cost."""
+"""What judgments show of their judge: counts that add up over cells, and what they cost."""
 
 from __future__ import annotations
 
