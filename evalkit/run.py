@@ -142,6 +142,10 @@ def grade_seat(seat: Seat, grader: Grader, who: Panel | None = None) -> None:
     noted: dict[str, Any] = {
         "exams": {**identity.exam(exam.task, judged), "data": exam.data_digest},
         "scored": seat.grading(who),
+        "scales": {
+            "bounds": list(exam.task.bounds),
+            "higher_is_better": exam.task.higher_is_better,
+        },
         "outcomes": dict(summary.outcomes),
         "metrics": dict(summary.metrics),
         **({"judging": grader.tally.as_json()} if isinstance(grader, ByPanel) else {}),

@@ -35,17 +35,21 @@ def published() -> dict[str, dict[str, str]]:
 
 
 @cache
-def annotations(model: str) -> list[dict[str, Any]]:
+def judged_rows(model: str) -> list[dict[str, Any]]:
     """A model's judged answers, in the order of the instructions."""
-    rows = json.loads(gzip.open(RECORDED / f"{model}.annotations.json.gz").read())
+    rows = packed(RECORDED / f"{model}.annotations.json.gz")
     return sorted(rows, key=lambda row: numbers()[row["instruction"]])
 
 
 @cache
 def numbers() -> dict[str, int]:
     """The number of every instruction."""
-    rows = json.loads(gzip.open(BASELINE).read())
-    return {row["instruction"]: number for number, row in enumerate(rows)}
+    return {row["instruction"]: number for number, row in enumerate(packed(BASELINE))}
+
+
+def packed(path: Path) -> list[dict[str, Any]]:
+    """The rows of a packed JSON file."""
+    return list(json.loads(gzip.decompress(path.read_bytes())))
 
 
 def small(folder: Path, count: int = 20, *, fitted: bool = False) -> Path:

@@ -17,7 +17,7 @@ from evalkit.matrix import Jury, Matrix, Row
 from evalkit.run import Held, hold
 from evalkit.store import Cell, Store
 from evalkit.tables import read_table
-from evalkit.types import Checkpoint, Rows, Rubric, Sample, Task
+from evalkit.types import Checkpoint, Rows, Rubric, Sample, Task, View
 from tests.chat_server import ChatServer
 from tests.small_exams import Answering, backend, checkpoint, exam
 
@@ -27,6 +27,12 @@ JUDGE = "a-judge"
 
 def ask(sample: Sample, first: str, second: str) -> str:
     return TEMPLATE.format(question=sample.question, a=first, b=second)
+
+
+def told(view: View) -> list[str]:
+    """What a judge is told, turn by turn."""
+    assert not isinstance(view.prompt, str)
+    return [turn["content"] for turn in view.prompt]
 
 
 def shown(body: Mapping[str, Any]) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from evalkit.types import Graded, Request, Response, Sample, Score
 from tasks.alpaca_eval import RANKING, WEIGHTED, ranked, single_order, views
 from tests.alpaca_data import PROMPT, small
 from tests.chat_server import ChatServer, serving
-from tests.judges import cell_of, column, court, judge_at
+from tests.judges import cell_of, column, court, judge_at, told
 
 UPSTREAM = "alpaca_eval/evaluators_configs"
 PROMPTS = {
@@ -53,8 +53,7 @@ def test_the_prompt_is_the_authors_file_with_the_answers_put_in(tmp_path: Path) 
     one, other = views(sample, Response("{output_2} own"), Response("theirs"))
     text = PROMPT.replace("{instruction}", sample.question)
     shown = text.replace("{output_1}", "{output_2} own", 1)
-    turns = [turn["content"] for turn in one.prompt if not isinstance(turn, str)]
-    assert turns == ["You judge.", shown.split("user\n")[1][:-10].replace(
+    assert told(one) == ["You judge.", shown.split("user\n")[1][:-10].replace(
         "M: {output_2}", "M: theirs")]  # fmt: skip
     assert not one.turned
     assert other.turned
@@ -153,8 +152,8 @@ def test_the_difference_is_that_of_the_two_length_controlled_rates(tmp_path: Pat
     whole = [metrics(arm)["lc_win_rate"] for arm in arms]
     order = random.permutation(80)  # rows come by identity, not by number
     rows = [
-        [{"id": arm[i].sample.id, "value": arm[i].scores[0].value, "details":  # type: ignore[union-attr]
-          arm[i].scores[0].details} for i in order]  # type: ignore[union-attr]
+        [{"id": arm[i].sample.id, "value": arm[i].scores[0].value, "details":
+          arm[i].scores[0].details} for i in order]
         for arm in arms
     ]  # fmt: skip
     difference = refit(rows[0], rows[1])

@@ -36,7 +36,7 @@ from tests.alpaca_data import (
     MODELS,
     PROMPT,
     RECORDED,
-    annotations,
+    judged_rows,
     numbers,
     published,
 )
@@ -56,7 +56,7 @@ def board(model: str, name: str) -> float:
 
 def recorded(model: str) -> list[Graded]:
     """The recorded preferences as scores; an instruction without one is missing."""
-    known = {row["instruction"]: row for row in annotations(model)}
+    known = {row["instruction"]: row for row in judged_rows(model)}
     found = []
     for instruction, number in numbers().items():
         row = known.get(instruction)
@@ -82,7 +82,7 @@ def test_win_rate_and_standard_error_are_the_published_ones(model: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_recorded_choice_is_read_as_the_authors_read_it_in_their_order(model: str) -> None:
     read = likeliest("m", "M")
-    for row in annotations(model):
+    for row in judged_rows(model):
         if row["raw_completion"] is None:
             assert row["output_1"] == row["output_2"]
             assert row["preference"] == 1.5
@@ -105,7 +105,7 @@ def said(row: Mapping[str, Any]) -> Response:
 
 
 def judged(model: str) -> Judged:
-    rows = annotations(model)
+    rows = judged_rows(model)
     return Judged(
         np.array([numbers()[row["instruction"]] for row in rows]),
         np.array([row["preference"] - 1 for row in rows]),
@@ -179,7 +179,7 @@ def replayed(model: str, folder: Path) -> Row:
     """A checkpoint that says what was recorded of a model."""
     path = folder / f"{model}.jsonl"
     with path.open("w") as file:
-        for row in annotations(model):
+        for row in judged_rows(model):
             number = str(numbers()[row["instruction"]])
             said = {"task": "alpaca-eval-2", "id": number, "text": row["output_2"]}
             print(json.dumps(said), file=file)
@@ -194,7 +194,7 @@ def recordings(exam: Exam, models: tuple[str, ...]) -> dict[str, Mapping[str, An
     by_question = {sample.question: sample for sample in exam.items.values()}
     found: dict[str, Mapping[str, Any]] = {}
     for model in models:
-        for row in annotations(model):
+        for row in judged_rows(model):
             sample = by_question[row["instruction"]]
             answer, other = Response(row["output_2"]), Response(row["output_1"])
             for view in AUTHORS.views(sample, answer, other):

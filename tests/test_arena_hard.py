@@ -29,7 +29,7 @@ from evalkit.types import Graded, Response, Sample, Score, Task
 from tasks._style_control import Games, controlled, metrics, raw
 from tasks.arena_hard import OWN_WORDS, rubric
 from tests.chat_server import ChatServer, serving
-from tests.judges import column, court, judge_at
+from tests.judges import column, court, judge_at, told
 
 HOME = Path(os.environ.get("EVALKIT_DATA") or "absent")
 DATA = HOME / "arena_hard"
@@ -161,7 +161,7 @@ def test_prompts_are_those_of_the_authors_configuration_character_by_character(
             expected = settings["prompt_template"].format(
                 QUESTION=sample.question, ANSWER_A=pair[0], ANSWER_B=pair[1]
             )
-            assert view.prompt[-1]["content"] == expected  # type: ignore[index, call-overload]
+            assert told(view)[-1] == expected
 
 
 @real

@@ -33,28 +33,20 @@ def logistic(z: Floats) -> Floats:
 
 
 def by_recipe(judged: Judged, known: Known) -> Floats:
-    """The authors' recipe step by step with pandas and scikit-learn, as an oracle."""
-    import pandas as pd
+    """The authors' recipe step by step, as an oracle."""
     import sklearn
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.metrics import make_scorer
     from sklearn.model_selection import GroupKFold
 
-    frames = [
-        pd.DataFrame({"y": known.gamed_preference[:, v], "length": known.gamed_longer[:, v],
-                      "difficulty": known.difficulty, "own": 0.0, "weight": 0.1})
-        for v in (0, 1)
-    ]  # fmt: skip
-    longer = pd.Series(judged.longer)
-    frames.append(
-        pd.DataFrame({"y": judged.preference, "length": longer / longer.std(),
-                      "difficulty": known.difficulty[judged.instruction], "own": 1.0,
-                      "weight": 1.0})
-    )  # fmt: skip
-    rows = pd.concat(frames, ignore_index=True)
-    rows["group"] = rows.index
-    both = pd.concat([rows.assign(label=1, share=rows.y), rows.assign(label=0, share=1 - rows.y)])
-    x = np.column_stack([np.tanh(both.length), both.difficulty, both.own])
+    zeros, ones = np.zeros(N), np.ones(N)
+    scaled = judged.longer / judged.longer.std(ddof=1)
+    y = np.concatenate([*known.gamed_preference.T, judged.preference])
+    length = np.tanh(np.concatenate([*known.gamed_longer.T, scaled]))
+    own, weight = np.concatenate([zeros, zeros, ones]), np.repeat([0.1, 0.1, 1.0], N)
+    x = np.tile(np.column_stack([length, np.tile(known.difficulty, 3), own]), (2, 1))
+    label, group = np.repeat([1, 0], 3 * N), np.tile(np.arange(3 * N), 2)
+    share, weight = np.concatenate([y, 1 - y]), np.tile(weight, 2)
 
     def loss(truth: Any, p: Any, share: Any, weight: Any) -> float:
         y = np.where(truth == 1, share, 1 - share)
@@ -67,9 +59,7 @@ def by_recipe(judged: Judged, known: Known) -> Floats:
             l1_ratios=(1.0,), solver="liblinear", fit_intercept=False, random_state=123,
             use_legacy_attributes=False,
         ).set_fit_request(sample_weight=True)  # fmt: skip
-        share, weight = both.share.to_numpy(), both.weight.to_numpy()
-        model.fit(x, both.label, sample_weight=share * weight, groups=both.group, share=share,
-                  weight=weight)  # fmt: skip
+        model.fit(x, label, sample_weight=share * weight, groups=group, share=share, weight=weight)
     return np.asarray(model.coef_[0], dtype=float)
 
 

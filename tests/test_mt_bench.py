@@ -27,7 +27,7 @@ from evalkit.run import hold
 from evalkit.types import Checkpoint, Request, Response, Sample
 from tasks.mt_bench import PAIRS, SINGLE, graded_views, paired_views
 from tests.chat_server import ChatServer, serving
-from tests.judges import cell_of, column, court, judge_at
+from tests.judges import cell_of, column, court, judge_at, told
 from tests.small_exams import backend as written
 from tests.small_exams import checkpoint
 
@@ -108,7 +108,7 @@ def sat(exam: Exam, results: Path, answering: Any) -> list[Request]:
 
     def chat(asked: Checkpoint) -> Any:
         model = made.open(asked)
-        model.format = "chat"  # type: ignore[misc]
+        model.format = "chat"
         return model
 
     with serving(ChatServer(answering=answering)) as server:
@@ -130,12 +130,10 @@ def test_the_second_turn_is_asked_after_the_first_answer_and_both_are_graded(
         }
 
     log = sat(bench(small(tmp_path / "d")), tmp_path / "r", strict)
-    second = [request.prompt for request in log if len(request.prompt) == 3]
-    assert len(log) == 8
-    assert second[0][1:] == [  # type: ignore[index]
-        {"role": "assistant", "content": "answer 1"},
-        {"role": "user", "content": f"then {log[0].sample.prompt[0]['content'][-1]}"},  # type: ignore[index, call-overload]
-    ]
+    asked = [[turn["content"] for turn in r.prompt if not isinstance(turn, str)] for r in log]
+    assert sorted(asked) == sorted(
+        talk for i in range(4) for talk in ([f"ask {i}"], [f"ask {i}", "answer 1", f"then {i}"])
+    )
     assert column(tmp_path / "r", "base", "value", task="mt-bench") == [6.0] * 4
     noted = json.loads(column(tmp_path / "r", "base", "details", task="mt-bench")[0])
     assert noted["views"] == {"turn 1": 4.0, "turn 2": 8.0}
@@ -182,7 +180,7 @@ def test_pairs_are_judged_turn_by_turn_in_both_orders(tmp_path: Path) -> None:
     assert exam.task.rubric is not None
     assert exam.task.rubric.against is not None
     other = exam.task.rubric.against(sample)
-    shown = {view.name: view.prompt[-1]["content"] for view in paired_views(sample, answer, other)}  # type: ignore[index, call-overload]
+    shown = {view.name: told(view)[-1] for view in paired_views(sample, answer, other)}
     assert shown == {
         "first": "ask 1|one 1|a|one 1",
         "turn 2 first": "two 1|ask 1|then 1|a|b|one 1|two 1",
@@ -196,7 +194,7 @@ def test_pairs_without_an_opponents_answers_are_refused_before_anything_is_asked
     tmp_path: Path,
 ) -> None:
     exam = bench(small(tmp_path / "d"), "pairwise")
-    with pytest.raises(DataError, match="model_answer/gpt-3.5-turbo.jsonl"):
+    with pytest.raises(DataError, match=r"model_answer/gpt-3\.5-turbo\.jsonl"):
         exam.check_prompts()
 
 
@@ -209,7 +207,7 @@ def test_corrected_references_are_another_exam_of_the_same_answers(tmp_path: Pat
     answer = Response("b", turns=("a", "b"))
     sample = samples(corrected)["82"]
     assert corrected.task.rubric is not None
-    shown = [v.prompt[-1]["content"] for v in corrected.task.rubric.views(sample, answer, answer)]  # type: ignore[index, call-overload]
+    shown = [told(v)[-1] for v in corrected.task.rubric.views(sample, answer, answer)]
     assert shown == ["Q ask 1 R better A a rate [[5]]", "ask 1|better|then 1|better still|a|b"]
     assert list(plain.items) == list(corrected.items)
 
@@ -241,8 +239,8 @@ def test_the_recorded_prompts_are_ours_character_by_character() -> None:
         sample = known[str(row["question_id"])]
         answer = Response(turns=answers_in(row["user_prompt"], row["turn"]))
         view = graded_views(sample, answer, answer)[row["turn"] - 1]
-        assert view.prompt[1]["content"] == row["user_prompt"]  # type: ignore[index, call-overload]
-        assert view.prompt[0]["content"] == templates[name]["system_prompt"]  # type: ignore[index, call-overload]
+        assert told(view)[1] == row["user_prompt"]
+        assert told(view)[0] == templates[name]["system_prompt"]
         checked += 1
     assert checked == 800
 

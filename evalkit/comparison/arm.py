@@ -114,14 +114,16 @@ def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
     path = cell.scores_path(preset)
     table = read_table(path, [*COLUMNS], dictionaries=("outcome", "cluster"))
     try:
-        return _arm(table, _scale(cell, meta))
+        return _arm(table, _scale(cell, meta, preset))
     except ValueError as error:
         raise StoreError(f"{path}: {error}; remove the file, and run again") from None
 
 
-def _scale(cell: Cell, meta: Mapping[str, Any]) -> tuple[float, float, bool]:
-    low, high = meta.get("bounds", (0.0, 1.0))
-    higher = bool(meta.get("higher_is_better", True))
+def _scale(cell: Cell, meta: Mapping[str, Any], preset: str) -> tuple[float, float, bool]:
+    """The scale of a preset's grades; the task's own where the preset has none."""
+    scale = meta.get("scales", {}).get(preset, meta)
+    low, high = scale.get("bounds", (0.0, 1.0))
+    higher = bool(scale.get("higher_is_better", True))
     try:
         orient([], (low, high), higher)
     except ValueError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evalkit.engine import HOPELESS, pool, prepare, run
@@ -41,9 +41,18 @@ class _Folder:
 
 @dataclass
 class _Job:
+    """A question to be asked, and the folders that want its judgment."""
+
     folder: _Folder
     question: Question
     attempt: int
+    others: list[_Folder] = field(default_factory=list)  # with the same answer: they borrow it
+
+    def keep(self, response: Response) -> None:
+        key = self.question.key(self.attempt)
+        self.folder.keep(key, response)
+        for other in self.others:
+            other.keep(key, response, borrowed=True)
 
 
 @dataclass
@@ -81,13 +90,17 @@ def judge_all(
     due = [docket for docket in dockets if _missing(panel, docket, repeats)]
     with ExitStack() as stack:
         folders: dict[Path, _Folder] = {}
-        jobs: list[_Job] = []
+        jobs: dict[str, _Job] = {}
         for docket in due:
             if docket.folder not in folders:
                 folders[docket.folder] = _opened(stack, docket)
-            jobs += _jobs(panel, docket, folders[docket.folder], repeats)
+            folder = folders[docket.folder]
+            for job in _jobs(panel, docket, folder, repeats):
+                first = jobs.setdefault(job.question.key(job.attempt), job)
+                if first.folder is not folder and folder not in first.others:
+                    first.others.append(folder)
         for judge in panel.judges:
-            own = [job for job in jobs if job.question.judge == judge]
+            own = [job for job in jobs.values() if job.question.judge == judge]
             if own:
                 run(_ask(judge, own, _Count(len(own), notify)))
 
@@ -151,12 +164,12 @@ async def _ask(judge: Judge, jobs: list[_Job], count: _Count) -> None:
 
 async def _asked(model: Model, judge: Judge, job: _Job) -> Response:
     """Puts a question until its answer can be read, or its tries are used up."""
-    attempt: int | None = job.attempt
-    response = Response()
-    while attempt is not None:
-        asked = job.question.attempt(attempt)
+    while True:
+        asked = job.question.attempt(job.attempt)
         prompt = prepare(asked.prompt, judge.checkpoint, model)
         response = await model.generate(replace(asked, prompt=prompt))
-        job.folder.keep(job.question.key(attempt), response)
-        attempt = None if response.error else job.question.due(job.folder.known)
-    return response
+        job.keep(response)
+        again = None if response.error else job.question.due(job.folder.known)
+        if again is None:
+            return response
+        job.attempt = again
