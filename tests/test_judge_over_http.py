@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evalkit.comparison.policy import Policy
 from evalkit.events import silent
 from evalkit.judging.session import judge_answers
 from evalkit.matrix import Price
-from evalkit.report import of_run
+from evalkit.report import of_run, of_store
 from evalkit.run import hold
 from evalkit.seat import seating
 from evalkit.store import Store
@@ -278,11 +284,8 @@ def test_the_baseline_and_the_candidate_are_judged_alike_or_the_cell_is_invalid(
     with serving(ChatServer(answering=MINE)) as server:
         judged_by([judge_at(server)], tmp_path, ANSWERS)
         other = judged_by([judge_at(server, model="another")], tmp_path, {"sft": own})
-    from evalkit.comparison.policy import Policy as Rules
-    from evalkit.report import of_store
-
     assert not other.failures
-    report = of_store(Store(tmp_path), ["base", "sft"], Rules())
+    report = of_store(Store(tmp_path), ["base", "sft"], Policy())
     cell = report.candidates[0].cells[0]
     assert cell.verdict == "invalid"
     assert "two different exams (judge.judges: a-judge #" in cell.reason
@@ -305,8 +308,6 @@ def test_some_items_of_a_cell_are_judged_alone(tmp_path: Path) -> None:
         hold(court([], ANSWERS, task=essays(rubric=None, score=lambda *_: None)), tmp_path, silent)
         (seat,) = [s for s in seating(matrix, Store(tmp_path)) if s.row.checkpoint.name == "sft"]
         some = [*seat.exam.items][:4]
-        from dataclasses import replace
-
         part = replace(seat, exam=seat.exam.part(some))
         judge_answers(matrix, [part], tmp_path, silent)
         assert server.asked.total() == 2 * 4
@@ -318,3 +319,47 @@ def test_an_exam_of_another_prompt_is_another_exam(tmp_path: Path) -> None:
     told = exam(essays())
     other = exam(essays(rubric=rubric(views=lambda *_: ())))
     assert told.prompts_digest != other.prompts_digest
+
+
+CONFIG = """
+baseline: base
+checkpoints:
+  - {{name: base, backend: {{name: echo, skill: 0.9}}}}
+  - {{name: worse, backend: {{name: echo, skill: 0.2}}}}
+tasks: [{{name: mini-instruct, rubric: mine.md}}]
+judge:
+  model: a-judge
+  backend: {{name: openai_api, base_url: {url}, concurrency: 8}}
+limit: 60
+results: r
+"""
+
+
+def test_a_run_that_is_killed_while_judging_asks_no_judgment_twice_but_what_was_in_flight(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.md").write_text("{question}\nA: {answer_a}\nB: {answer_b}\nSay [[A]].")
+    with serving(ChatServer(answering=lambda body: {"text": "[[A]]"}, latency=0.05)) as server:
+        config = tmp_path / "c.yaml"
+        config.write_text(CONFIG.format(url=server.base_url))
+        command = [sys.executable, "-m", "evalkit.cli", "run-matrix", str(config)]
+        kills = 0
+        for _ in range(3):
+            before = server.asked.total()
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            while server.asked.total() < before + 40 and process.poll() is None:
+                time.sleep(0.01)
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            process.wait()
+        assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+        asked = server.asked.total()
+        assert kills >= 2
+    with serving(ChatServer(answering=lambda body: {"text": "[[A]]"})) as quiet:
+        config.write_text(CONFIG.format(url=quiet.base_url).replace("results: r", "results: s"))
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        due = quiet.asked.total()
+    assert due <= asked <= due + 8 * kills

@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from evalkit import identity
@@ -27,10 +28,9 @@ class Judge:
 
     @property
     def model(self) -> str:
-        """The name that its server, and a table of prices, knows it by."""
-        return str(
-            self.checkpoint.options.get("model") or self.checkpoint.model or self.checkpoint.name
-        )
+        """The name that its server, and a table of prices, knows it by; of a folder, our own."""
+        known = str(self.checkpoint.options.get("model") or self.checkpoint.model)
+        return known if known and not Path(known).is_absolute() else self.name
 
     @property
     def identity(self) -> str:
