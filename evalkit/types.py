@@ -106,7 +106,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """A sample and the scores of its epochs; None where a score is missing."""
+    """A sample and the scores of its epochs; None, or a value of NaN, where one is missing."""
 
     sample: Sample
     scores: tuple[Score | None, ...]

@@ -19,14 +19,14 @@ from evalkit.journal import Journal
 from evalkit.judging import judgments
 from evalkit.judging.judgments import Judgment
 from evalkit.judging.panel import Judge, Panel
-from evalkit.judging.questions import Docket, Question, questions
+from evalkit.judging.questions import Docket, Question, every
 from evalkit.lock import hold
 from evalkit.types import Model, Response
 
 OFTEN = 50  # questions between two words to whoever watches
 
 
-@dataclass
+@dataclass(eq=False)
 class _Folder:
     """A folder of judgments that is being added to."""
 
@@ -76,18 +76,13 @@ class _Count:
             self.notify(Asked(judge, f"judging {label}", self.done, self.total, self.failed))
 
 
-def judge_all(
-    panel: Panel,
-    dockets: Sequence[Docket],
-    repeats: int | None = None,
-    notify: Notify = silent,
-) -> None:
+def judge_all(panel: Panel, dockets: Sequence[Docket], notify: Notify = silent) -> None:
     """Asks every judge for every judgment that is missing, and what could not be read again.
 
     Raises ModelError when a judge cannot be loaded, StoreError when judgments can no longer be
     kept; both leave every judgment in place.
     """
-    due = [docket for docket in dockets if _missing(panel, docket, repeats)]
+    due = [docket for docket in dockets if missing(panel, docket)]
     with ExitStack() as stack:
         folders: dict[Path, _Folder] = {}
         jobs: dict[str, _Job] = {}
@@ -95,7 +90,7 @@ def judge_all(
             if docket.folder not in folders:
                 folders[docket.folder] = _opened(stack, docket)
             folder = folders[docket.folder]
-            for job in _jobs(panel, docket, folder, repeats):
+            for job in _jobs(panel, docket, folder):
                 first = jobs.setdefault(job.question.key(job.attempt), job)
                 if first.folder is not folder and folder not in first.others:
                     first.others.append(folder)
@@ -105,14 +100,10 @@ def judge_all(
                 run(_ask(judge, own, _Count(len(own), notify)))
 
 
-def _missing(panel: Panel, docket: Docket, repeats: int | None) -> bool:
+def missing(panel: Panel, docket: Docket) -> bool:
+    """Whether anything of a docket is still to be asked."""
     known = judgments.known(docket.folder)
-    return any(q.due(known) is not None for q in _all(panel, docket, repeats))
-
-
-def _all(panel: Panel, docket: Docket, repeats: int | None) -> Iterator[Question]:
-    for case in docket.cases:
-        yield from questions(panel, docket.exam, case, repeats)
+    return any(question.due(known) is not None for question in every(panel, docket))
 
 
 def _opened(stack: ExitStack, docket: Docket) -> _Folder:
@@ -121,10 +112,10 @@ def _opened(stack: ExitStack, docket: Docket) -> _Folder:
     return _Folder(kept, judgments.known(docket.folder), docket.exam.label)
 
 
-def _jobs(panel: Panel, docket: Docket, folder: _Folder, repeats: int | None) -> list[_Job]:
+def _jobs(panel: Panel, docket: Docket, folder: _Folder) -> list[_Job]:
     """The questions that have to be asked, each once; those answered next door are borrowed."""
     wanted: dict[str, _Job] = {}
-    for question in _all(panel, docket, repeats):
+    for question in every(panel, docket):
         attempt = question.due(folder.known)
         if attempt is not None:
             wanted.setdefault(question.key(attempt), _Job(folder, question, attempt))

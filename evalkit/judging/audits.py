@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,12 @@ from evalkit.errors import DataError
 from evalkit.exam import Exam
 from evalkit.files import write_beside
 from evalkit.judging.agreement import kappa, repeat_sd, same_verdict
+from evalkit.judging.asking import missing
 from evalkit.judging.grading import heard
 from evalkit.judging.judgments import Judgment, known
 from evalkit.judging.labels import Labelled, labelled
 from evalkit.judging.panel import Panel
-from evalkit.judging.questions import Case, Docket, Question, of_cell, questions, rubric_of
+from evalkit.judging.questions import Case, Docket, of_cell, rubric_of
 from evalkit.judging.tally import orders, side
 from evalkit.matrix import Matrix
 from evalkit.seat import Seat
@@ -57,10 +58,9 @@ class LabelAudit:
         kept = self.kept()
         if kept is not None:
             return kept
-        rows, judged = self._labelled(), known(self.folder)
-        if any(q.due(judged) is not None for q in _all(self.panel, self.docket())):
+        if missing(self.panel, self.docket()):
             return {"advisory": True, "flags": ["not_audited"]}
-        found = _agreement(self.panel, self.exam, rows, judged)
+        found = _agreement(self.panel, self.exam, self._labelled(), known(self.folder))
         text = json.dumps({**self._key(), "found": found}, indent=1)
         write_beside(self.folder / "audit.json", text.encode())
         return found
@@ -83,10 +83,6 @@ class LabelAudit:
             "labels": _file_hash(self.labels) if self.labels else "",
             "panel": self.panel.described(rubric_of(self.exam)),
         }
-
-
-def _all(panel: Panel, docket: Docket) -> Iterator[Question]:
-    return (q for case in docket.cases for q in questions(panel, docket.exam, case))
 
 
 def _agreement(panel: Panel, exam: Exam, rows: list[Labelled], judged: Judged) -> Found:
@@ -134,15 +130,15 @@ class RepeatAudit:
         exam = self.seat.exam
         few = exam.part([*exam.items][:ITEMS])
         once = replace(few, task=replace(few.task, epochs=1))
-        return of_cell(once, self.seat.cell)
+        return replace(of_cell(once, self.seat.cell), repeats=self.repeats)
 
     def note(self) -> None:
         """Works out what was said, and keeps it in the cell, unless somebody was not heard."""
-        docket, asked = self.docket(), replace(self.panel, repeats=self.repeats)
-        judged = known(docket.folder)
-        if any(q.due(judged) is not None for q in _all(asked, docket)):
+        docket = self.docket()
+        if missing(self.panel, docket):
             return
-        found = _repeated(asked, docket, judged)
+        asked = replace(self.panel, repeats=self.repeats)
+        found = _repeated(asked, docket, known(docket.folder))
         kept = {"key": self._key(), "found": found.model_dump() if found else None}
         before = self.seat.cell.meta().get("repeated", {})
         self.seat.cell.write_meta(repeated={**before, self._preset: kept})

@@ -70,7 +70,7 @@ def fought(
 ) -> Iterator[dict[str, Any]]:
     """Has every bout judged, each in both orders; rows in the form that arenas publish."""
     folder = folder_of(results, exam, panel)
-    judge_all(panel, [Docket(exam, folder, [bout.case for bout in pairs])], notify=notify)
+    judge_all(panel, [Docket(exam, folder, [bout.case for bout in pairs])], notify)
     judged = judgments.known(folder)
     for bout in pairs:
         for opinion, grade, order in _verdicts(panel, exam, bout.case, judged):

@@ -12,11 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 
-from evalkit.events import Notify
 from evalkit.exam import Exam
 from evalkit.files import write_beside
 from evalkit.judging import judgments
-from evalkit.judging.asking import judge_all
 from evalkit.judging.audits import folder_of
 from evalkit.judging.grading import heard
 from evalkit.judging.panel import Panel
@@ -46,14 +44,15 @@ ANSWERS: Mapping[str, str] = {
 FILE = "null_answers.json"
 
 
-def null_wins(
-    exam: Exam, panel: Panel, results: Path, notify: Notify, *, ask: bool = True
-) -> dict[str, float]:
-    """The mean grade of each null answer; asks the panel where it has not been asked."""
+def null_dockets(exam: Exam, panel: Panel, results: Path) -> list[Docket]:
+    """The null answers, to be judged in the place of a checkpoint's."""
     folder = folder_of(results, exam, panel)
-    if ask:
-        judge_all(panel, [Docket(exam, folder, _cases(exam, text)) for text in ANSWERS.values()],
-                  notify=notify)  # fmt: skip
+    return [Docket(exam, folder, _cases(exam, text)) for text in ANSWERS.values()]
+
+
+def note_null_wins(exam: Exam, panel: Panel, results: Path) -> None:
+    """Works out the mean grade of each null answer that was judged, and keeps it."""
+    folder = folder_of(results, exam, panel)
     judged = judgments.known(folder)
     found: dict[str, float] = {}
     for name, text in ANSWERS.items():
@@ -63,7 +62,6 @@ def null_wins(
             found[name] = fmean(known)
     kept = {"prompts": exam.prompts_digest, "version": rubric_of(exam).version, "found": found}
     write_beside(folder / FILE, json.dumps(kept, indent=1).encode())
-    return found
 
 
 def kept_wins(results: Path, exam: Exam, panel: Panel) -> dict[str, float]:

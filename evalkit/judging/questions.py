@@ -35,6 +35,7 @@ class Docket:
     exam: Exam
     folder: Path
     cases: Sequence[Case]
+    repeats: int = 0  # how often each judge is asked; 0: as often as the panel says
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +110,19 @@ def of_cell(exam: Exam, cell: Cell) -> Docket:
     )
 
 
-def questions(
-    panel: Panel, exam: Exam, case: Case, repeats: int | None = None
-) -> Iterator[Question]:
+def every(panel: Panel, docket: Docket) -> Iterator[Question]:
+    """Everything that a panel is asked about a docket."""
+    asked = replace(panel, repeats=docket.repeats or panel.repeats)
+    for case in docket.cases:
+        yield from questions(asked, docket.exam, case)
+
+
+def questions(panel: Panel, exam: Exam, case: Case) -> Iterator[Question]:
     """Everything that a panel is asked about one answer."""
     rubric = rubric_of(exam)
     for view in rubric.views(case.sample, case.answer, other_of(rubric, case)):
         for judge in panel.judges:
-            for repeat in range(repeats or panel.repeats):
+            for repeat in range(panel.repeats):
                 asked = _request(panel, exam, case.sample, view, repeat)
                 yield Question(rubric, judge, view, repeat, asked, 1 + panel.retries)
 

@@ -11,7 +11,7 @@ from evalkit.exam import Exam
 from evalkit.judging.asking import judge_all
 from evalkit.judging.audits import LabelAudit, RepeatAudit
 from evalkit.judging.costs import cost_of
-from evalkit.judging.null_answers import kept_wins, null_wins
+from evalkit.judging.null_answers import kept_wins, note_null_wins, null_dockets
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import of_cell, rubric_of
 from evalkit.judging.tally import Tally, together
@@ -54,9 +54,9 @@ def judge_answers(matrix: Matrix, seats: Sequence[Seat], results: Path, notify: 
         return
     notify(Note(f"judging by {panel.name}"))
     dockets = [of_cell(seat.exam, seat.cell) for seat in todo.values()]
-    judge_all(panel, [*dockets, *(audit.docket() for audit in due)], notify=notify)
+    dockets += [audit.docket() for audit in due]
+    judge_all(panel, [*dockets, *(audit.docket() for audit in again)], notify)
     for audit in again:
-        judge_all(panel, [audit.docket()], audit.repeats, notify)
         audit.note()
 
 
@@ -75,17 +75,18 @@ def audited(matrix: Matrix, tasks: Sequence[str], results: Path, notify: Notify)
     panel = Panel.of(matrix)
     if panel is None:
         return []
-    seats = [seat for seat in seating(matrix, Store(results)) if seat.exam.label in tasks]
-    for exam in (exam for exam in matrix.exams if exam.label in tasks):
-        labels = LabelAudit(matrix, exam, panel, results)
-        if labels.wanted:
-            judge_all(panel, [labels.docket()], notify=notify)
-        null_wins(exam, panel, results, notify)
-    for seat in seats:
-        again = RepeatAudit(seat, panel)
-        if _is_baseline(matrix, seat) and again.due:
-            judge_all(panel, [again.docket()], again.repeats, notify)
-            again.note()
+    exams = [exam for exam in matrix.exams if exam.label in tasks]
+    seats = [seat for seat in seating(matrix, Store(results)) if seat.exam in exams]
+    labels = [LabelAudit(matrix, exam, panel, results) for exam in exams]
+    again = [RepeatAudit(seat, panel) for seat in seats if _is_baseline(matrix, seat)]
+    again = [audit for audit in again if audit.due]
+    nulls = [docket for exam in exams for docket in null_dockets(exam, panel, results)]
+    due = [audit.docket() for audit in labels if audit.wanted]
+    judge_all(panel, [*due, *nulls, *(audit.docket() for audit in again)], notify)
+    for audit in again:
+        audit.note()
+    for exam in exams:
+        note_null_wins(exam, panel, results)
     return [note for note in notes(matrix, seats, results) if note.task in tasks]
 
 
