@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import identity, journal
-from evalkit.judging.panel import Judge
 from evalkit.store import JUDGMENTS
-from evalkit.types import Request, Response
+from evalkit.types import Response
 
 TEXT = ("text", "finish_reason", "error")
 COUNTS = ("prompt_tokens", "completion_tokens")
@@ -28,11 +27,10 @@ class Judgment:
     borrowed: bool = False  # from another cell, whose answer was the same: it cost nothing here
 
 
-def key(judge: Judge, asked: Request, attempt: int = 0) -> str:
-    """What a judgment is known by; the request's epoch is the repeat."""
+def key(judge: str, asked: str, attempt: int = 0) -> str:
+    """What a judgment is known by: the judge's identity, the request's with its repeat, the try."""
     tries = [attempt] if attempt else []
-    whole = [judge.identity, identity.request(asked).hex(), *tries]
-    return identity.digest(whole).hex()[:32]
+    return identity.digest([judge, asked, *tries]).hex()[:32]
 
 
 def file_of(folder: Path) -> Path:

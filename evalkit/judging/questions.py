@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from evalkit import identity
 from evalkit.errors import EvalkitError
 from evalkit.exam import Exam
 from evalkit.grade import without_thoughts
@@ -46,12 +47,13 @@ class Question:
     judge: Judge
     view: View
     repeat: int
-    request: Request
+    request: Request  # its epoch is the repeat
     tries: int
+    known_by: tuple[str, str]  # the identities of the judge and of the request
 
     def key(self, attempt: int) -> str:
         """What its judgment is known by."""
-        return judgments.key(self.judge, self.request, attempt)
+        return judgments.key(*self.known_by, attempt)
 
     def attempt(self, number: int) -> Request:
         """The request of a try: the same question, under another seed."""
@@ -119,12 +121,14 @@ def every(panel: Panel, docket: Docket) -> Iterator[Question]:
 
 def questions(panel: Panel, exam: Exam, case: Case) -> Iterator[Question]:
     """Everything that a panel is asked about one answer."""
-    rubric = rubric_of(exam)
+    rubric, tries = rubric_of(exam), 1 + panel.retries
+    judges = [(judge, judge.identity) for judge in panel.judges]
     for view in rubric.views(case.sample, case.answer, other_of(rubric, case)):
-        for judge in panel.judges:
-            for repeat in range(panel.repeats):
-                asked = _request(panel, exam, case.sample, view, repeat)
-                yield Question(rubric, judge, view, repeat, asked, 1 + panel.retries)
+        for repeat in range(panel.repeats):
+            asked = _request(panel, exam, case.sample, view, repeat)
+            name = identity.request(asked).hex()
+            for judge, who in judges:
+                yield Question(rubric, judge, view, repeat, asked, tries, (who, name))
 
 
 def other_of(rubric: Rubric, case: Case) -> Response:

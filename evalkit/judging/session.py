@@ -9,11 +9,12 @@ from typing import Any
 from evalkit.events import Note, Notify
 from evalkit.exam import Exam
 from evalkit.judging.asking import judge_all
-from evalkit.judging.audits import LabelAudit, RepeatAudit
+from evalkit.judging.audits import LabelAudit
 from evalkit.judging.costs import cost_of
 from evalkit.judging.null_answers import kept_wins, note_null_wins, null_dockets
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import of_cell, rubric_of
+from evalkit.judging.repeats import RepeatAudit
 from evalkit.judging.tally import Tally, together
 from evalkit.matrix import Matrix
 from evalkit.seat import Seat, seating
