@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from evalkit.comparison.policy import Policy
+from evalkit.errors import StoreError
 from evalkit.events import silent
 from evalkit.judging.session import judge_answers
 from evalkit.matrix import Price
@@ -363,3 +364,30 @@ def test_a_run_that_is_killed_while_judging_asks_no_judgment_twice_but_what_was_
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         due = quiet.asked.total()
     assert due <= asked <= due + 8 * kills
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]",
+        '{"text": "[[A]]"}',
+        '{"key": "x", "logprobs": [1]}',
+        '{"key": "x", "prompt_tokens": "y"}',
+    ],
+)
+def test_a_damaged_judgment_is_named_by_its_line_and_nothing_else_is_lost(
+    tmp_path: Path, line: str
+) -> None:
+    with serving(ChatServer(answering=MINE)) as server:
+        held = judged_by([judge_at(server)], tmp_path, ANSWERS)
+        path = cell_of(tmp_path, "sft").path / "judgments.jsonl"
+        whole = path.read_text()
+        path.write_text(line + "\n" + whole)
+        (cell_of(tmp_path, "sft").path / "scores.parquet").unlink()
+        with pytest.raises(StoreError, match=r"judgments\.jsonl:1: not a row"):
+            hold(held.matrix, tmp_path, silent)
+        path.write_text(whole)
+        before = server.asked.total()
+        hold(held.matrix, tmp_path, silent)
+        assert server.asked.total() == before
+    assert column(tmp_path, "sft", "value") == [1.0] * 12

@@ -39,10 +39,16 @@ def file_of(folder: Path) -> Path:
 
 
 def known(folder: Path) -> dict[str, Judgment]:
-    """Every judgment of a folder; of a question asked again after an error, the later one."""
+    """Every judgment of a folder; of a question asked again after an error, the later one.
+
+    Raises StoreError on a line that is not one.
+    """
     found: dict[str, Judgment] = {}
-    for row in journal.read(file_of(folder)):
-        found[str(row["key"])] = Judgment(_response(row), bool(row.get("borrowed")))
+    for number, row in enumerate(journal.read(file_of(folder)), 1):
+        try:
+            found[str(row["key"])] = Judgment(_response(row), bool(row.get("borrowed")))
+        except (KeyError, TypeError, ValueError):
+            raise journal.damaged(file_of(folder), number) from None
     return found
 
 
@@ -63,5 +69,9 @@ def _response(row: Mapping[str, Any]) -> Response:
         error=str(row.get("error", "")),
         prompt_tokens=int(row.get("prompt_tokens", 0)),
         completion_tokens=int(row.get("completion_tokens", 0)),
-        logprobs=tuple(row.get("logprobs", ())),
+        logprobs=tuple(map(_likeliest, row.get("logprobs", ()))),
     )
+
+
+def _likeliest(top: Mapping[str, Any]) -> dict[str, float]:
+    return {str(token): float(value) for token, value in dict(top).items()}
