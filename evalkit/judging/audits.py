@@ -87,7 +87,7 @@ def _agreement(panel: Panel, exam: Exam, rows: list[Labelled], judged: Judged) -
     for row in rows:
         found = heard(panel, exam, row.case, judged)
         views = found.views
-        names = dict.fromkeys(q.view.name for q, _ in found.opinions)
+        names = dict.fromkeys(each.view for each in found.said)
         right += [name in views and side(views[name]) == side(row.grade) for name in names]
         turned += [side(a) != side(b) for a, b in orders(views)]
         if found.grade is not None:

@@ -15,7 +15,7 @@ from evalkit.grade import without_thoughts
 from evalkit.judging import judgments
 from evalkit.judging.asking import judge_all
 from evalkit.judging.audits import folder_of
-from evalkit.judging.grading import heard, value
+from evalkit.judging.grading import heard
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Case, Docket, rubric_of
 from evalkit.judging.tally import side
@@ -92,9 +92,8 @@ def _verdicts(
     panel: Panel, exam: Exam, case: Case, judged: Mapping[str, judgments.Judgment]
 ) -> Iterator[tuple[Opinion, float, str]]:
     found = heard(panel, exam, case, judged)
-    if not found.opinions:  # the same text twice
+    if not found.said:  # the same text twice
         yield Opinion(0.5), 0.5, "same answer"
-    for question, opinion in found.opinions:
-        grade = value(found.rubric, question.view, opinion)
-        if grade is not None:
-            yield opinion, grade, question.view.name
+    for each in found.said:
+        if each.grade is not None:
+            yield each.opinion, each.grade, each.view

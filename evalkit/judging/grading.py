@@ -26,34 +26,58 @@ from evalkit.store import Answer, Cell
 from evalkit.types import Opinion, Rubric, Sample, Score, View
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One question with its opinion, and the judgment that it was read from."""
+
+    question: Question
+    opinion: Opinion
+    key: str
+
+    @property
+    def view(self) -> str:
+        """Which view of the answer it is about."""
+        return self.question.view.name
+
+    @property
+    def grade(self) -> float | None:
+        """What it says of the answer, whichever place it was shown in."""
+        value = self.opinion.value
+        if value is None or not self.question.view.turned:
+            return value
+        return sum(self.question.rubric.scale) - value
+
+
 @dataclass(frozen=True)
 class Heard:
-    """Everything that is known of one answer: each question with its opinion."""
+    """Everything that is known of one answer."""
 
     rubric: Rubric
     panel: Panel
-    opinions: tuple[tuple[Question, Opinion], ...]
+    said: tuple[Said, ...]
 
     def of(self, judge: Judge, repeat: int) -> float | None:
         """One judge's grade at one time; None where it was not heard in every view."""
-        found = [o for q, o in self.opinions if q.judge == judge and q.repeat == repeat]
-        turned = [q.view for q, _ in self.opinions if q.judge == judge and q.repeat == repeat]
-        values = [value(self.rubric, v, o) for v, o in zip(turned, found, strict=True)]
-        if not values or any(each is None for each in values):
+        found = [
+            (each.grade, each.opinion.weight)
+            for each in self.said
+            if each.question.judge == judge and each.question.repeat == repeat
+        ]
+        graded = [(grade, weight) for grade, weight in found if grade is not None]
+        if not found or len(graded) < len(found):
             return None
-        weights = [opinion.weight for opinion in found]
-        total = math.fsum(w * (v or 0.0) for v, w in zip(values, weights, strict=True))
-        return total / math.fsum(weights)
+        total = math.fsum(weight * grade for grade, weight in graded)
+        return total / math.fsum(weight for _, weight in graded)
 
     def grades(self, judge: Judge) -> list[float]:
         """A judge's grades, of every time that it was heard in full."""
-        times = sorted({q.repeat for q, _ in self.opinions if q.judge == judge})
+        times = sorted({each.question.repeat for each in self.said})
         return [grade for time in times if (grade := self.of(judge, time)) is not None]
 
     @property
     def grade(self) -> float | None:
         """The grade of the whole panel; None where a judge was never heard in full."""
-        if not self.opinions:
+        if not self.said:
             return fmean(self.rubric.scale)
         each = [self.grades(judge) for judge in self.panel.judges]
         if not all(each):
@@ -64,34 +88,26 @@ class Heard:
     def views(self) -> dict[str, float]:
         """Of each view the mean grade, whoever gave it."""
         found: dict[str, list[float]] = {}
-        for question, opinion in self.opinions:
-            known_value = value(self.rubric, question.view, opinion)
-            if known_value is not None:
-                found.setdefault(question.view.name, []).append(known_value)
-        return {name: fmean(values) for name, values in found.items()}
+        for each in self.said:
+            if each.grade is not None:
+                found.setdefault(each.view, []).append(each.grade)
+        return {name: fmean(grades) for name, grades in found.items()}
 
     @property
     def failures(self) -> Counter[str]:
         """The opinions that could not be had, by class."""
-        return Counter(o.failure for _, o in self.opinions if o.value is None)
+        return Counter(each.opinion.failure for each in self.said if each.grade is None)
 
     @property
-    def weight(self) -> float:
-        """The mean weight of an answer's opinions, summed over its views."""
-        weights = [opinion.weight for _, opinion in self.opinions if opinion.value is not None]
-        return fmean(weights) * len({q.view.name for q, _ in self.opinions}) if weights else 1.0
-
-
-def value(rubric: Rubric, view: View, opinion: Opinion) -> float | None:
-    """What an opinion says of the answer, whichever place it was shown in."""
-    if opinion.value is None:
-        return None
-    return sum(rubric.scale) - opinion.value if view.turned else opinion.value
+    def weight(self) -> float | None:
+        """The mean weight of the opinions there are, for every view; None where there are none."""
+        weights = [each.opinion.weight for each in self.said if each.grade is not None]
+        return fmean(weights) * len({each.view for each in self.said}) if weights else None
 
 
 def heard(panel: Panel, exam: Exam, case: Case, judged: Mapping[str, Judgment]) -> Heard:
     """Everything that is known of one answer."""
-    found = tuple((q, q.opinion(judged)) for q in questions(panel, exam, case))
+    found = tuple(Said(q, *q.heard(judged)) for q in questions(panel, exam, case))
     return Heard(rubric_of(exam), panel, found)
 
 
@@ -132,7 +148,7 @@ class ByPanel:
 
     def _count(self, found: Heard) -> None:
         """What was asked about an answer; the same question about another counts once."""
-        for question, _ in found.opinions:
+        for question in (each.question for each in found.said):
             for key in map(question.key, range(question.tries)):
                 if key in self.judged and key not in self._counted:
                     self._counted.add(key)
@@ -160,21 +176,21 @@ def _missing(found: Heard) -> str:
 
 
 def _details(found: Heard, case: Case) -> dict[str, Any]:
-    rubric, asked = found.rubric, found.opinions
-    said = [(q, o) for q, o in asked if o.label]
+    """What a score's details tell; what every answer's would tell alike is left out."""
+    rubric = found.rubric
     other = other_of(rubric, case)
-    noted = dict(rubric.note(case.sample, case.answer, other)) if rubric.note else {}
     details: dict[str, Any] = {
         "views": found.views,
-        "verdicts": [f"{q.view.name}: {o.label}" for q, o in said],
-        "judgments": [q.key(0) for q, _ in asked],
-        "prompt": template_hash([q.view for q, _ in asked]),
+        "verdicts": [f"{each.view}: {each.opinion.label}" for each in found.said
+                     if each.opinion.label],
+        "judgments": [each.key for each in found.said],
+        "prompt": template_hash([each.question.view for each in found.said]),
         "weight": found.weight,
         "grades": [found.grades(judge) for judge in found.panel.judges],
         "failed": dict(found.failures),
-        **noted,
-    }
-    usual: dict[str, Any] = {"weight": float(len(found.views)), "grades": [[found.grade]]}
+        **(rubric.note(case.sample, case.answer, other) if rubric.note else {}),
+    }  # fmt: skip
+    usual = {"weight": float(len(found.views)), "grades": [[found.grade]], "prompt": ""}
     return {
         name: kept
         for name, kept in details.items()

@@ -59,17 +59,17 @@ class Question:
         """The request of a try: the same question, under another seed."""
         return replace(self.request, seed=self.repeat + OTHER_SEED * number)
 
-    def opinion(self, known: Mapping[str, Judgment]) -> Opinion:
-        """What is known of it: its first readable judgment, or why there is none."""
-        found = Opinion(failure=UNJUDGED)
+    def heard(self, known: Mapping[str, Judgment]) -> tuple[Opinion, str]:
+        """The opinion of its first readable judgment, or why there is none; and the judgment."""
+        found, key = Opinion(failure=UNJUDGED), self.key(0)
         for number in range(self.tries):
             judgment = known.get(self.key(number))
             if judgment is None:
                 break
-            found = hear(self.rubric, judgment)
+            found, key = hear(self.rubric, judgment), self.key(number)
             if found.value is not None or _to_be_had(found):
                 break
-        return found
+        return found, key
 
     def due(self, known: Mapping[str, Judgment]) -> int | None:
         """The try that has to be asked next; None where nothing more is to be asked."""

@@ -89,7 +89,7 @@ def _repeated(panel: Panel, docket: Docket, judged: Judged) -> SelfAgreement | N
 def _by_repeat(panel: Panel, exam: Exam, case: Case, judged: Judged) -> list[float]:
     """The panel's grade at every time that all of its judges were heard."""
     found = heard(panel, exam, case, judged)
-    if not found.opinions:
+    if not found.said:
         return []
     grades = []
     for repeat in range(panel.repeats):
