@@ -24,7 +24,7 @@ from evalkit.files import write_beside
 
 RAW = "https://raw.githubusercontent.com"
 SECONDS = 60.0
-CONNECT = 10.0
+CONNECT = 5.0
 MOST_BYTES = 256 * 2**20
 
 
@@ -74,6 +74,7 @@ def _committed(rest: str) -> Path:
 
 def _downloaded(url: str) -> bytes:
     try:
+        _reach(url)
         with urllib.request.urlopen(url, timeout=SECONDS) as answer:
             content: bytes = answer.read(MOST_BYTES + 1)
     except urllib.error.HTTPError as error:
@@ -100,7 +101,7 @@ def _on_hub(rest: str) -> Path:
     if isinstance(kept, str):
         return Path(kept)
     try:
-        _reach(constants.ENDPOINT)  # or huggingface_hub tries for half a minute
+        _reach(constants.ENDPOINT)
         return Path(hf_hub_download(repository, inside, repo_type="dataset", revision=revision))
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
@@ -108,7 +109,10 @@ def _on_hub(rest: str) -> Path:
 
 
 def _reach(address: str) -> None:
-    """Raises OSError where nothing listens; behind a proxy that cannot be told."""
+    """Raises OSError soon where nothing listens, not after half a minute of tries.
+
+    Behind a proxy that cannot be told.
+    """
     parts = urlsplit(address)
     if not urllib.request.getproxies():
         port = parts.port or (443 if parts.scheme == "https" else 80)
