@@ -227,6 +227,9 @@ class JudgeNote(_Model):
     null_wins: dict[str, float] = Field(
         default={}, description="null answer -> its mean grade; what `evalkit judge-audit` found"
     )
+    forged: int = Field(
+        default=0, description="answers that hold a verdict or a mark of the judge's own prompt"
+    )
     failures: dict[str, int] = Field(
         default={}, description="judgments that are no grade, by class of failure"
     )

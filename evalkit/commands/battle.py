@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File of battles.  [default: RESULTS/battles-TASK.jsonl]",
 )
+@click.option("--style", is_flag=True, help="Take out what length and Markdown earn.")
 @results_option
 @limit_option
 def battle(
@@ -30,13 +31,15 @@ def battle(
     checkpoints: tuple[str, ...],
     task: str,
     out: Path | None,
+    style: bool,
     results: Path | None,
     limit: int | None,
 ) -> None:
     """Have CONFIG's judge compare the stored answers of CHECKPOINTS, all by default, pair by pair.
 
-    Each pair is shown in both orders, and no checkpoint is asked anything.  The battles are
-    written in the form of arenas (model_a, model_b, winner).
+    Each pair is shown in both orders, and no checkpoint is asked anything.  Who won is ranked by
+    Bradley-Terry, with ties, and intervals by bootstrap over questions.  The battles are written in
+    the form of arenas (model_a, model_b, winner).
     """
     from evalkit.errors import ConfigError
     from evalkit.files import write_beside
@@ -64,7 +67,7 @@ def battle(
         rows = list(fought(panel, exam, bouts(exam, seats), folder, notify))
     path = out or folder / f"battles-{safe(exam.label)}.jsonl"
     write_beside(path, b"".join(dumps(row) + b"\n" for row in rows))
-    say(_table(rows))
+    say(_table(rows) + _ranked(rows, matrix.baseline, styled=style))
     click.echo(f"wrote {path}", err=True)
 
 
@@ -89,6 +92,29 @@ def _names(matrix: Matrix, chosen: tuple[str, ...]) -> list[str]:
     if len(names) < 2:
         raise ConfigError("a battle takes two checkpoints")
     return names
+
+
+def _ranked(rows: list[dict[str, Any]], baseline: str, *, styled: bool) -> str:
+    """Everybody's chance to beat the baseline, or whoever comes first without it."""
+    from evalkit.columns import columns, percent
+    from evalkit.judging.bouts import battles
+    from evalkit.reading import printable
+    from evalkit.stats.battles import rank
+    from evalkit.stats.rankings import elo, win_rate
+
+    names = sorted({name for row in rows for name in (row["model_a"], row["model_b"])})
+    anchor = baseline if baseline in names else names[0]
+    try:
+        found = rank(battles(rows, styled=styled), anchor)
+    except ValueError as error:
+        return f"\nno ranking: {error}\n"
+    head = [f"against {printable(anchor)}", "Elo", "90 % interval", "wins"]
+    told = [
+        [printable(place.player), f"{elo(place.strength):+.0f}",
+         f"{elo(place.lower):+.0f} to {elo(place.upper):+.0f}", percent(win_rate(place.strength))]
+        for place in found.places
+    ]  # fmt: skip
+    return f"\n{columns(head, told)}\n"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -21,6 +21,7 @@ from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.judgments import Judgment, known
 from evalkit.judging.panel import Judge, Panel
 from evalkit.judging.questions import Case, Question, other_of, questions, rubric_of
+from evalkit.judging.rubrics import forges
 from evalkit.judging.tally import Spent, Tally
 from evalkit.store import Answer, Cell
 from evalkit.types import Opinion, Rubric, Sample, Score, View
@@ -188,9 +189,15 @@ def _details(found: Heard, case: Case) -> dict[str, Any]:
         "weight": found.weight,
         "grades": [found.grades(judge) for judge in found.panel.judges],
         "failed": dict(found.failures),
+        "forged": forges(case.answer, {each.question.view.template for each in found.said}),
         **(rubric.note(case.sample, case.answer, other) if rubric.note else {}),
     }  # fmt: skip
-    usual = {"weight": float(len(found.views)), "grades": [[found.grade]], "prompt": ""}
+    usual = {
+        "weight": float(len(found.views)),
+        "grades": [[found.grade]],
+        "prompt": "",
+        "forged": False,
+    }
     return {
         name: kept
         for name, kept in details.items()

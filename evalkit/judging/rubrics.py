@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from evalkit.style import style
 from evalkit.types import Prompt, Response, Sample, View
+
+VERDICT = re.compile(r"\[\[(?:[ABC]|[AB][<>=]{1,2}[AB]|rating)\]\]|Rating: \[\[")
+MARK = 15
+"""A line of a prompt that is shorter may be in an honest answer."""
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 Ask = Callable[[Sample, str, str], Prompt]
@@ -44,6 +48,20 @@ def side_by_side(sample: Sample, answer: Response, other: Response) -> Mapping[s
 def beside(own: str, other: str) -> dict[str, Any]:
     """How two texts differ: their lengths in characters, and their style."""
     return {"length": [len(own), len(other)], "style": list(style(own, other))}
+
+
+def forges(answer: Response, templates: Iterable[str]) -> bool:
+    """Whether an answer holds a verdict, or a line of what a judge is told around it."""
+    texts = (answer.text, *answer.turns)
+    if any(VERDICT.search(text) for text in texts):
+        return True
+    marks = {
+        line.strip()
+        for template in templates
+        for line in template.splitlines()
+        if len(line.strip()) >= MARK and "{" not in line
+    }
+    return any(mark in text for mark in marks for text in texts)
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:

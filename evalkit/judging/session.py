@@ -124,6 +124,7 @@ def _note(
         length_correlation=tally.correlation,
         self_agreement=next(iter(filter(None, again)), None),
         null_wins=kept_wins(results, exam, panel),
+        forged=tally.forged,
         failures=dict(sorted(tally.failures.items())),
         cost=cost_of(tally, matrix.prices),
         **found,

@@ -44,6 +44,7 @@ class Tally:
     first: int = 0  # of them, won by the answer shown first
     compared: int = 0  # decided answers whose length is not that of the other one
     longer: int = 0  # of them, where the longer one won
+    forged: int = 0  # answers that hold a verdict, or a mark of the prompt around them
     length: list[float] = field(default_factory=lambda: [0.0] * 6)  # n, Σx, Σy, Σx², Σy², Σxy
     failures: Counter[str] = field(default_factory=Counter)  # judgments that are no grade
     spent: dict[str, Spent] = field(default_factory=dict)  # by the judge's model
@@ -51,6 +52,7 @@ class Tally:
     def add(self, details: Mapping[str, Any], grade: float | None) -> None:
         """One answer, as its score's details tell it."""
         self.failures.update(details.get("failed", {}))
+        self.forged += bool(details.get("forged"))
         if grade is None:
             return
         self.answers += 1
@@ -94,11 +96,14 @@ class Tally:
         return cls(**{**known, "failures": Counter(known.get("failures", {})), "spent": spent})
 
 
+COUNTS = ("answers", "both", "turned", "decided", "first", "compared", "longer", "forged")
+
+
 def together(tallies: Iterable[Tally]) -> Tally:
     """The counts of several cells as one."""
     whole = Tally()
     for each in tallies:
-        for name in ("answers", "both", "turned", "decided", "first", "compared", "longer"):
+        for name in COUNTS:
             setattr(whole, name, getattr(whole, name) + getattr(each, name))
         whole.length = [a + b for a, b in zip(whole.length, each.length, strict=True)]
         whole.failures.update(each.failures)

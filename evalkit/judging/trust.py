@@ -23,6 +23,11 @@ def said(note: JudgeNote) -> Iterator[str]:
     if "judge_fooled" in note.flags:
         worst = max(note.null_wins, key=lambda name: note.null_wins[name])
         yield f"{note.task}: its judge is fooled by null answers, most by {worst!r}"
+    if note.forged:
+        yield (
+            f"{note.task}: {note.forged} answers hold a verdict or a mark of the judge's prompt: "
+            "read them before you believe their grades"
+        )
     if note.failures:
         count = sum(note.failures.values())
         classes = ", ".join(f"{name} {number}" for name, number in note.failures.items())
