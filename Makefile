@@ -36,11 +36,15 @@ check: setup
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_imports.py
 
-# Six simulations of error rates, what judging costs, and, with EVALKIT_DATA, verdicts on real models.
+# Six simulations of error rates, what judging costs, and, with EVALKIT_DATA, verdicts on real models;
+# what asking costs, beside lm-eval, inspect and lighteval; two hundred kills.
 bench: setup
 	for each in errors clusters strata families verdicts missing; do \
 		$(RUN) benchmarks.simulate_$$each || exit; done
 	$(RUN) benchmarks.scale build/scale
+	$(RUN) benchmarks.speed build/speed --million
+	$(RUN) benchmarks.kills build/kills
+	$(RUN) benchmarks.harnesses build/harnesses
 	$(if $(EVALKIT_DATA),$(RUN) benchmarks.real_pairs)
 
 docs: setup

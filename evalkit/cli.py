@@ -14,6 +14,7 @@ from io import TextIOWrapper
 import click
 
 from evalkit import __version__, commands
+from evalkit.children import end_well
 from evalkit.commands._shared import one_line
 from evalkit.errors import EvalkitError, did_you_mean
 
@@ -54,6 +55,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
+    end_well()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:

@@ -33,6 +33,10 @@ def _by_name(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _weighted(value: object) -> object:
     return {value: 1.0} if isinstance(value, str) else value
 
@@ -92,6 +96,14 @@ class StageSection(_Section):
     args: dict[str, Any] = {}
     seed: int | None = None
     seeds: list[int] = []
+
+
+class ExecutorSection(_Section):
+    """`executor:` where checkpoints are asked."""
+
+    name: Literal["in_process", "child", "devices"]
+    devices: list[Annotated[str, BeforeValidator(_as_text)]] = []
+    variable: str = Field(default="CUDA_VISIBLE_DEVICES", pattern=r"^[A-Z_][A-Z0-9_]*$")
 
 
 class SamplingSection(_Section):
@@ -190,6 +202,7 @@ class Config(_Section):
     checkpoints: list[CheckpointSection] = []
     pipeline: list[StageSection] = []
     backend: BackendChoice = BackendSection(name="transformers_local")
+    executor: Annotated[ExecutorSection, BeforeValidator(_by_name)] | None = None
     judge: JudgeSection | None = None
     prices: dict[str, PriceSection] = {}
     tasks: Annotated[list[Annotated[TaskSection, BeforeValidator(_by_name)]], Field(min_length=1)]
@@ -346,6 +359,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "checkpoints": CheckpointSection,
     "pipeline": StageSection,
     "backend": BackendSection,
+    "executor": ExecutorSection,
     "judge": JudgeSection,
     "panel": PanelistSection,
     "prices": PriceSection,

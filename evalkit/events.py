@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
@@ -16,6 +16,9 @@ class Asked:
     done: int
     total: int
     errors: int
+    tokens_per_second: float = 0.0  # of the checkpoint, over all its cells
+    seconds_left: float | None = None  # until all cells of the checkpoint are complete
+    outcomes: Mapping[str, int] = field(default_factory=dict)  # of the answers graded so far
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evalkit import identity, plugins
 from evalkit.config import TaskSection
+from evalkit.drawn import HELD, Drawn, Ids, Question, draw, identified, whole
 from evalkit.errors import DataError
+from evalkit.identity import ITEM_BYTES
+from evalkit.keys import Keys
 from evalkit.types import Response, Rows, Sample, Task
 
 ANY_ANSWER = Response("?", turns=("?", "?"))
@@ -28,6 +33,7 @@ class Exam:
     data: Path | None = None  # the file or folder given for its rows
     limit: int | None = None
     only: frozenset[bytes] | None = None  # of these, the items to be asked; None: all
+    rubric: Path | None = None  # the file that its section's rubric is
 
     @property
     def label(self) -> str:
@@ -46,21 +52,60 @@ class Exam:
         return whole.hexdigest()[:16]
 
     @cached_property
-    def items(self) -> dict[bytes, Sample]:
-        """The questions by identity, in the order of identities; the first `limit` of them.
+    def due(self) -> Ids:
+        """The identities of the questions that are asked, in order: the first `limit` of them.
 
         That order is a fixed shuffle, so a limit takes the same sample of every checkpoint, and
         raising it keeps what was asked.  Raises DataError when two questions are the same.
         """
-        found = self._everything
-        chosen = sorted(found)[: self.limit]
-        only = self.only
-        return {item: found[item] for item in chosen if only is None or item in only}
+        chosen = self._drawn.ids[: self.limit]
+        if self.only is None:
+            return chosen
+        return chosen[np.isin(chosen, np.array([*self.only], dtype=chosen.dtype))]
+
+    @cached_property
+    def items(self) -> dict[bytes, Sample]:
+        """The questions by identity, in the order of identities, all in memory."""
+        found = dict(self._drawn.held or self.stream())
+        return {item: found[item] for item in map(whole, self.due)}
+
+    def place(self, item: bytes) -> int:
+        """Where a question stands among those that are asked; -1 where it is none of them."""
+        return self._places.index(item)
+
+    @cached_property
+    def _places(self) -> Keys:
+        return Keys(self.due.tobytes(), ITEM_BYTES)
+
+    def __contains__(self, item: bytes) -> bool:
+        """Whether a question is asked."""
+        return self.place(item) >= 0
+
+    def stream(self) -> Iterator[Question]:
+        """The questions one by one, in order of identity; of the data, where they are many."""
+        if self._drawn.held is not None:
+            return iter(self.items.items())
+        return (each for each in identified(self.task, self._samples()) if each[0] in self)
+
+    def windows(self, wanted: Ids) -> Iterator[dict[bytes, Sample]]:
+        """Some questions in the order of identities, as many at a time as stay in memory.
+
+        Where the task has more, each window costs another reading of the data.
+        """
+        for start in range(0, len(wanted), HELD):
+            chosen = [whole(item) for item in wanted[start : start + HELD]]
+            inside = set(chosen)
+            found = self._drawn.held or {
+                item: sample
+                for item, sample in identified(self.task, self._samples())
+                if item in inside
+            }
+            yield {item: found[item] for item in chosen}
 
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""
         small = replace(self, only=frozenset(only))
-        for shared in ("source", "_everything", "data_digest", "prompts_digest"):
+        for shared in ("source", "_drawn"):
             vars(small)[shared] = getattr(self, shared)
         return small
 
@@ -71,20 +116,21 @@ class Exam:
             return ""
         return hashlib.sha256(b"".join(sorted(self.only))).hexdigest()[:16]
 
-    @cached_property
+    @property
     def data_digest(self) -> str:
         """The revision of its data by content, whatever the limit."""
-        return identity.data_digest({item: s.target for item, s in self._everything.items()})
+        return self._drawn.data_digest
 
     @cached_property
     def prompts_digest(self) -> str:
         """What a judge is told besides questions and answers, whatever the limit."""
-        if self.task.rubric is None:
-            return ""
         rubric = self.task.rubric
+        if rubric is None:
+            return ""
+        held = self._drawn.held
         shown = (
             rubric.views(sample, ANY_ANSWER, rubric.against(sample) if rubric.against else OTHER)
-            for sample in self._everything.values()
+            for sample in (self._samples() if held is None else held.values())
         )
         templates = {view.template for views in shown for view in views}
         return identity.digest(sorted(templates)).hex()[:16]
@@ -95,19 +141,11 @@ class Exam:
             assert self.prompts_digest
 
     @cached_property
-    def _everything(self) -> dict[bytes, Sample]:
-        found: dict[bytes, Sample] = {}
-        for sample in self.task.samples(self._rows):
-            item = identity.item(self.task, sample)
-            if item in found:
-                raise DataError(
-                    f"{self.task.name}: the question {sample.id!r} is there twice: "
-                    "remove one of the rows, or give them ids of their own"
-                )
-            found[item] = sample
-        if not found:
-            raise DataError(f"{self.task.name}: its data hold no questions; check `data:`")
-        return found
+    def _drawn(self) -> Drawn:
+        return draw(self.task, self._samples)
+
+    def _samples(self) -> Iterable[Sample]:
+        return self.task.samples(self._rows)
 
     @property
     def _rows(self) -> Rows:
@@ -133,6 +171,7 @@ def sit(
             section,
             data,
             limit,
+            rubric=rubric,
         )
         for task in plugins.tasks(section.name, section.preset)
     )

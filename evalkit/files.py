@@ -1,4 +1,4 @@
-"""Writing a file so that a reader sees the old one or the new one, never half of one."""
+"""Where files go, and how: a reader sees the old one or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from evalkit.errors import StoreError
+
+
+def cache_folder() -> Path:
+    """The user's folder for what can be made again: `$XDG_CACHE_HOME/evalkit`."""
+    home = os.path.expanduser("~").replace("~", os.devnull)  # no home, no cache
+    return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "evalkit"
 
 
 def write_beside(path: Path, content: bytes) -> None:

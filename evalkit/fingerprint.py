@@ -1,21 +1,19 @@
 """What a checkpoint *is*: one sha256 over its weights, tokenizer, chat template and adapter.
 
-Never a name or a path: a folder overwritten in place is another checkpoint.  Hashing a large
-checkpoint takes seconds, so each file's hash is kept by device, inode, size, mtime and ctime in
-nanoseconds; ctime cannot be put back, so a file changed under an old time stamp is hashed anew.
+Never a name or a path: a folder overwritten in place is another checkpoint, one that is moved is
+the same.  An adapter is nothing without its base, whose fingerprint is part of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from evalkit.errors import ModelError
+from evalkit.hashes import sha256_of
 
 WEIGHTS = re.compile(r".*\.(safetensors|bin|gguf)")
 TOKENIZER = re.compile(
@@ -25,88 +23,59 @@ TOKENIZER = re.compile(
 VOCABULARY = re.compile(r"vocab.*|merges\.txt|spiece\.model|sentencepiece.*|tokenizer\.model")
 CONFIG = re.compile(r"((adapter_|generation_)?config\.json|.*\.index\.json)")
 NOT_THE_MODEL = re.compile(r"(optimizer|scheduler|training_args|rng_state|scaler).*")
-COARSEST_SECONDS = 2.0
-SHA256 = re.compile(r"[0-9a-f]{64}")
+ADAPTER, BASE = "adapter_config.json", "base_model_name_or_path"
+WHOLE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, base: Path | None = None) -> str:
     """sha256 over the names and contents of a checkpoint's files.
 
+    `base` is the folder of an adapter's base, where its own settings do not name one that is here.
     Raises ModelError where the folder is not there or holds no weights.
     """
     if not folder.is_dir():
         raise ModelError(f"no checkpoint at {folder}: the folder does not exist")
     try:
-        return _fingerprint(folder)
+        return _fingerprint(folder, base or _base_here(folder))
     except OSError as error:
         raise ModelError(f"cannot read {error.filename or folder}: {error.strerror}") from None
 
 
-def _fingerprint(folder: Path) -> str:
+def base_named(folder: Path) -> str:
+    """The base that an adapter is for, a folder or a hub id; empty for a whole model."""
+    if any((folder / name).exists() for name in WHOLE):
+        return ""
+    return str(_json(folder / ADAPTER).get(BASE) or "")
+
+
+def _base_here(folder: Path) -> Path | None:
+    named = base_named(folder)
+    return Path(named) if named and Path(named).is_dir() else None
+
+
+def _fingerprint(folder: Path, base: Path | None) -> str:
     files = sorted(path for path in folder.iterdir() if _counts(path.name) and not path.is_dir())
     if not any(WEIGHTS.fullmatch(path.name) for path in files):
         raise ModelError(f"no weights in {folder}: expected *.safetensors beside config.json")
-    cache = _Cache()
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.name}\0{cache.sha256(path)}\n".encode())
-    cache.save()
+    if base:
+        digest.update(f"base\0{fingerprint(base)}\n".encode())
+    for path, found in zip(files, sha256_of(files), strict=True):
+        if base and path.name == ADAPTER:  # it names the base by its path
+            found = hashlib.sha256(_nameless(path)).hexdigest()
+        digest.update(f"{path.name}\0{found}\n".encode())
     return digest.hexdigest()
+
+
+def _nameless(path: Path) -> bytes:
+    """An adapter's settings without the name of its base."""
+    return json.dumps({**_json(path), BASE: ""}, sort_keys=True).encode()
 
 
 def _counts(name: str) -> bool:
     if NOT_THE_MODEL.fullmatch(name):
         return False
     return any(kind.fullmatch(name) for kind in (WEIGHTS, TOKENIZER, CONFIG))
-
-
-class _Cache:
-    """Hashes of files seen before, in the user's cache folder; losing it only costs time."""
-
-    def __init__(self) -> None:
-        home = os.path.expanduser("~").replace("~", os.devnull)  # no home, no cache
-        root = Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache")
-        self.path = root / "evalkit" / "fingerprints.json"
-        self.known: dict[str, str] = {}
-        self.changed = False
-        with suppress(OSError, ValueError, TypeError):
-            self.known = dict(json.loads(self.path.read_text()))
-
-    def sha256(self, path: Path) -> str:
-        target = path.resolve()
-        if path.is_symlink() and SHA256.fullmatch(target.name):
-            return target.name  # a hub cache's blob goes by its own hash
-        for _ in range(3):
-            before = _stamp(path)
-            if before in self.known:
-                return self.known[before]
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if _stamp(path) == before:
-                if _settled(path):
-                    self.known[before] = found
-                    self.changed = True
-                return found
-        raise ModelError(f"{path} is still being written: wait until the checkpoint is complete")
-
-    def save(self) -> None:
-        if not self.changed:
-            return
-        with suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            beside = self.path.with_suffix(f".{os.getpid()}")
-            beside.write_text(json.dumps(self.known))
-            beside.replace(self.path)
-
-
-def _settled(path: Path) -> bool:
-    """Whether another write would get another ctime: clocks of file systems are coarse."""
-    return abs(time.time() - path.stat().st_ctime) > COARSEST_SECONDS
-
-
-def _stamp(path: Path) -> str:
-    stat = path.stat()
-    return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
 
 
 def parts(folder: Path) -> dict[str, str]:

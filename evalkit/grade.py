@@ -1,26 +1,18 @@
-"""Grading: stored answers to scores, each with the class of what became of it.
-
-Answers are never asked for here, so a new scorer re-grades a cell at no cost.
-"""
+"""Grading one answer: its score, and the class of what became of it."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from evalkit.answer import Answer
 from evalkit.errors import EvalkitError
-from evalkit.exam import Exam
 from evalkit.journal import dumps
-from evalkit.store import Answer, Cell
-from evalkit.tables import SCORE_COLUMNS, write_table
-from evalkit.types import Graded, Response, Sample, Score, Task
+from evalkit.types import Response, Sample, Score, Task
 
 REFUSAL = re.compile(
     r"\s*(I'm sorry|I am sorry|Sorry,|I apologi[sz]e|I can(?:'|no)t (?:help|assist|answer|provide)"
@@ -35,58 +27,13 @@ Grade = tuple[Score | None, str]
 
 Grader = Callable[[Sample, Answer], Grade]
 
-CHUNK = 8  # samples that a process of a costly scorer takes at once
+MISSING = "errored"
+"""The outcome of a sample whose answer could not be had."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What grading a cell came to: how its samples ended, and the task's own figures."""
-
-    outcomes: Mapping[str, int]
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-
-def grade(exam: Exam, cell: Cell, grader: Grader) -> Summary:
-    """Writes the scores of a cell, one row for each sample due."""
-    task, answers = exam.task, cell.answers()
-    due = [
-        (item, epoch, task.at(sample, epoch))
-        for item, sample in exam.items.items()
-        for epoch in range(task.epochs)
-    ]
-    pairs = [(sample, answers.get((item, epoch))) for item, epoch, sample in due]
-    grades = _in_processes(grader, pairs) if task.costly else (_one(grader, *p) for p in pairs)
-    rows: list[dict[str, Any]] = []
-    scores: dict[bytes, list[Score | None]] = {}
-    for (item, epoch, sample), (score, outcome) in zip(due, grades, strict=True):
-        rows.append(_row(item, sample, epoch, score, outcome))
-        scores.setdefault(item, []).append(score)
-    write_table(cell.scores_path(task.preset), rows, SCORE_COLUMNS)
-    outcomes = dict(sorted(Counter(row["outcome"] for row in rows).items()))
-    return Summary(outcomes, _metrics(exam, scores))
-
-
-def _one(grader: Grader, sample: Sample, answer: Answer | None) -> Grade:
-    return (None, "errored") if answer is None else grader(sample, answer)
-
-
-def _in_processes(grader: Grader, pairs: list[tuple[Sample, Answer | None]]) -> Iterator[Grade]:
-    """The grades in order, by a process per core; prompts are rendered to cross over."""
-    whole = ((replace(sample, prompt=sample.rendered()), answer) for sample, answer in pairs)
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_one_pair, ((grader, *pair) for pair in whole), chunksize=CHUNK)
-
-
-def _one_pair(job: tuple[Grader, Sample, Answer | None]) -> Grade:
-    return _one(*job)
-
-
-def _metrics(exam: Exam, scores: Mapping[bytes, list[Score | None]]) -> dict[str, float]:
-    if exam.task.metrics is None:
-        return {}
-    graded = [Graded(exam.items[item], tuple(each)) for item, each in scores.items()]
-    found = {name: float(value) for name, value in exam.task.metrics(graded).items()}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+def one(grader: Grader, sample: Sample, answer: Answer | None) -> Grade:
+    """The grade of one sample; that of one without an answer is that it is missing."""
+    return (None, MISSING) if answer is None else grader(sample, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +46,7 @@ class ByScorer:
     def __call__(self, sample: Sample, answer: Answer) -> Grade:
         """The score, or why there is none."""
         if answer.response.error:
-            return None, "errored"
+            return None, MISSING
         response = without_thoughts(answer.response)
         try:
             graded = _plain(self.score(sample, response))
@@ -120,7 +67,7 @@ def by_scorer(task: Task) -> ByScorer:
 def _plain(score: Score) -> Score:
     """The score in the types that it declares, whatever a plugin put there."""
     answer = None if score.answer is None else str(score.answer)
-    details = json.loads(_json(dict(score.details)))
+    details = json.loads(plain_json(dict(score.details)))
     return Score(float(score.value), answer, details)
 
 
@@ -154,25 +101,8 @@ def broken_off(response: Response) -> str:
     return next((name for name, seen in signs.items() if seen), "")
 
 
-def _row(
-    item: bytes, sample: Sample, epoch: int, score: Score | None, outcome: str
-) -> dict[str, Any]:
-    target = sample.target if isinstance(sample.target, str) else _json(sample.target)
-    return {
-        "item": item,
-        "id": sample.id,
-        "epoch": epoch,
-        "value": math.nan if score is None else score.value,
-        "answer": score.answer if score else None,
-        "target": target,
-        "outcome": outcome,
-        "stratum": sample.stratum,
-        "cluster": sample.cluster,
-        "details": _json(dict(score.details)) if score and score.details else "",
-    }
-
-
-def _json(value: Any) -> str:
+def plain_json(value: Any) -> str:
+    """JSON of whatever a plugin put there; what JSON cannot carry, as text."""
     try:
         return dumps(value).decode()
     except TypeError:

@@ -8,13 +8,14 @@ canonical JSON, so the same thing has the same hash on every machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from evalkit.types import Checkpoint, Message, Prompt, Request, Sample, Task
+from evalkit.types import Checkpoint, Message, Prompt, Request, Sample, Sampling, Task
 
 ITEM_BYTES = 16
 
@@ -47,7 +48,7 @@ def _text(prompt: Prompt) -> str:
 
 def request(asked: Request) -> bytes:
     """What an answer is the answer to; equal for the same checkpoint means: reuse it."""
-    sampling = asdict(asked.sampling)
+    sampling = _sampling(asked.sampling)
     who = [asked.task.name, asked.sample.id] if asked.prompt == "" else []
     options = list(asked.sample.choices) if asked.task.ask == "loglikelihood" else []
     tools = [dict(tool) for tool in asked.sample.tools]
@@ -55,6 +56,11 @@ def request(asked: Request) -> bytes:
     whole = [who, prompt, tools, sampling, asked.epoch, options]
     wanted = [asked.top_logprobs, asked.schema]  # what hardly anyone wants changes no hash
     return digest([*whole, wanted] if any(wanted) else whole)[:ITEM_BYTES]
+
+
+@lru_cache(maxsize=64)
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    return asdict(sampling)
 
 
 def sampling_seed(item_id: bytes, epoch: int) -> int:
@@ -96,11 +102,11 @@ def key(task: Task, checkpoint: Checkpoint) -> str:
     return digest([treatment(checkpoint), asked]).hex()[:8]
 
 
-def data_digest(targets: Mapping[bytes, Any]) -> str:
-    """The revision of a task's data by content: every item with its target."""
+def data_digest(targets: Iterable[tuple[bytes, bytes]]) -> str:
+    """The revision of a task's data by content: every item, in order, with its target's hash."""
     whole = hashlib.sha256()
-    for item_id in sorted(targets):
-        whole.update(item_id + digest(targets[item_id]))
+    for item_id, target in targets:
+        whole.update(item_id + target)
     return whole.hexdigest()[:16]
 
 

@@ -22,10 +22,14 @@ SYNC_SECONDS = 0.1
 
 
 class Journal:
-    """Appends JSON lines to a file; one writer."""
+    """Appends JSON lines to a file; one writer.
 
-    def __init__(self, path: Path) -> None:
+    What can be made again needs no disk that keeps it: `durable=False`.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
+        self._durable = durable
         self._failure: OSError | None = None
         self._closing = threading.Event()
         try:
@@ -35,7 +39,8 @@ class Journal:
             raise _disk(path, error) from None
         self._dirty = False
         self._thread = threading.Thread(target=self._sync_often, name="journal", daemon=True)
-        self._thread.start()
+        if durable:
+            self._thread.start()
 
     def append(self, row: dict[str, Any]) -> None:
         """Writes one line; raises StoreError when the disk does not take it."""
@@ -66,8 +71,9 @@ class Journal:
     def close(self) -> None:
         """Makes the disk keep everything, then lets go of the file."""
         self._closing.set()
-        self._thread.join()
-        self._sync()
+        if self._durable:
+            self._thread.join()
+            self._sync()
         os.close(self._file)
         if self._failure:
             raise _disk(self.path, self._failure)
@@ -104,12 +110,18 @@ def repaired(value: Any) -> Any:
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a journal, in the order written; none if there is no file.
+    """The whole lines of a journal, in the order written; none if there is no file."""
+    return (row for _, row in located(path))
+
+
+def located(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The whole lines of a journal, each with the byte at which it begins.
 
     Raises StoreError on a line in the middle that is not JSON: that is damage, not a kill.
     """
     if not path.exists():
         return
+    offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
@@ -120,7 +132,8 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
                 raise damaged(path, number) from None
             if not isinstance(row, dict):
                 raise damaged(path, number)
-            yield row
+            yield offset, row
+            offset += len(line)
 
 
 def damaged(path: Path, number: int) -> StoreError:

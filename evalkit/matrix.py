@@ -45,6 +45,15 @@ class Jury:
 
 
 @dataclass(frozen=True)
+class Execution:
+    """Where checkpoints are asked."""
+
+    name: Literal["", "in_process", "child", "devices"] = ""  # "": a child for what takes a GPU
+    devices: tuple[str, ...] = ()  # a child at a time for each
+    variable: str = "CUDA_VISIBLE_DEVICES"  # says to a child which device is its own
+
+
+@dataclass(frozen=True)
 class Matrix:
     """Everything a run is made of."""
 
@@ -59,6 +68,7 @@ class Matrix:
     recipes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a checkpoint a seed
     jury: Jury = Jury()
     prices: Mapping[str, Price] = field(default_factory=dict)  # model -> what it costs
+    execution: Execution = Execution()
     registered: str = ""  # the identity that the baseline must have, if the registry says one
 
     def row(self, name: str) -> Row:

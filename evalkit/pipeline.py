@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from evalkit import training
 from evalkit.events import Notify
 from evalkit.matrix import Matrix, Row
 from evalkit.types import Stage
+
+READ_AT_ONCE = 4
 
 
 def trained(
@@ -64,8 +67,10 @@ def identified(matrix: Matrix) -> Matrix:
         known = row.checkpoint.model or row.checkpoint.name not in awaited
         return _identify(row) if known else row
 
-    rows = tuple(told(row) for row in matrix.rows)
-    return _judged_by(replace(matrix, rows=rows), tuple(map(told, matrix.judges)))
+    with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the weights of several checkpoints at once
+        rows = list(pool.map(told, [*matrix.rows, *matrix.judges]))
+    count = len(matrix.rows)
+    return _judged_by(replace(matrix, rows=tuple(rows[:count])), tuple(rows[count:]))
 
 
 def _judged_by(matrix: Matrix, judges: tuple[Row, ...]) -> Matrix:
@@ -79,7 +84,8 @@ def _judged_by(matrix: Matrix, judges: tuple[Row, ...]) -> Matrix:
 def _identify(row: Row) -> Row:
     """An identity that cannot be told is new every time, so that no answer is reused by mistake."""
     checkpoint = row.checkpoint
-    found = checkpoint.identity or row.backend.identify(checkpoint)
-    return replace(
-        row, checkpoint=replace(checkpoint, identity=found or f"unstated-{secrets.token_hex(8)}")
-    )
+    if checkpoint.identity:
+        return row
+    found = row.backend.identify(checkpoint)
+    told = found or f"unstated-{secrets.token_hex(8)}"
+    return replace(row, checkpoint=replace(checkpoint, identity=told, by_content=bool(found)))

@@ -20,7 +20,7 @@ from evalkit.config import (
 )
 from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.exam import Exam, sit
-from evalkit.matrix import Jury, Matrix, Price, Row
+from evalkit.matrix import Execution, Jury, Matrix, Price, Row
 from evalkit.series.seeds import with_seeds
 from evalkit.types import Backend, Checkpoint, Stage
 
@@ -62,7 +62,19 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         recipes,
         _jury(loaded, judges[1:], exams),
         {name: Price(each.input, each.output) for name, each in config.prices.items()},
+        _execution(loaded),
     )
+
+
+def _execution(loaded: Loaded) -> Execution:
+    section = loaded.config.executor
+    if section is None:
+        return Execution()
+    wanted = section.name == "devices"
+    if wanted != bool(section.devices):
+        words = "name at least one" if wanted else "only the executor `devices` has them"
+        raise loaded.error(("executor", "devices"), words)
+    return Execution(section.name, tuple(section.devices), section.variable)
 
 
 def _check_names(loaded: Loaded) -> None:

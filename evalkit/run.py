@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit import engine, identity
+from evalkit import asking, identity
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.events import Note, Notify
-from evalkit.grade import Grader, by_scorer, grade
+from evalkit.executors import Work, execute, works
+from evalkit.grade import Grader, by_scorer
+from evalkit.graders import Graders
+from evalkit.grading import grade
 from evalkit.judging.grading import ByPanel, grader
 from evalkit.judging.panel import Panel
 from evalkit.judging.session import judge_answers, notes
-from evalkit.matrix import Matrix, Row
+from evalkit.matrix import Matrix
 from evalkit.pipeline import identified, trained
 from evalkit.seat import Seat, seating
 from evalkit.series import baseline
 from evalkit.store import Store
-from evalkit.tables import read_table
 from evalkit.verdict import JudgeNote
 
 
@@ -48,59 +50,24 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
     matrix = identified(trained(identified(matrix), results, notify, make=ask))
     baseline.check(matrix)
     seats = seating(matrix, Store(results))
-    failures: list[str] = []
-    for row in matrix.rows if ask else ():
+    with ExitStack() as beside, Graders() as graders:
+
+        def here(work: Work) -> None:
+            asking.ask(work.seats, notify, graders, beside)
+
+        todo = works(matrix.rows, seats) if ask else []
+        failures = execute(matrix.execution, todo, results, notify, here)
         try:
-            _ask(row, [seat for seat in seats if seat.row is row], notify)
+            if ask:
+                judge_answers(matrix, seats, results, notify)
         except ModelError as error:
             failures.append(str(error))
             notify(Note(f"error: {error}"))
-    if ask:
-        try:
-            judge_answers(matrix, seats, results, notify)
-        except ModelError as error:
-            failures.append(str(error))
-            notify(Note(f"error: {error}"))
-    _grade(matrix, seats)
+        graders.join()
+        beside.close()
+        _grade(matrix, seats, graders)
     remember(seats)
     return Held(matrix, seats, notes(matrix, seats, results), failures)
-
-
-def _ask(row: Row, seats: list[Seat], notify: Notify) -> None:
-    """Asks a checkpoint what is missing; presets that only grade otherwise share a cell."""
-    missing: dict[Path, Seat] = {}
-    for seat in seats:
-        other = missing.get(seat.cell.path)
-        if not seat.asked and (not other or other.exam.task.epochs < seat.exam.task.epochs):
-            missing[seat.cell.path] = seat
-    if not missing:
-        return
-    for seat in missing.values():
-        seat.exam.check_prompts()
-    sittings = [engine.Sitting(seat.exam, seat.cell) for seat in missing.values()]
-    for seat in missing.values():
-        seat.cell.write_meta(**seat.described(), asked={}, scored={})
-    engine.ask(row.backend, row.checkpoint, sittings, notify)
-    for seat, sitting in zip(missing.values(), sittings, strict=True):
-        pace = {"answers": sitting.asked, "seconds": round(sitting.elapsed, 3)}
-        kept = {"pace": pace} if sitting.asked else {}
-        seat.cell.write_meta(asked=seat.asking, totals=totals(seat), **kept)
-
-
-def totals(seat: Seat) -> dict[str, int]:
-    """What `cell.json` counts of the answers."""
-    columns = ["item", "epoch", "error", "prompt_tokens", "completion_tokens"]
-    table = read_table(seat.cell.answers_path, columns)
-    rows = zip(*(table.column(name).to_pylist() for name in columns[:3]), strict=True)
-    due, epochs = seat.exam.items, seat.exam.task.epochs
-    return {
-        "answers": table.num_rows,
-        "errors": sum(
-            bool(error) and item in due and epoch < epochs for item, epoch, error in rows
-        ),
-        "prompt_tokens": sum(table.column("prompt_tokens").to_pylist()),
-        "completion_tokens": sum(table.column("completion_tokens").to_pylist()),
-    }
 
 
 def remember(seats: list[Seat]) -> None:
@@ -117,24 +84,27 @@ def remember(seats: list[Seat]) -> None:
             os.utime(seat.cell.path / "cell.json", ns=(now, now))
 
 
-def _grade(matrix: Matrix, seats: list[Seat]) -> None:
+def _grade(matrix: Matrix, seats: list[Seat], graders: Graders) -> None:
     who = Panel.of(matrix)
     for seat in seats:
         exam, cell = seat.exam, seat.cell
         if not cell.answers_path.exists() or seat.graded(who):
             continue
-        if not exam.task.rubric:
-            grade_seat(seat, by_scorer(exam.task))
-        elif who is None:
+        if exam.task.rubric and who is None:
             raise EvalkitError(f"{exam.label} is judged: name a judge in the config")
-        else:
-            grade_seat(seat, grader(who, exam, cell), who)
+        with cell.lock():
+            if exam.task.rubric and who:
+                grade_seat(seat, grader(who, exam, cell), who)
+            else:
+                grade_seat(seat, by_scorer(exam.task), graders=graders)
 
 
-def grade_seat(seat: Seat, grader: Grader, who: Panel | None = None) -> None:
+def grade_seat(
+    seat: Seat, grader: Grader, who: Panel | None = None, graders: Graders | None = None
+) -> None:
     """Grades a cell, and notes in its `cell.json` that this was done."""
     exam, cell = seat.exam, seat.cell
-    summary = grade(exam, cell, grader)
+    summary = grade(exam, cell, grader, seat.scorer, graders)
     meta, preset = cell.meta(), exam.task.preset
     judged = seat.judged_by(who)
     if isinstance(judged, dict):

@@ -66,6 +66,11 @@ class Seat:
             and self.cell.scores_path(preset).exists()
         )
 
+    @property
+    def scorer(self) -> str:
+        """What grades here, with the data it grades by; empty for a judge, who may yet say more."""
+        return "" if self.exam.task.rubric else self.exam.source
+
     def judged_by(self, who: Panel | None) -> dict[str, Any] | str:
         """Who judges here and how it is asked; "" unless the task is a judged one."""
         rubric = self.exam.task.rubric
@@ -82,7 +87,7 @@ class Seat:
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()
-                if name not in ("options", "model")
+                if name not in ("options", "model", "by_content")
             }
             | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),

@@ -7,6 +7,7 @@
         judgments.jsonl  what judges said, kept for good
         answers.parquet  every answer, once asked
         scores.parquet   every grade; scores-<preset>.parquet under another scorer
+        scores.jsonl     grades as they come; of a costly scorer kept for good
 
 A folder can be copied, synced or unpacked from an archive and still be read.  Files are written
 beside and renamed, so that a reader never sees half of one.
@@ -15,20 +16,23 @@ beside and renamed, so that a reader never sees half of one.
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalkit import journal
+from evalkit.answer import Answer, answer_of, columns, line, outlives, row_of
 from evalkit.errors import StoreError
 from evalkit.files import write_beside
+from evalkit.keys import Keys
 from evalkit.lock import hold
-from evalkit.tables import ANSWER_COLUMNS, read_table, write_table
-from evalkit.types import Response, ToolCall
+from evalkit.standing import answered, lines, place_of, standing
+from evalkit.tables import ANSWER_COLUMNS, write_table
+
+__all__ = ["Answer", "Cell", "Store", "line", "safe"]
 
 SCHEMA = 1
 JUDGMENTS = "judgments.jsonl"
@@ -36,18 +40,6 @@ UNSAFE = re.compile(r"[^A-Za-z0-9._+@=-]+")
 
 AnswerKey = tuple[bytes, int]
 """Item and epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One stored answer: who was asked what, and what came back."""
-
-    item: bytes
-    id: str
-    epoch: int
-    request: bytes
-    question: str
-    response: Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +66,10 @@ class Cell:
     def scores_path(self, preset: str = "") -> Path:
         """The grades given by a task's scorer, or by a preset's."""
         return self.path / (f"scores-{preset}.parquet" if preset else "scores.parquet")
+
+    def grades_path(self, preset: str = "") -> Path:
+        """The grades that have been given so far, one a line."""
+        return self.scores_path(preset).with_suffix(".jsonl")
 
     def meta(self) -> dict[str, Any]:
         """What `cell.json` says; empty where there is none yet."""
@@ -103,38 +99,47 @@ class Cell:
         text = json.dumps(journal.repaired(meta), indent=1, sort_keys=True, ensure_ascii=False)
         write_beside(self.path / "cell.json", (text + "\n").encode())
 
-    def answers(self) -> dict[AnswerKey, Answer]:
-        """Every answer there is, sealed or still in the journal."""
-        found = {(row.item, row.epoch): row for row in self._sealed()}
-        for number, line in enumerate(journal.read(self.journal_path), 1):
-            try:
-                row = _answer(line)
-            except (KeyError, TypeError, ValueError):
-                raise journal.damaged(self.journal_path, number) from None
-            known = found.get((row.item, row.epoch))
-            if known is None or not _outlives(known, row):
-                found[row.item, row.epoch] = row
-        return found
+    def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The answers there are, sealed or still in the journal, as rows in the order of keys.
 
-    def _sealed(self) -> Iterator[Answer]:
-        if self.answers_path.exists():
-            for row in read_table(self.answers_path).to_pylist():
-                yield _from_columns({**EMPTY, **row})
+        Of sealed ones only some `columns` may be read.  A batch is in memory at a time.
+        """
+        found = lines(self.journal_path, answer_of)
+        return map(row_of, standing(self.answers_path, found, outlives, columns))
+
+    def each(self) -> Iterator[Answer]:
+        """The answers there are, sealed or still in the journal, in the order of keys."""
+        return map(answer_of, self.rows())
+
+    def answers(self) -> dict[AnswerKey, Answer]:
+        """Every answer there is, sealed or still in the journal, in memory."""
+        return {(row.item, row.epoch): row for row in self.each()}
+
+    def known(self) -> Keys:
+        """What is answered: keys, each followed by the request's identity."""
+        rows = self.rows(["item", "epoch", "request", "error"])
+        return answered((place_of(row), row["request"]) for row in rows if not row["error"])
 
     def seal(self) -> None:
         """Moves the journal into `answers.parquet`; nothing to do without a journal."""
         if not self.journal_path.exists():
             return
-        rows = self.answers()
-        ordered = [_columns(rows[key]) for key in sorted(rows)]
-        write_table(self.answers_path, ordered, ANSWER_COLUMNS)
+        failed = 0
+
+        def ordered() -> Iterator[dict[str, Any]]:
+            nonlocal failed
+            for row in self.rows():
+                failed += bool(row["error"])
+                yield row
+
+        write_table(self.answers_path, ordered(), ANSWER_COLUMNS)
         self.journal_path.unlink()
-        if not any(row.response.error for row in rows.values()):
+        if not failed:
             self.turns_path.unlink(missing_ok=True)
 
     def keep(self, answers: Iterable[Answer]) -> None:
         """Puts answers that came from elsewhere in the place of those there are."""
-        ordered = sorted(map(_columns, answers), key=lambda row: (row["item"], row["epoch"]))
+        ordered = sorted(map(columns, answers), key=lambda row: (row["item"], row["epoch"]))
         write_table(self.answers_path, ordered, ANSWER_COLUMNS)
 
     def lock(self) -> AbstractContextManager[None]:
@@ -163,79 +168,3 @@ class Store:
 def safe(name: str) -> str:
     """The name as a folder can be called."""
     return UNSAFE.sub("_", name).strip(".") or "_"
-
-
-def line(answer: Answer) -> dict[str, Any]:
-    """The answer as one journal line; fields that hold nothing are left out."""
-    row = _columns(answer)
-    row["item"], row["request"] = answer.item.hex(), answer.request.hex()
-    return {name: value for name, value in row.items() if value not in ("", 0, [], None)}
-
-
-def _outlives(known: Answer, row: Answer) -> bool:
-    """Whether an answer stays: an error says nothing new, unless something else was asked."""
-    failed_again = bool(row.response.error) and not known.response.error
-    return failed_again and known.request == row.request
-
-
-def _answer(row: Mapping[str, Any]) -> Answer:
-    whole = {**EMPTY, **row}
-    whole["item"], whole["request"] = bytes.fromhex(row["item"]), bytes.fromhex(row["request"])
-    return _from_columns(whole)
-
-
-def _columns(answer: Answer) -> dict[str, Any]:
-    response = answer.response
-    calls = [[call.name, call.arguments] for call in response.tool_calls]
-    return {
-        "item": answer.item,
-        "id": answer.id,
-        "epoch": answer.epoch,
-        "request": answer.request,
-        "question": answer.question,
-        "text": response.text,
-        "reasoning": response.reasoning,
-        "tool_calls": json.dumps(calls) if calls else "",
-        "finish_reason": response.finish_reason,
-        "prompt_tokens": response.prompt_tokens,
-        "completion_tokens": response.completion_tokens,
-        "loglikelihoods": list(response.loglikelihoods),
-        "greedy": list(response.greedy),
-        "turns": list(response.turns),
-        "error": response.error,
-    }
-
-
-def _from_columns(row: Mapping[str, Any]) -> Answer:
-    calls = json.loads(row["tool_calls"]) if row["tool_calls"] else []
-    response = Response(
-        text=row["text"],
-        reasoning=row["reasoning"],
-        tool_calls=tuple(ToolCall(name, arguments) for name, arguments in calls),
-        finish_reason=row["finish_reason"],
-        prompt_tokens=row["prompt_tokens"],
-        completion_tokens=row["completion_tokens"],
-        # JSON has no infinity: null is what the journal made of a likelihood of nothing
-        loglikelihoods=tuple(-math.inf if v is None else v for v in row["loglikelihoods"]),
-        greedy=tuple(row["greedy"]),
-        turns=tuple(row["turns"]),
-        error=row["error"],
-    )
-    return Answer(row["item"], row["id"], row["epoch"], row["request"], row["question"], response)
-
-
-EMPTY: dict[str, Any] = {
-    "id": "",
-    "epoch": 0,
-    "question": "",
-    "text": "",
-    "reasoning": "",
-    "tool_calls": "",
-    "finish_reason": "",
-    "prompt_tokens": 0,
-    "completion_tokens": 0,
-    "loglikelihoods": [],
-    "greedy": [],
-    "turns": [],
-    "error": "",
-}

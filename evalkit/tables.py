@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit import arrays
 from evalkit.errors import StoreError
-from evalkit.journal import repaired
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 ANSWER_COLUMNS = {
     "item": "item",
@@ -49,67 +50,88 @@ DICTIONARIES = {"epoch", "finish_reason", "outcome", "stratum", "cluster", "valu
 """Columns with few different values."""
 
 
-def write_table(path: Path, rows: list[dict[str, Any]], columns: Mapping[str, str]) -> None:
-    """Writes rows as Parquet, beside and renamed, once their number has been checked."""
-    import pyarrow as pa
+BATCH_ROWS, BATCH_BYTES = 4_096, 2**24
+GROUP_ROWS, GROUP_BYTES = 65_536, 2**26
+"""A row group ends with either; so a small table is one, and no table needs more memory."""
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> int:
+    """Writes rows as Parquet, beside and renamed, once their number has been checked.
+
+    Rows are taken as they are needed.  Returns how many there were.
+    """
     import pyarrow.parquet as pq
 
-    kinds = {
-        "item": pa.binary(16),
-        "string": pa.string(),
-        "int32": pa.int32(),
-        "int64": pa.int64(),
-        "float64": pa.float64(),
-        "floats": pa.list_(pa.float64()),
-        "booleans": pa.list_(pa.bool_()),
-        "strings": pa.list_(pa.string()),
-    }
-    schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
-    whole = rows if _encodable(rows) else [_repair(row) for row in rows]
-    arrays = [pa.array([row[n] for row in whole], schema.field(n).type) for n in columns]
-    table = pa.Table.from_arrays(arrays, schema=schema)
     beside = path.with_suffix(f".{os.getpid()}.part")
     try:
-        pq.write_table(
-            table,
-            beside,
-            compression="zstd",
-            use_dictionary=[*DICTIONARIES.intersection(columns)],
-            write_statistics=False,
-            write_page_checksum=True,  # a flipped bit is an error, not another score
-        )
-        if pq.read_metadata(beside).num_rows != len(rows):
+        count = _write(beside, rows, columns)
+        if pq.read_metadata(beside).num_rows != count:
             raise StoreError(f"cannot write {path}: rows were lost on the way; run again")
         with beside.open("rb") as written:
             os.fsync(written.fileno())
         beside.replace(path)
+        return count
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise StoreError(
             f"cannot write {path}: {error.strerror or error}; nothing was lost: "
             "make room and run again"
         ) from None
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
-def _encodable(rows: list[dict[str, Any]]) -> bool:
-    try:
-        for row in rows:
-            for value in row.values():
-                if isinstance(value, str):
-                    value.encode()
-                elif isinstance(value, list) and value and isinstance(value[0], str):
-                    "".join(value).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count = 0
+    schema = arrays.schema(columns)
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        use_dictionary=[*DICTIONARIES.intersection(columns)],
+        write_statistics=False,
+        write_page_checksum=True,  # a flipped bit is an error, not another score
+    ) as writer:
+        for group in _groups(rows, columns):
+            table = pa.Table.from_batches(group, schema)
+            writer.write_table(table, row_group_size=GROUP_ROWS)
+            count += table.num_rows
+    return count
 
 
-def _repair(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: repaired(value) if isinstance(value, str | list) else value
-        for name, value in row.items()
-    }
+def _groups(
+    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]
+) -> Iterator[list[pa.RecordBatch]]:
+    group: list[pa.RecordBatch] = []
+    for batch in _batches(rows, columns):
+        group.append(batch)
+        if (
+            sum(each.num_rows for each in group) >= GROUP_ROWS
+            or sum(each.nbytes for each in group) >= GROUP_BYTES
+        ):
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _batches(
+    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]
+) -> Iterator[pa.RecordBatch]:
+    texts = [name for name, kind in columns.items() if kind == "string"]
+    held: list[Mapping[str, Any]] = []
+    size = 0
+    for row in rows:
+        held.append(row)
+        size += sum(len(row[name] or "") for name in texts)
+        if len(held) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield arrays.batch(held, columns)
+            held, size = [], 0
+    if held:
+        yield arrays.batch(held, columns)
 
 
 def read_table(
@@ -119,6 +141,36 @@ def read_table(
 
     Text columns named in `dictionaries` come as their different values and indices of these.
     """
+    import pyarrow as pa
+
+    with _opened(path, columns, dictionaries) as file:
+        table = file.read(columns=columns, use_threads=False)
+        if table.num_rows != file.metadata.num_rows:
+            raise pa.ArrowInvalid(f"{table.num_rows} rows of {file.metadata.num_rows}")
+        return table
+
+
+def read_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file of the store in order, a batch in memory at a time.
+
+    Raises StoreError where it cannot be read.
+    """
+    import pyarrow as pa
+
+    count = 0
+    with _opened(path, columns) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+            count += batch.num_rows
+            yield from batch.to_pylist()
+        if count != file.metadata.num_rows:
+            raise pa.ArrowInvalid(f"{count} rows of {file.metadata.num_rows}")
+
+
+@contextmanager
+def _opened(
+    path: Path, columns: list[str] | None, dictionaries: tuple[str, ...] = ()
+) -> Iterator[pq.ParquetFile]:
+    """The open file; what goes wrong with it is a StoreError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -133,10 +185,7 @@ def read_table(
             absent = {*(columns or ())}.difference(file.schema_arrow.names)
             if absent:  # which reading would pass over
                 raise pa.ArrowInvalid(f"no column {', '.join(sorted(absent))}")
-            table = file.read(columns=columns, use_threads=False)
-            if table.num_rows != file.metadata.num_rows:
-                raise pa.ArrowInvalid(f"{table.num_rows} rows of {file.metadata.num_rows}")
-            return table
+            yield file
     except (OSError, LookupError, ValueError, pa.ArrowException) as error:
         raise StoreError(
             f"{path}: not readable as Parquet ({str(error).splitlines()[0]}): "

@@ -13,22 +13,20 @@ package versions, seed.  What has been trained under a key is not trained again.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeAlias
 
 from evalkit import identity, plugins
+from evalkit.children import ERROR_MARK, end_with, why
 from evalkit.errors import EvalkitError, TrainingError
 from evalkit.events import Note, Notify
 from evalkit.files import write_beside
@@ -38,7 +36,6 @@ from evalkit.store import safe
 from evalkit.types import Stage, Trainer
 
 FINAL, DONE = "final", "done.json"
-ERROR_MARK = "evalkit: "
 
 Made: TypeAlias = tuple[Path, str]
 """A checkpoint's folder and its identity."""
@@ -155,7 +152,7 @@ def _run_child(stage: Stage, folder: Path, trainer: Trainer) -> None:
             child.wait()
             raise
     if code != 0:
-        raise TrainingError(f"stage {stage.name} failed: {_why(log, code)}; its log is {log}")
+        raise TrainingError(f"stage {stage.name} failed: {why(log, code)}; its log is {log}")
 
 
 def _remove_remains(folder: Path) -> bool:
@@ -171,22 +168,9 @@ def _remove_remains(folder: Path) -> bool:
     return True
 
 
-def _why(log: Path, code: int) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    said = [line.removeprefix(ERROR_MARK) for line in lines if line.startswith(ERROR_MARK)]
-    if said:
-        return said[-1]
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}" + (
-            " (out of memory?)" if code == -signal.SIGKILL else ""
-        )
-    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-    return f"exit {code}: {last.strip()[:300]}"
-
-
 def main() -> None:
     """The child: runs one stage, given as a file, and says when all of it is there."""
-    _die_with(int(sys.argv[2]))
+    end_with(int(sys.argv[2]))
     stage = Stage(**json.loads(Path(sys.argv[1]).read_text()))
     try:
         with hold(Path(stage.out) / "lock"):
@@ -195,14 +179,6 @@ def main() -> None:
             write_beside(Path(stage.out) / DONE, json.dumps({"identity": final}).encode())
     except EvalkitError as error:
         print(f"{ERROR_MARK}{error}", flush=True)  # noqa: T201 - the log is the child's stdout
-        sys.exit(1)
-
-
-def _die_with(parent: int) -> None:
-    with suppress(OSError, AttributeError):
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-    if os.getppid() != parent:  # it was gone before it could be watched
         sys.exit(1)
 
 

@@ -240,7 +240,7 @@ class Task:
     ask: Literal["generate", "loglikelihood"] = "generate"
     solve: Callable[[Sample, Asker], Awaitable[Response]] | None = None  # more than one request
     vary: Callable[[Sample, int], Sample] | None = None  # the sample as an epoch asks it
-    costly: bool = False  # its scorer takes long: graded by processes of their own
+    costly: bool = False  # its scorer takes long, or needs a main thread: processes of their own
     metrics: Callable[[Sequence[Graded]], Mapping[str, float]] | None = None  # beside the mean
     weights: Mapping[str, float] = field(default_factory=dict)  # stratum -> weight; {}: by items
     refit: Callable[[ScoreRows, ScoreRows], Fitted] | None = None  # baseline's and candidate's
@@ -323,6 +323,7 @@ class Checkpoint:
     identity: str = ""  # what the weights are; "" until it has been worked out
     parent: str = ""  # the checkpoint it was trained from, by name
     method: str = ""  # how it was trained
+    by_content: bool = False  # its identity was worked out from its files, not stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +336,7 @@ class Backend:
     environment: Callable[[Checkpoint], Mapping[str, str]]  # engine and version, dtype, device
     options: Mapping[str, Any] = field(default_factory=dict)  # what it takes, with defaults
     reads_prompt: bool = True  # False: answers by the sample's id, so nothing is rendered
+    holds_device: Callable[[Checkpoint], bool] | None = None  # takes a GPU in its own process
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,7 @@ def main() -> None:
     parser.add_argument("--each-prompt", action="store_true")
     parser.add_argument("--retry-after", default="")
     parser.add_argument("--log", default="")
+    parser.add_argument("--key", default="")
     args = vars(parser.parse_args())
     port = args.pop("port")
     path = args.pop("recordings")

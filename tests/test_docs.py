@@ -52,6 +52,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "checkpoints": config.CheckpointSection,
     "pipeline": config.StageSection,
     "backend": config.BackendSection,
+    "executor": config.ExecutorSection,
     "judge": config.JudgeSection,
     "prices": config.PriceSection,
     "tasks": config.TaskSection,

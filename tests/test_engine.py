@@ -84,9 +84,11 @@ def test_likelihoods_are_asked_where_the_task_wants_them(tmp_path: Path) -> None
 def test_the_watcher_is_told_the_end_of_every_cell(tmp_path: Path) -> None:
     told: list[Event] = []
     held([row("a"), row("b")], [exam(doubles(9))], tmp_path, told.append)
-    assert [event for event in told if isinstance(event, Asked)][-1] == Asked(
-        "b", "doubles", 9, 9, 0
+    last = [event for event in told if isinstance(event, Asked)][-1]
+    assert (last.checkpoint, last.task, last.done, last.total, last.errors) == (
+        *("b", "doubles", 9, 9, 0),
     )
+    assert last.seconds_left == 0
 
 
 def test_never_more_at_once_than_the_model_takes() -> None:

@@ -9,9 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from evalkit import plugins
@@ -20,10 +17,12 @@ from evalkit.exam import sit
 from evalkit.reading import read_verdict
 from evalkit.verdict import Report
 from tests.chat_server import ChatServer, recordings, serving
+from tests.servers import asked, server
 
 TASK = "mini-instruct"
 CONCURRENCY = 8
-SERVER = Path(__file__).parent / "chat_server.py"
+SLOW = ("--latency", "0.02", "--recordings")
+"""So slow that a run can be killed at any look."""
 CONFIG = """\
 baseline: before
 checkpoints:
@@ -81,30 +80,9 @@ def test_requests_end_with_the_decision_and_a_full_run_asks_the_rest(tmp_path: P
         code, whole = run("run-matrix", config, tmp_path / "r")
         assert (code, whole.candidates[0].cells[0].n) == (0, len(base))
         assert whole.candidates[0].sequential == []
-        for server in (before, after):
-            assert set(server.asked.values()) == {1}
-            assert len(server.asked) == len(base)
-
-
-@contextmanager
-def server(known: Path, log: Path) -> Iterator[str]:
-    """A server in a process of its own, so slow that a run can be killed at any look."""
-    options = ["--port", "0", "--latency", "0.02", "--recordings", str(known), "--log", str(log)]
-    process = subprocess.Popen(
-        [sys.executable, str(SERVER), *options], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def asked(log: Path) -> Counter[str]:
-    lines = log.read_text().splitlines() if log.exists() else []
-    return Counter(line.split()[0] for line in lines)
+        for each in (before, after):
+            assert set(each.asked.values()) == {1}
+            assert len(each.asked) == len(base)
 
 
 def kill_after(requests: int, config: Path, results: Path, log: Path) -> bool:
@@ -126,7 +104,7 @@ def test_a_killed_fast_gate_goes_on_where_it_was(tmp_path: Path) -> None:
     base = recorded(tmp_path / "base.jsonl", 0.8, 1)
     same = recorded(tmp_path / "same.jsonl", 0.8, 2)
     log, config = tmp_path / "after.log", tmp_path / "c.yaml"
-    with serving(ChatServer(recordings(str(base)))) as before, server(same, log) as after:
+    with serving(ChatServer(recordings(str(base)))) as before, server(log, *SLOW, same) as after:
         urls = {"before": before.base_url, "after": after}
         config.write_text(CONFIG.format(**urls, after_is="same", task=TASK))
         kills = [kill_after(n, config, tmp_path / "r", log) for n in (30, 90, 55)]

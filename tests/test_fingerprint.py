@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evalkit.errors import ModelError
-from evalkit.fingerprint import COARSEST_SECONDS, fingerprint
+from evalkit.fingerprint import fingerprint
+from evalkit.hashes import COARSEST_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +176,41 @@ def test_a_blob_of_the_hub_cache_goes_by_its_own_hash(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").symlink_to(other)
     assert fingerprint(folder) != before
+
+
+def adapter(folder: Path, base: Path | str) -> Path:
+    """An adapter of one real tensor, for a base."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir()
+    save_file({"lora_A": np.ones(8, dtype=np.float32)}, str(folder / "adapter_model.safetensors"))
+    named = {"base_model_name_or_path": str(base), "r": 4}
+    (folder / "adapter_config.json").write_text(json.dumps(named))
+    return folder
+
+
+def test_an_adapter_is_its_base_too_wherever_that_lies(tmp_path: Path) -> None:
+    base = saved(tmp_path / "base")
+    over = adapter(tmp_path / "adapter", base)
+    before = fingerprint(over)
+    moved = base.rename(tmp_path / "moved")
+    assert fingerprint(adapter(tmp_path / "again", moved)) == before
+    assert fingerprint(over, moved) == before  # it still names the old folder
+    (moved / "config.json").write_text("{}")
+    assert fingerprint(over, moved) != before
+    assert fingerprint(tmp_path / "again") != before
+
+
+def test_an_adapter_for_a_base_of_the_hub_goes_by_its_name(tmp_path: Path) -> None:
+    one = fingerprint(adapter(tmp_path / "one", "org/base"))
+    assert one == fingerprint(adapter(tmp_path / "two", "org/base"))
+    assert one != fingerprint(adapter(tmp_path / "other", "org/other"))
+
+
+def test_hashes_found_side_by_side_are_all_kept(tmp_path: Path, cache: Path) -> None:
+    folders = [saved(tmp_path / f"model-{number}") for number in range(8)]
+    long_ago(folders[-1])
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(fingerprint, folders))
+    assert len(set(found)) == 1
+    assert len(json.loads(cache.read_text())) == 8 * 3

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from evalkit.errors import EvalkitError
-from evalkit.grade import by_scorer, grade, outcome, without_thoughts
+from evalkit.grade import by_scorer, outcome, without_thoughts
+from evalkit.grading import grade
 from evalkit.store import Answer, Cell, Store
 from evalkit.tables import read_table
 from evalkit.types import Graded, Response, Sample, Score, ToolCall

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from evalkit import identity
-from evalkit.types import Checkpoint, Request, Sample, Sampling
+from evalkit.types import Checkpoint, Request, Rows, Sample, Sampling
 from tests.small_exams import checkpoint, doubles, exact, exam
 
 TASK = doubles(3)
@@ -141,8 +142,16 @@ def test_the_exam_names_its_judge_and_its_scorer() -> None:
 
 
 def test_the_revision_of_the_data_is_their_content_whatever_the_order_and_the_limit() -> None:
-    assert identity.data_digest({b"a": 1, b"b": 2}) == identity.data_digest({b"b": 2, b"a": 1})
-    assert identity.data_digest({b"a": 1, b"b": 2}) != identity.data_digest({b"a": 2, b"b": 1})
+    def of(*numbers: int, right: int = 0) -> str:
+        def samples(_: Rows) -> Iterable[Sample]:
+            for number in numbers:
+                yield Sample(str(number), "?", number + right, question=f"{number}?")
+
+        return exam(replace(TASK, samples=samples)).data_digest
+
+    assert of(1, 2, 3) == of(3, 1, 2)
+    assert of(1, 2, 3) != of(1, 2, 3, right=1)
+    assert of(1, 2, 3) != of(1, 2)
     assert exam(TASK, limit=2).data_digest == exam(TASK).data_digest
 
 

@@ -1,142 +1,114 @@
-"""A run that is killed at any instant loses nothing, and asks nothing twice but what was in flight.
+"""A run that is stopped at any instant loses nothing, and asks nothing twice but what it awaited.
 
-A real command is killed with SIGKILL while it asks two real servers, again and again, and then
-left to finish; the servers' own logs are counted.
+Real commands are killed with SIGKILL while they ask three real servers, seal, judge and grade; the
+servers' own logs are counted, and every file is compared with an undisturbed run's.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import signal
 import subprocess
-import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from evalkit import plugins
-from evalkit.config import TaskSection
-from evalkit.exam import sit
+from tests.killed_runs import CONCURRENCY, Scene, killed, scene, twice
+from tests.mixed_tasks import COUNT, plugged
+from tests.servers import evalkit, requests, server
 
-TASKS = ("mini-arithmetic", "mini-instruct")
-LIMIT = 150
-CONCURRENCY = 8
-LATENCY = 0.02
-SERVER = Path(__file__).parent / "chat_server.py"
 
-CONFIG = """\
-baseline: before
+def check(here: Scene, kills: int) -> None:
+    """Nothing was lost, and little was asked twice."""
+    extra = twice(here)
+    assert extra["texts"] <= kills * CONCURRENCY
+    assert extra["likelihoods"] <= kills * CONCURRENCY * 4  # a sample asks four times
+    assert here.files("disturbed") == here.files("calm")
+
+
+def test_twenty_kills_lose_nothing_and_ask_nothing_twice(tmp_path: Path) -> None:
+    with scene(tmp_path) as here:
+        here.begin("calm")
+        here.finish()
+        assert len(here.graded) == 2 * COUNT
+        here.begin("disturbed")
+        killed(here, 20, seed=1)
+        graded = len(here.graded)
+    assert here.kills >= 10
+    check(here, here.kills)
+    assert 2 * COUNT <= graded <= 2 * COUNT + here.kills * 8
+
+
+def test_a_run_with_children_is_killed_the_same_way(tmp_path: Path) -> None:
+    with scene(tmp_path, "{name: devices, devices: [0, 1]}") as here:
+        here.begin("calm")
+        here.finish()
+        here.begin("disturbed")
+        killed(here, 4, seed=2)
+    assert here.kills >= 2
+    check(here, 2 * here.kills)  # two checkpoints were under way
+
+
+ONE = """\
+baseline: one
 checkpoints:
-  - name: before
-    identity: before
-    backend: {{name: openai_api, model: x, base_url: {before}, concurrency: {concurrency}}}
-  - name: after
-    identity: after
-    backend: {{name: openai_api, model: x, base_url: {after}, concurrency: {concurrency}}}
-tasks: [{tasks}]
-limit: {limit}
-reports: [markdown, junit]
+  - name: one
+    identity: one
+    format: completion
+    backend: {{name: openai_api, model: x, base_url: "{url}", concurrency: 8,
+               retries: 1, backoff: 0.05}}
+tasks: [mixed-plain, mixed-turns, mixed-costly]
 """
+DUE = 2 * COUNT + 2 * COUNT + COUNT
 
 
-def recorded(path: Path, skill: float) -> Path:
-    """Recordings of a model that knows a share of the answers."""
-    chance = random.Random(str(skill))
-    with path.open("w") as file:
-        for name in TASKS:
-            task = plugins.task(name)
-            for sample in sit(TaskSection(name=name), None, LIMIT)[0].items.values():
-                prompt = sample.rendered()
-                question = prompt if isinstance(prompt, str) else prompt[-1]["content"]
-                assert task.solution is not None
-                text = task.solution(sample) if chance.random() < skill else "no idea"
-                file.write(json.dumps({"prompt": question, "text": text}) + "\n")
-    return path
+def run(folder: Path, results: Path, url: str, variables: dict[str, str]) -> tuple[int, str]:
+    """The command run to its end: its exit code, and what it said to people."""
+    config = folder / "one.yaml"
+    config.write_text(ONE.format(url=url))
+    command = evalkit("run-matrix", config, "--results", results, variables=variables)
+    _, errors = command.communicate(timeout=60)
+    return command.returncode, errors
 
 
-@contextmanager
-def server(recordings: Path, log: Path) -> Iterator[str]:
-    """A server in a process of its own; gives its address."""
-    command = [
-        *(sys.executable, str(SERVER), "--port", "0", "--latency", str(LATENCY)),
-        *("--recordings", str(recordings), "--log", str(log)),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+def test_a_server_that_dies_mid_run_and_comes_back_is_asked_the_rest(tmp_path: Path) -> None:
+    log, variables = tmp_path / "log", plugged(tmp_path / "site")
+    with server(log, "--latency", "0.02") as url:
+        config = tmp_path / "one.yaml"
+        config.write_text(ONE.format(url=url))
+        command = evalkit("run-matrix", config, "--results", tmp_path / "r", variables=variables)
+        while requests([log]) < DUE // 2:
+            time.sleep(0.002)
+    _, errors = command.communicate(timeout=60)
+    assert command.returncode == 4, errors
+    assert requests([log]) < DUE
+    code, errors = run(tmp_path, tmp_path / "r", url, variables)
+    assert (code, "is the server running?" in errors) == (4, True)
+    port = url.split(":")[2].split("/")[0]
+    with server(log, "--latency", "0.02", "--port", port) as back:
+        assert back == url
+        code, errors = run(tmp_path, tmp_path / "r", url, variables)
+        assert code == 0, errors
+    assert DUE <= requests([log]) <= DUE + CONCURRENCY
+
+
+def test_a_disk_that_is_full_mid_run_loses_nothing_that_was_kept(tmp_path: Path) -> None:
+    disk, log = tmp_path / "disk", tmp_path / "log"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system is not allowed here")
     try:
-        yield process.stdout.readline().strip()
+        with server(log, "--latency", "0.02") as url:
+            variables = plugged(tmp_path / "site")
+            code, errors = run(tmp_path, disk / "r", url, variables)
+            assert (code, "No space left on device" in errors) == (4, True), errors
+            assert "Traceback" not in errors
+            kept = sum(path.read_bytes().count(b"\n") for path in disk.glob("r/*/*/a*.jsonl"))
+            assert 0 < kept < DUE
+            bigger = ["mount", "-o", "remount,size=10m", str(disk)]
+            subprocess.run(bigger, check=True)
+            code, errors = run(tmp_path, disk / "r", url, variables)
+            assert code == 0, errors
+            assert DUE <= requests([log]) <= DUE + CONCURRENCY + 1
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def run(config: Path, results: Path) -> subprocess.Popen[str]:
-    """The command, as a user starts it."""
-    command = [sys.executable, "-m", "evalkit.cli", "run-matrix", str(config)]
-    return subprocess.Popen(
-        [*command, "--results", str(results)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-
-
-def asked(logs: Sequence[Path]) -> list[Counter[str]]:
-    """How often each server was asked each prompt."""
-    return [
-        Counter(line.split()[0] for line in log.read_text().splitlines())
-        if log.exists()
-        else Counter()
-        for log in logs
-    ]
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_twenty_kills_lose_nothing_and_ask_nothing_twice(tmp_path: Path, seed: int) -> None:
-    logs = [tmp_path / "before.log", tmp_path / "after.log"]
-    skills = (0.8, 0.5)
-    files = [recorded(tmp_path / f"{skill}.jsonl", skill) for skill in skills]
-    chance = random.Random(seed)
-    with server(files[0], logs[0]) as before, server(files[1], logs[1]) as after:
-        config = tmp_path / "matrix.yaml"
-        settings = {"concurrency": CONCURRENCY, "tasks": ", ".join(TASKS), "limit": LIMIT}
-        config.write_text(CONFIG.format(before=before, after=after, **settings))
-        kills = 0
-        for _ in range(10):
-            total = sum(counts.total() for counts in asked(logs))
-            process = run(config, tmp_path / "results")
-            deadline = time.monotonic() + 20
-            goal = total + chance.randint(1, 120)  # killed in the midst of asking
-            while process.poll() is None and time.monotonic() < deadline:
-                if sum(counts.total() for counts in asked(logs)) >= goal:
-                    break
-                time.sleep(0.005)
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-            process.communicate()
-        last = run(config, tmp_path / "results")
-        _, errors = last.communicate(timeout=60)
-        assert last.returncode == 0, errors
-        counts = asked(logs)
-        again = run(config, tmp_path / "undisturbed")
-        again.communicate(timeout=60)
-        assert again.returncode == 0
-
-    assert kills >= 3
-    questions = len(TASKS) * LIMIT
-    for count in counts:
-        assert len(count) == questions
-    twice = sum(count.total() - len(count) for count in counts)
-    assert twice <= kills * CONCURRENCY
-    for name in ("verdict.json", "report.md", "junit.xml"):
-        disturbed = (tmp_path / "results" / "report" / name).read_bytes()
-        assert disturbed == (tmp_path / "undisturbed" / "report" / name).read_bytes()
+        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -257,3 +258,28 @@ def test_progress_without_a_terminal_is_a_line_at_the_start_and_the_end(
         "base · sums: 10/10, 3 errors",
         "training sft",
     ]
+
+
+def test_the_last_line_of_a_cell_says_how_fast_it_was_asked_and_what_came_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = {"correct": 1_200, "scorer failed: KeyError: x": 1, "unparsed": 3, "wrong": 796}
+    with progress() as notify:
+        notify(Asked("base", "sums", 2_000, 2_000, 0, 1_234.5, 0.0, found))
+    assert capsys.readouterr().err == (
+        "base · sums: 2000/2000, 1,234 tokens/s, 1,200 correct, 796 wrong, 3 unparsed\n"
+    )
+
+
+def test_a_terminal_shows_how_far_and_how_fast_and_what_came_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    with progress() as notify:
+        notify(Asked("base", "[sums]", 500, 2_000, 0, 99.6, 3_700.0, {"correct": 400, "wrong": 90}))
+        time.sleep(0.2)
+    shown = capsys.readouterr().err
+    for words in ("base · [sums]", "500/2000", "1:01:40", "100 tokens/s", "400 correct, 90 wrong"):
+        assert words in shown

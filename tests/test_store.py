@@ -299,10 +299,10 @@ def test_a_server_that_only_fails_is_given_up_with_its_own_words(tmp_path: Path)
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 kB."""
+    """A file system of 96 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("mounting a small file system is not allowed here")
     yield folder
@@ -314,7 +314,7 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_after_making_room(tiny_di
         return Response("x" * 500)
 
     ballast = tiny_disk / "ballast"
-    ballast.write_bytes(b"x" * 30_000)
+    ballast.write_bytes(b"x" * 66_000)
     with pytest.raises(StoreError, match=r"No space left on device; .*make room"):
         sit(tiny_disk, doubles(40, score=exact), wordy)
     kept = len(only_cell(tiny_disk).answers())

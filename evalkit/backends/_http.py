@@ -115,6 +115,7 @@ class Http:
                 headers["Authorization"] = f"Bearer {self.key}"
             self._session = aiohttp.ClientSession(
                 headers=headers,
+                cookie_jar=aiohttp.DummyCookieJar(),  # none is wanted, and a jar costs each request
                 connector=aiohttp.TCPConnector(limit=0),  # the engine bounds what is in flight
                 timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=CONNECT),
             )

@@ -7,12 +7,14 @@ an answer is drawn: repetition penalties and the like in generation_config.json 
 
 from __future__ import annotations
 
+import os
 import threading
 from asyncio import gather
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from evalkit.backends._batcher import Batcher
@@ -32,6 +34,7 @@ OPTIONS: Mapping[str, Any] = {
     "max_length": 0,  # tokens of prompt and answer together; 0 is the model's own maximum
     "revision": "",  # of a hub id
 }
+GPUS = ("/dev/nvidiactl", "/dev/kfd")
 POOL = 4  # batches' worth of requests to sort by length
 
 
@@ -137,10 +140,12 @@ def open_(checkpoint: Checkpoint) -> Local:
 
 
 def identify(checkpoint: Checkpoint) -> str:
-    """sha256 over weights, tokenizer, template and configuration."""
-    from evalkit.fingerprint import fingerprint
+    """sha256 over weights, tokenizer, template and configuration; an adapter's base included."""
+    from evalkit.fingerprint import base_named, fingerprint
 
-    return fingerprint(folder(checkpoint, _chosen(checkpoint)["revision"]))
+    where = folder(checkpoint, _chosen(checkpoint)["revision"])
+    named = base_named(where)
+    return fingerprint(where, folder(replace(checkpoint, model=named)) if named else None)
 
 
 def environment(checkpoint: Checkpoint) -> Mapping[str, str]:
@@ -153,6 +158,14 @@ def environment(checkpoint: Checkpoint) -> Mapping[str, str]:
         "device": device(chosen["device"]),
         "dtype": dtype(chosen["dtype"], checkpoint),
     }
+
+
+def holds_device(checkpoint: Checkpoint) -> bool:
+    """Whether a GPU would hold it; told without torch, which a parent need not import."""
+    wanted = _chosen(checkpoint)["device"]
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
+    there = not hidden and any(Path(each).exists() for each in GPUS)
+    return there if wanted == "auto" else bool(wanted != "cpu")
 
 
 def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -171,4 +184,6 @@ def _version(distribution: str) -> str:
         return "not installed"
 
 
-BACKENDS = (Backend("transformers_local", open_, identify, environment, OPTIONS),)
+BACKENDS = (
+    Backend("transformers_local", open_, identify, environment, OPTIONS, holds_device=holds_device),
+)

@@ -118,9 +118,9 @@ def _check_items(exam: Exam) -> None:
             f"{exam.label} has clustered items, which a fast gate does not take yet: "
             "leave out --fast"
         )
-    if len(exam.items) < FEWEST_ITEMS:
+    if len(exam.due) < FEWEST_ITEMS:
         raise ConfigError(
-            f"{exam.label} has {len(exam.items)} items, too few to stop early "
+            f"{exam.label} has {len(exam.due)} items, too few to stop early "
             f"({FEWEST_ITEMS} or more): leave out --fast"
         )
 

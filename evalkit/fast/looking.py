@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit import engine
+from evalkit.asking import totals
 from evalkit.comparison.arm import Arm, item_means, load
 from evalkit.comparison.measured import BOUNDS
 from evalkit.errors import ModelError
@@ -20,13 +21,13 @@ from evalkit.events import Note, Notify
 from evalkit.fast.history import values_of
 from evalkit.fast.looks import CellPlan, DomainPlan
 from evalkit.grade import Grade, Grader, by_scorer
-from evalkit.run import grade_seat, totals
+from evalkit.run import grade_seat
 from evalkit.seat import Seat
 from evalkit.stats.clock import Clock, Taken
 from evalkit.stats.distributions import FloatArray
 from evalkit.stats.missing import MISSING_SHARE
 from evalkit.store import Answer
-from evalkit.types import Sample
+from evalkit.types import Sample, Task
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Looking:
         self.taken: dict[str, list[Taken]] = {plan.domain: [] for plan in plans}
         self.invalid: dict[str, str] = {}
         self._clocks = {plan.domain: Clock(plan.margin, len(plans)) for plan in plans}
-        self._graders = {task: _remembering(by_scorer(s.seat.exam.task)) for task, s in sat.items()}
+        self._graders = {name: _grader(each.seat.exam.task) for name, each in sat.items()}
         self._asked = {  # items known to have been asked, the first in the plan's order
             cell.task: self._known(cell, plan.looks) for plan in plans for cell in plan.cells
         }
@@ -105,7 +106,7 @@ class Looking:
     def _note_asked(self) -> None:
         for task, seat in self._waiting.items():
             seat.cell.write_meta(asked=seat.asking, totals=totals(seat))
-            self._asked[task] = len(seat.exam.items)
+            self._asked[task] = len(seat.exam.due)
         self._waiting = {}
 
     def _known(self, cell: CellPlan, looks: int) -> int:
@@ -169,6 +170,11 @@ class Looking:
             ]
             found[variant] = filled[1].mean(axis=1) - filled[0].mean(axis=1)
         return found
+
+
+def _grader(task: Task) -> Grader:
+    """The task's grader; what a costly one found is remembered on disk."""
+    return by_scorer(task) if task.costly else _remembering(by_scorer(task))
 
 
 def _remembering(grader: Grader) -> Grader:

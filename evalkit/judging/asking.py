@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evalkit.engine import HOPELESS, pool, prepare, run
 from evalkit.errors import ModelError
 from evalkit.events import Asked, Notify, silent
 from evalkit.journal import Journal
@@ -21,6 +20,9 @@ from evalkit.judging.judgments import Judgment
 from evalkit.judging.panel import Judge, Panel
 from evalkit.judging.questions import Docket, Question, every
 from evalkit.lock import hold
+from evalkit.meter import HOPELESS
+from evalkit.pool import pool, run
+from evalkit.questions import prepare
 from evalkit.types import Model, Response
 
 OFTEN = 50  # questions between two words to whoever watches

@@ -85,7 +85,7 @@ def _note(seat: Seat, exam: Exam, name: str) -> NoiseNote:
         return NoiseNote(task=exam.label, checkpoint=name, greedy=greedy)
     texts: dict[bytes, set[str]] = {}
     for (item, _), answer in cell.answers().items():
-        if item in seat.exam.items and not answer.response.error:
+        if item in seat.exam and not answer.response.error:
             response = answer.response
             texts.setdefault(item, set()).add(f"{response.text}\0{response.tool_calls}")
     note = note_of(

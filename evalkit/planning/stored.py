@@ -93,7 +93,7 @@ def _found(row: Row, matrix: Matrix, results: Path) -> Row | None:
 def items_of(exam: Exam) -> int:
     """How many items it has; by the benchmark's own count where its rows are not at hand."""
     try:
-        return len(exam.items)
+        return len(exam.due)
     except DataError:
         counts = exam.task.source.counts if exam.task.source else {}
         if exam.data is not None or "test" not in counts:

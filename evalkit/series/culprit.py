@@ -35,7 +35,7 @@ def search(
             "a bisection takes a margin: nothing else says how much worse is worse; "
             "give `gate: {margins: …}`"
         )
-    most = max(len(exam.items) for exam in matrix.exams)
+    most = max(len(exam.due) for exam in matrix.exams)
     plan = Plan(chain, looks(start, most), alpha)
     made = _made(matrix, chain, results, notify)
 

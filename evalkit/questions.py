@@ -1,0 +1,79 @@
+"""What is still to be asked of a cell, rendered as it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from evalkit import identity, journal
+from evalkit.answer import Answer
+from evalkit.journal import Journal
+from evalkit.sitting import Sitting
+from evalkit.standing import key
+from evalkit.turns import Turns
+from evalkit.types import Backend, Checkpoint, Model, Prompt, Request, Response
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request on its way, and where its answer goes."""
+
+    sitting: Sitting
+    journal: Journal
+    item: bytes
+    request_id: bytes
+    request: Request
+    turns: Turns | None  # for a task that asks more than once
+
+    def answered(self, response: Response) -> Answer:
+        """The answer as it is stored."""
+        sample, epoch = self.request.sample, self.request.epoch
+        text = sample.question or _last_turn(self.request)
+        return Answer(self.item, sample.id, epoch, self.request_id, text, response)
+
+
+def missing(
+    sitting: Sitting, stack: ExitStack, checkpoint: Checkpoint, model: Model, backend: Backend
+) -> Iterator[Question]:
+    """The questions of a cell that have no answer yet; its journals stay open in the stack."""
+    known = sitting.cell.known()
+    kept = stack.enter_context(Journal(sitting.cell.journal_path))
+    task = sitting.exam.task
+    turns = _turns(sitting, stack, checkpoint, model) if task.solve else None
+    for item, original in sitting.exam.stream():
+        for epoch in range(task.epochs):
+            sample = task.at(original, epoch)
+            prompt = prepare(sample.rendered(), checkpoint, model) if backend.reads_prompt else ""
+            seed = identity.sampling_seed(item, epoch)
+            request = Request(prompt, task.sampling, task, sample, epoch, seed)
+            request_id = identity.request(request)
+            if key(item, epoch) + request_id in known:
+                sitting.done += 1
+            else:
+                own = turns(request=request, item=item) if turns else None
+                yield Question(sitting, kept, item, request_id, request, own)
+
+
+def _turns(
+    sitting: Sitting, stack: ExitStack, checkpoint: Checkpoint, model: Model
+) -> Callable[..., Turns]:
+    """What makes the turns of a cell's samples, those that an earlier run asked among them."""
+    path = sitting.cell.turns_path
+    known: dict[str, Any] = {row["key"]: row["said"] for row in journal.read(path)}
+    kept = stack.enter_context(Journal(path))
+    shape = partial(prepare, checkpoint=checkpoint, model=model)
+    return partial(Turns, model, shape=shape, known=known, journal=kept)
+
+
+def prepare(prompt: Prompt, checkpoint: Checkpoint, model: Model) -> Prompt:
+    """The prompt in the form the checkpoint is asked in: a conversation, or plain text."""
+    shape = identity.as_messages if model.format == "chat" else identity.as_text
+    return shape(prompt, checkpoint.system_prompt)
+
+
+def _last_turn(request: Request) -> str:
+    prompt = request.prompt or request.sample.rendered()
+    return prompt if isinstance(prompt, str) else prompt[-1]["content"]
