@@ -36,8 +36,8 @@ check: setup
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_imports.py
 
-# Six simulations of error rates, what judging costs, and, with EVALKIT_DATA, verdicts on real models;
-# what asking costs, beside lm-eval, inspect and lighteval; two hundred kills.
+# Six simulations of error rates; what judging, asking and a page cost, asking beside lm-eval, inspect
+# and lighteval; two hundred kills; and, with EVALKIT_DATA, verdicts on real models.
 bench: setup
 	for each in errors clusters strata families verdicts missing; do \
 		$(RUN) benchmarks.simulate_$$each || exit; done
@@ -45,6 +45,7 @@ bench: setup
 	$(RUN) benchmarks.speed build/speed --million
 	$(RUN) benchmarks.kills build/kills
 	$(RUN) benchmarks.harnesses build/harnesses
+	$(RUN) benchmarks.report build/report
 	$(if $(EVALKIT_DATA),$(RUN) benchmarks.real_pairs)
 
 docs: setup

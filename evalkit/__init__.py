@@ -1,6 +1,7 @@
 """evalkit says what a post-training run improved and what it broke, with statistics that hold."""
 
 from evalkit.errors import EvalkitError
+from evalkit.frames import Results, load
 from evalkit.types import (
     Asker,
     Backend,
@@ -45,6 +46,7 @@ __all__ = [
     "Prompt",
     "Request",
     "Response",
+    "Results",
     "Rows",
     "Rubric",
     "Sample",
@@ -57,4 +59,5 @@ __all__ = [
     "Trainer",
     "View",
     "__version__",
+    "load",
 ]

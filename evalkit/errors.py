@@ -6,6 +6,7 @@
     ├── DataError           a benchmark's rows are not there    exit 4
     ├── StoreError          a results folder cannot be used     exit 4
     ├── ModelError          a checkpoint cannot be asked        exit 4
+    ├── ForgeError          GitHub or GitLab does not take it   exit 4
     └── TrainingError       a stage did not end well            exit 4
 
 An `EvalkitError` reaches the user as that line and its exit code.  Anything else is our bug and
@@ -49,6 +50,10 @@ class StoreError(EvalkitError):
 
 class ModelError(EvalkitError):
     """A checkpoint cannot be loaded or asked."""
+
+
+class ForgeError(EvalkitError):
+    """GitHub or GitLab cannot be reached, or refuses."""
 
 
 class TrainingError(EvalkitError):

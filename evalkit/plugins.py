@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -72,6 +73,17 @@ def all_plugins(kind: str) -> dict[str, Any]:
                 raise ConfigError(f"two {kind} go by the name {plugin.name!r}: rename one")
             found[plugin.name] = plugin
     return dict(sorted(found.items()))
+
+
+def report_format(name: str) -> Any:
+    """A renderer by name; raises ConfigError where a package that it draws with is not there."""
+    found = find("reports", name)
+    for package in found.packages:
+        if find_spec(package) is None:
+            raise ConfigError(
+                f"{name} needs the package {package}: pip install 'posttrain-evalkit[report]'"
+            )
+    return found
 
 
 def find(kind: str, name: str) -> Any:

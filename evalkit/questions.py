@@ -14,7 +14,7 @@ from evalkit.journal import Journal
 from evalkit.sitting import Sitting
 from evalkit.standing import key
 from evalkit.turns import Turns
-from evalkit.types import Backend, Checkpoint, Model, Prompt, Request, Response
+from evalkit.types import Backend, Checkpoint, Model, Prompt, Request, Response, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Question:
     def answered(self, response: Response) -> Answer:
         """The answer as it is stored."""
         sample, epoch = self.request.sample, self.request.epoch
-        text = sample.question or _last_turn(self.request)
+        text = _with_options(sample) if sample.question else _last_turn(self.request)
         return Answer(self.item, sample.id, epoch, self.request_id, text, response)
 
 
@@ -72,6 +72,12 @@ def prepare(prompt: Prompt, checkpoint: Checkpoint, model: Model) -> Prompt:
     """The prompt in the form the checkpoint is asked in: a conversation, or plain text."""
     shape = identity.as_messages if model.format == "chat" else identity.as_text
     return shape(prompt, checkpoint.system_prompt)
+
+
+def _with_options(sample: Sample) -> str:
+    """The question for people, who cannot read an answer `B` without the options."""
+    options = [f"{chr(ord('A') + i)}. {choice}" for i, choice in enumerate(sample.choices)]
+    return "\n".join([sample.question, *options])
 
 
 def _last_turn(request: Request) -> str:

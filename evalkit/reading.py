@@ -10,11 +10,14 @@ from statistics import fmean, mode
 from pydantic import ValidationError
 
 from evalkit import plugins
-from evalkit.errors import StoreError
-from evalkit.store import Answer, Cell
+from evalkit.comparison.measured import Side
+from evalkit.errors import StoreError, did_you_mean
+from evalkit.evidence.pairs import Sat
+from evalkit.report import stored
+from evalkit.store import Answer, Cell, Store
 from evalkit.tables import read_table
 from evalkit.types import Backend, Task, Trainer
-from evalkit.verdict import Renderer, Report
+from evalkit.verdict import Pictures, Renderer, Report
 
 
 def read_verdict(path: Path) -> Report:
@@ -31,20 +34,42 @@ def read_verdict(path: Path) -> Report:
         raise StoreError(f"{path}: not a verdict of schema 1: {where} {first['msg']}") from None
 
 
-def describe_cell(folder: Path) -> str:
+def sat(named: str, results: Path, task: str = "") -> Sat:
+    """A cell by its folder, as TASK/CHECKPOINT, or by a checkpoint alone where the task is known.
+
+    Raises StoreError naming what there is.
+    """
+    folder = Path(named)
+    if (folder / "cell.json").exists():
+        cell = Cell(folder)
+        meta = cell.meta()
+        preset = min(meta.get("exams", {}), default="")
+        return Sat(meta.get("task", ""), meta["checkpoint"]["name"], cell, preset)
+    label, slash, checkpoint = named.rpartition("/")
+    found = {(each.task, each.checkpoint): each.side for each in stored(Store(results))}
+    side = found.get((label if slash else task, checkpoint))
+    if isinstance(side, Side):
+        return Sat(label or task, checkpoint, side.cell, side.preset)
+    names = [name if task and not slash else f"{of}/{name}" for of, name in found]
+    raise StoreError(
+        f"no cell at {named}: give a folder like RESULTS/TASK/CHECKPOINT-KEY, or TASK/CHECKPOINT "
+        f"of {results}{did_you_mean(named, names)}"
+    )
+
+
+def describe_cell(cell: Cell) -> str:
     """A cell's `cell.json`, and how its samples ended."""
-    meta = _cell(folder).meta()
+    meta = cell.meta()
     return printable(json.dumps(meta, indent=2, ensure_ascii=False))
 
 
-def describe_sample(folder: Path, sample: str) -> str:
+def describe_sample(cell: Cell, sample: str) -> str:
     """One sample of a cell: what was asked, what was answered, and how it was graded."""
-    cell = _cell(folder)
     answers = [answer for answer in cell.answers().values() if answer.id == sample]
     if not answers:
         ids = sorted({answer.id for answer in cell.answers().values()})
         like = next(iter(get_close_matches(sample, ids, n=1) or ids), "")
-        raise StoreError(f"no sample {sample!r} in {folder}; an id there is {like!r}")
+        raise StoreError(f"no sample {sample!r} in {cell.path}; an id there is {like!r}")
     grades: dict[int, dict[str, object]] = {}
     for preset in sorted(cell.meta().get("exams", {}), reverse=True):  # the default's last
         rows = read_table(cell.scores_path(preset)).to_pylist()
@@ -76,12 +101,6 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
-def _cell(folder: Path) -> Cell:
-    if not (folder / "cell.json").exists():
-        raise StoreError(f"no cell at {folder}: give a folder like RESULTS/TASK/CHECKPOINT-KEY")
-    return Cell(folder)
-
-
 def listing(kind: str) -> str:
     """A line per plugin of a kind, with what tells it from the others."""
     found = plugins.all_plugins(kind).items()
@@ -97,18 +116,22 @@ def _told(plugin: object) -> str:
         return f"methods: {', '.join(plugin.methods)}"
     if isinstance(plugin, Backend):
         return f"options: {', '.join(plugin.options) or 'none'}"
+    if isinstance(plugin, Pictures):
+        return f"{plugin.filename}/"
     return plugin.filename if isinstance(plugin, Renderer) else ""
 
 
-def lost_samples(folder: Path, against: Path) -> str:
+def lost_samples(cell: Cell, against: Cell) -> str:
     """The samples that a cell scores lower on than another cell of its task, one a line.
 
     Each line holds, between tabs, the id, both scores, and what became of the answer.
     """
-    before, after = _grades(_cell(against)), _grades(_cell(folder))
+    before, after = _grades(against), _grades(cell)
     if not before.keys() & after.keys():
-        raise StoreError(f"{folder} and {against} have no sample in common: give one task's cells")
-    sign = 1 if _cell(folder).meta().get("higher_is_better", True) else -1
+        raise StoreError(
+            f"{cell.path} and {against.path} have no sample in common: give one task's cells"
+        )
+    sign = 1 if cell.meta().get("higher_is_better", True) else -1
     lost = [
         (sample, was, now, how)
         for sample, (was, _) in sorted(before.items())

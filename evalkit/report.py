@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from evalkit.comparison.measured import Side, Sides
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
 from evalkit.errors import ConfigError, StoreError
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.files import write_beside
 from evalkit.judging import trust
 from evalkit.judging.costs import cost_of
@@ -31,7 +32,9 @@ from evalkit.verdict import (
     CellVerdict,
     CheckpointNote,
     CheckpointScore,
+    ExamNote,
     Overall,
+    Pictures,
     Renderer,
     Report,
 )
@@ -54,13 +57,16 @@ class Found:
 
 def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Report:
     """The report of a run; with `judged`, of verdicts that were reached otherwise."""
+    from evalkit.series.lineage import changes
+
     matrix = held.matrix
+    found = [_found(seat) for seat in held.seats]
     advisory = frozenset(note.task for note in held.judges if note.advisory)
     policy = replace(matrix.policy, advisory=advisory)
     report = assemble(
         matrix.baseline,
         matrix.pairs if judged is None else (),
-        with_recipes([_found(seat) for seat in held.seats], matrix.recipes),
+        with_recipes(found, matrix.recipes),
         policy,
     )
     if judged:
@@ -83,9 +89,9 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
     report = _judging(report, held)
     said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
     noise = [note for seat in held.seats if (note := noted(seat))]
-    return report.model_copy(
-        update={"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
-    )
+    parents = {note.name: note.parent for note in notes}
+    told = {"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
+    return report.model_copy(update={**told, "changes": changes(found, parents, policy.alpha)})
 
 
 def _judging(report: Report, held: Held) -> Report:
@@ -181,7 +187,30 @@ def assemble(
         exit_code=exit_code,
         candidates=candidates,
         scores=in_order,
+        exams=_exams(baseline, found),
     )
+
+
+def _exams(baseline: str, found: Sequence[Found]) -> list[ExamNote]:
+    """What each task asked, told of the baseline's cell where it has one."""
+    first: dict[str, Found] = {}
+    for cell in found:
+        if cell.side and (cell.checkpoint == baseline or cell.task not in first):
+            first[cell.task] = cell
+    return [
+        ExamNote(task=task, domain=cell.domain, exam=dict(_flat(cell.side.meta.get("exam") or {})))
+        for task, cell in first.items()
+        if cell.side
+    ]
+
+
+def _flat(exam: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """An exam's entries that say something, those of `sampling` among them."""
+    for name, value in exam.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        elif value not in ("", None, [], ()) and name != "task":
+            yield name, str(value)
 
 
 def _one(side: Side | Recipe | None) -> Side | None:
@@ -240,6 +269,8 @@ def _score(found: Found) -> CheckpointScore:
         ci=_alone(arm, score) if arm and score is not None else None,
         outcomes=arm.outcomes if arm else {},
         metrics=_metrics(found),
+        **_tokens(found),
+        cells=_cells(found),
     )
 
 
@@ -260,6 +291,26 @@ def _bare_score(found: Found, side: Side) -> CheckpointScore:
         n=whole.n if whole else 0,
         score=whole.score if whole else None,
     )
+
+
+def _sides(found: Found) -> tuple[Side, ...]:
+    if isinstance(found.side, Recipe):
+        return found.side.sides
+    return (found.side,) if found.side else ()
+
+
+def _cells(found: Found) -> list[str]:
+    """The folders of its cells, relative to the results."""
+    paths = [side.cell.path for side in _sides(found)]
+    return [f"{path.parent.name}/{path.name}" for path in paths]
+
+
+def _tokens(found: Found) -> dict[str, int]:
+    """What its answers took, where every cell of it has counted them."""
+    counts = [side.meta.get("totals") or {} for side in _sides(found)]
+    names = ("prompt_tokens", "completion_tokens")
+    known = [name for name in names if counts and all(name in count for count in counts)]
+    return {name: sum(int(count[name]) for count in counts) for name in known}
 
 
 def _arm(found: Found) -> Arm | None:
@@ -298,13 +349,28 @@ def _stated(identity: str) -> str:
     return "" if identity.startswith("unstated") else identity
 
 
-def write(report: Report, folder: Path, formats: Iterable[str]) -> list[Path]:
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.0%}"
+
+
+def write(
+    report: Report, folder: Path, formats: Iterable[str], evidence: Evidence = NO_SAMPLES
+) -> list[Path]:
     """Writes `verdict.json`, `report.md` and the formats asked for; returns the files."""
     written: list[Path] = []
     for name in dict.fromkeys(("json", "markdown", *formats)):
-        renderer = plugins.find("reports", name)
-        assert isinstance(renderer, Renderer)
-        path = folder / renderer.filename
-        write_beside(path, renderer.render(report).encode("utf-8", "replace"))
-        written.append(path)
+        renderer = plugins.report_format(name)
+        written.append(folder / renderer.filename)
+        write_one(renderer, report, written[-1], evidence)
     return written
+
+
+def write_one(
+    renderer: Renderer | Pictures, report: Report, path: Path, evidence: Evidence
+) -> None:
+    """Writes one format to a file, or its pictures into a folder."""
+    if isinstance(renderer, Pictures):
+        for name, content in renderer.draw(report):
+            write_beside(path / name, content)
+    else:
+        write_beside(path, renderer.render(report, evidence).encode("utf-8", "replace"))

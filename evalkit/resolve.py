@@ -49,7 +49,10 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         if exam.task.rubric and not judges:
             raise loaded.error(_place(loaded, exam), f"{exam.label} is judged: name a `judge:`")
     for index, name in enumerate(config.reports):
-        _named(loaded, ("reports", index), "reports", name)
+        try:
+            plugins.report_format(name)
+        except EvalkitError as error:
+            raise loaded.error(("reports", index), str(error)) from None
     return Matrix(
         config.baseline,
         tuple(rows),

@@ -1,19 +1,22 @@
 """The verdict of a run, as it is written to `verdict.json`.
 
-These classes are the file's schema: `verdict.schema.json` is generated from them, every renderer
-reads them, and nothing else is ever rendered.  Scores, deltas, intervals and margins are
-fractions of the oriented scale: 0.01 is one point.  `python -m evalkit.verdict` prints the schema.
+These classes are the file's schema: `verdict.schema.json` is generated from them, and every number
+that is rendered stands in them; only samples are read elsewhere (`evalkit/evidence`).  Scores,
+deltas, intervals and margins are fractions of the oriented scale: 0.01 is one point.
+`python -m evalkit.verdict` prints the schema.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 
 Outcome = Literal["improved", "no_regression", "regressed", "inconclusive", "invalid"]
 Overall = Literal["improved", "passed", "regressed", "inconclusive", "invalid"]
@@ -149,6 +152,9 @@ class CheckpointNote(_Model):
     )
     parent: str = Field(default="", description="the checkpoint it was trained from")
     method: str = Field(default="", description="how it was trained")
+    step: int | None = Field(
+        default=None, ge=0, description="optimizer steps of its own stage when it was saved"
+    )
     backend: str = Field(default="", description="how it was asked")
 
 
@@ -179,6 +185,43 @@ class CheckpointScore(_Model):
     )
     metrics: dict[str, float] = Field(
         default={}, description="the task's other figures by name: pass@k, sub-scores, ..."
+    )
+    prompt_tokens: int | None = Field(default=None, description="of all its answers together")
+    completion_tokens: int | None = Field(default=None, description="of all its answers together")
+    cells: list[str] = Field(
+        default=[],
+        description="folders of the results that hold its samples: one, or one a training seed",
+    )
+
+
+class ChangeNote(_Model):
+    """A checkpoint of a line of training from which on a task's score is lower: a change point."""
+
+    task: str = Field(description="the benchmark, by name")
+    domain: str = Field(description="the skill that the task measures")
+    checkpoint: str = Field(description="the first after the change")
+    before: str = Field(description="the last before it")
+    delta: float = Field(description="mean after - mean before, within its segment")
+    p: float = Field(description="that so low a z comes up somewhere, had nothing changed")
+
+
+class TrainingSeries(_Model):
+    """What a trainer logged while it made one checkpoint: a metric by step."""
+
+    checkpoint: str = Field(description="the checkpoint that was being trained")
+    method: str = Field(description="how: sft, dpo, grpo, ...")
+    name: str = Field(description="of the metric: loss, reward, ...")
+    steps: list[int] = Field(default=[], description="optimizer steps, rising")
+    values: list[float] = Field(default=[], description="one for each step")
+
+
+class ExamNote(_Model):
+    """What one task asked: whatever must be equal for two of its cells to be comparable."""
+
+    task: str = Field(description="the benchmark, by name")
+    domain: str = Field(description="the skill that the task measures")
+    exam: dict[str, str] = Field(
+        default={}, description="of the baseline's cell: version, data, few-shot, sampling, ..."
     )
 
 
@@ -267,6 +310,14 @@ class NoiseNote(_Model):
         return not (self.greedy and self.reworded)
 
 
+class Made(_Model):
+    """How the report was made, and so how it is made again; no secret stands here."""
+
+    command: str = Field(description="without where results and reports lie")
+    config: str = Field(default="", description="the configuration, as YAML; secrets are hidden")
+    versions: dict[str, str] = Field(default={}, description="of what the arithmetic is done with")
+
+
 class Report(_Model):
     """Everything that one run of the matrix has to say."""
 
@@ -287,6 +338,13 @@ class Report(_Model):
     scores: list[CheckpointScore] = Field(
         default=[], description="how each checkpoint did by itself, in every task"
     )
+    exams: list[ExamNote] = Field(default=[], description="what each task asked")
+    changes: list[ChangeNote] = Field(
+        default=[], description="declines along a line of training; they decide nothing"
+    )
+    training: list[TrainingSeries] = Field(
+        default=[], description="metrics that trainers logged, stage by stage"
+    )
     judges: list[JudgeNote] = Field(default=[], description="how far each judge may be trusted")
     noise: list[NoiseNote] = Field(
         default=[], description="how much scores move when nothing was changed"
@@ -294,6 +352,7 @@ class Report(_Model):
     notes: list[str] = Field(
         default=[], description="what a reader must know: replayed answers, ..."
     )
+    made: Made | None = Field(default=None, description="how; null: nobody said")
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +361,27 @@ class Renderer:
 
     name: str
     filename: str  # what it is called in the report folder
-    render: Callable[[Report], str]
+    show: Callable[[Report, Evidence], str]
+    serve: Callable[[Report, Evidence, dict[str, Any]], str] | None = None
+    """The page of `evalkit view`: its script is given the mapping, and asks for samples."""
+    packages: tuple[str, ...] = ()  # what it draws with, besides what is always installed
+    fit: Callable[[Report, int, bool], str] | None = None
+    """The same for a terminal of so many columns, with or without colours."""
+
+    def render(self, report: Report, evidence: Evidence = NO_SAMPLES) -> str:
+        """The report as text; with the samples behind it, where the renderer shows any."""
+        return self.show(report, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """A way of drawing a report as files of a folder; declared among the renderers."""
+
+    name: str
+    filename: str  # the folder within the report folder
+    draw: Callable[[Report], Iterator[tuple[str, bytes]]]
+    """Each file's name and content."""
+    packages: tuple[str, ...] = ()
 
 
 def schema() -> str:

@@ -17,7 +17,14 @@ SPELT_OUT = ("treatment", "environment", "bound:", "off")
 
 def details(row: Row, known: Collection[str] = ()) -> list[str]:
     """Short phrases about one row, the most telling first, less the differences known already."""
-    return [clean(phrase, 400) for phrase in _phrases(row, known)]
+    phrases = (*_named(row), *_why(row), *_flips(row), *_ends(row), *_could(row))
+    return [clean(phrase, 400) for phrase in (*phrases, *_differs(row, known))]
+
+
+def remarks(row: Row, known: Collection[str] = ()) -> list[str]:
+    """Those of the phrases that are out of the ordinary: for a table that shows the rest."""
+    phrases = (*_why(row), *_ends(row), *_differs(row, known))
+    return [clean(phrase, 400) for phrase in phrases]
 
 
 def throughout(candidate: CandidateVerdict) -> list[str]:
@@ -28,29 +35,43 @@ def throughout(candidate: CandidateVerdict) -> list[str]:
     return [said for said in first.differences if all(said in cell.differences for cell in others)]
 
 
-def _phrases(row: Row, known: Collection[str]) -> Iterator[str]:
-    unit, cell = row.unit, row.cell
-    if row.kind == "both" and cell is not None and cell.task != unit.domain:
-        yield clean(cell.task, 60)
-    if reason := unit.reason or (cell.reason if cell is not None else ""):
+def _named(row: Row) -> Iterator[str]:
+    if row.kind == "both" and row.cell is not None and row.cell.task != row.unit.domain:
+        yield clean(row.cell.task, 60)
+
+
+def _why(row: Row) -> Iterator[str]:
+    if reason := row.unit.reason or (row.cell.reason if row.cell is not None else ""):
         yield reason
     yield from (flag for flag in row.flags if not _spelt_out(flag))
-    if cell is None:
-        return
-    yield from _of_cell(cell)
-    if unit.verdict == "inconclusive" and not unit.margin and cell.mde80 is not None:
+
+
+def _flips(row: Row) -> Iterator[str]:
+    if row.cell is not None and (row.cell.lost or row.cell.gained):
+        yield f"lost {count(row.cell.lost)}, gained {count(row.cell.gained)}"
+
+
+def _could(row: Row) -> Iterator[str]:
+    unit, cell = row.unit, row.cell
+    unclear = unit.verdict == "inconclusive" and not unit.margin
+    if unclear and cell is not None and cell.mde80 is not None:
         yield f"a fall of {percent(cell.mde80)} would show"
-    if differences := [said for said in cell.differences if said not in known]:
-        yield f"differs in {', '.join(differences)}"
+
+
+def _differs(row: Row, known: Collection[str]) -> Iterator[str]:
+    differences = row.cell.differences if row.cell is not None else []
+    if new := [said for said in differences if said not in known]:
+        yield f"differs in {', '.join(new)}"
 
 
 def _spelt_out(flag: str) -> bool:
     return flag.startswith(SPELT_OUT)
 
 
-def _of_cell(cell: CellVerdict) -> Iterator[str]:
-    if cell.lost or cell.gained:
-        yield f"lost {count(cell.lost)}, gained {count(cell.gained)}"
+def _ends(row: Row) -> Iterator[str]:
+    cell = row.cell
+    if cell is None:
+        return
     for name, before, after in troubles(cell):
         yield f"{name} {count(before)} → {count(after)}"
     if cell.p_truncation is not None and cell.p_truncation <= SHOWN:

@@ -16,8 +16,9 @@ from evalkit.verdict import Report
 HEAD = """\
 # verdict.json
 
-One file says everything that a run has to say; every other report is drawn from it alone.  The
-JSON schema is `evalkit/verdict.schema.json` in the package.
+One file says everything that a run has to say; every number of every other report stands in it, and
+`scores[].cells` names the cells where the samples lie that some of them show.  The JSON schema is
+`evalkit/verdict.schema.json` in the package.
 
 * Scores, deltas, intervals and margins are fractions of the oriented scale, on which higher is
   better: 0.01 is one point.

@@ -132,6 +132,14 @@ def in_reading_order(report: Report) -> list[CandidateVerdict]:
     return sorted(report.candidates, key=lambda candidate: candidate.against != report.baseline)
 
 
+def against_baseline(report: Report, lines: int) -> list[CandidateVerdict]:
+    """The candidates against the baseline; the worst first where they need more lines than that."""
+    found = [each for each in report.candidates if each.against == report.baseline]
+    if sum(len(each.domains) + 1 for each in found) <= lines:
+        return found
+    return sorted(found, key=lambda each: min(map(severity, each.domains or each.cells)))
+
+
 def is_shown(unit: Unit, alpha: float) -> bool:
     """Whether a change is shown in either direction; where it is not, tables print `~`."""
     if unit.verdict in ("improved", "regressed"):

@@ -15,38 +15,46 @@ There are no times: equal reports give equal bytes.
 
 from __future__ import annotations
 
+from collections import Counter
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, Renderer, Report, Unit
 
 from ._details import details
+from ._flips import lost
 from ._needed import needed
 from ._rows import Row, claim, in_reading_order, is_advisory, tally, word
 from ._text import clean, count, interval, p_value, percent, points
 
 COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+# Jenkins' schema has no count of skipped cases for the whole.
+PLACES = dict.fromkeys(COUNTED, ("testsuites", "testsuite")) | {"skipped": ("testsuite",)}
 
 
-def render(report: Report) -> str:
-    """The report as JUnit XML: a suite per candidate."""
+def render(report: Report, evidence: Evidence = NO_SAMPLES) -> str:
+    """The report as JUnit XML: a suite per candidate, failures with samples that were lost."""
     root = Element("testsuites", name="evalkit")
     for candidate in in_reading_order(report):
-        _suite(root, candidate, report.ci_level)
+        _suite(root, candidate, report.ci_level, evidence)
     if not report.candidates:
         _verdict(SubElement(root, "testsuite", name=clean(report.baseline)), report)
+    _tell_apart(root)
     _total(root)
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(root: Element, candidate: CandidateVerdict, level: float) -> None:
+def _suite(root: Element, candidate: CandidateVerdict, level: float, evidence: Evidence) -> None:
     name = f"{clean(candidate.name)} against {clean(candidate.against)}"
     suite = SubElement(root, "testsuite", name=name)
     units = [Row("domain", unit) for unit in candidate.domains]
     units += [Row("cell", cell, cell) for cell in candidate.cells]
     for row in units:
         case = SubElement(suite, "testcase", classname=name, name=_name(row))
-        _judge(case, row, candidate.exit_code, level)
+        tag = _tag(row.unit, candidate.exit_code)
+        samples = lost(candidate, row, evidence) if tag == "failure" else []
+        _judge(case, row, tag, _text(row, level, samples))
     if not _is_red(suite):
         _verdict(suite, candidate)
     _total(suite)
@@ -72,13 +80,17 @@ def _name(row: Row) -> str:
     return f"{domain} / {clean(row.cell.task)}" if row.cell else domain
 
 
-def _judge(case: Element, row: Row, exit_code: int, level: float) -> None:
-    numbers = _numbers(row.unit, level)
-    text = "\n".join([numbers, *_counts(row), *details(row), *_wants(row)])
-    tag = _tag(row.unit, exit_code)
+def _text(row: Row, level: float, samples: list[str]) -> str:
+    """The numbers first, for a message is the first line; then why, and samples."""
+    said = [_numbers(row.unit, level), *_margin(row.unit), *_counts(row)]
+    return "\n".join([*said, *details(row), *_wants(row), *samples])
+
+
+def _judge(case: Element, row: Row, tag: str, text: str) -> None:
     if not tag:
         SubElement(case, "system-out").text = f"{word(row.unit.verdict)}: {text}"
         return
+    numbers = text.partition("\n")[0]
     message = f"{word(row.unit.verdict)}: {clean(row.unit.reason, 400) or numbers}"
     SubElement(case, tag, type=row.unit.verdict, message=message).text = text
 
@@ -104,13 +116,22 @@ def _numbers(unit: Unit, level: float) -> str:
     )
 
 
+def _margin(unit: Unit) -> list[str]:
+    if unit.margin is None:
+        return []
+    role = "gates" if unit.gates else "only detects"
+    return [f"margin {percent(unit.margin)} points, {role}"]
+
+
 def _counts(row: Row) -> list[str]:
+    """The scores, and what became of the samples that were lost."""
     cell = row.cell
     if cell is None or cell.baseline_score is None:
         return []
-    return [
-        f"{percent(cell.baseline_score)} % → {percent(cell.candidate_score)} %, n {count(cell.n)}"
-    ]
+    scores = f"{percent(cell.baseline_score)} % → {percent(cell.candidate_score)} %"
+    ends = sorted(cell.lost_to.items(), key=lambda end: (-end[1], end[0]))
+    lost_to = ", ".join(f"{clean(name, 60)} {count(number)}" for name, number in ends)
+    return [f"{scores}, n {count(cell.n)}", *([f"lost to: {lost_to}"] if lost_to else [])]
 
 
 def _wants(row: Row) -> list[str]:
@@ -120,7 +141,18 @@ def _wants(row: Row) -> list[str]:
 def _total(element: Element) -> None:
     element.set("tests", str(sum(1 for _ in element.iter("testcase"))))
     for tag, attribute in COUNTED.items():
-        element.set(attribute, str(sum(1 for _ in element.iter(tag))))
+        if element.tag in PLACES[tag]:
+            element.set(attribute, str(sum(1 for _ in element.iter(tag))))
+
+
+def _tell_apart(root: Element) -> None:
+    """Numbers cases that go by one name: of equal ones, GitLab shows the first alone."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for case in root.iter("testcase"):
+        key = case.get("classname", ""), case.get("name", "")
+        seen[key] += 1
+        if seen[key] > 1:
+            case.set("name", f"{key[1]} ({seen[key]})")
 
 
 RENDERERS = (Renderer("junit", "junit.xml", render),)

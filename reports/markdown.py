@@ -1,27 +1,33 @@
 """`report.md`: the comment on a pull request; the headline first, the evidence folded below.
 
+It is always short enough for GitHub, which takes 65,536 characters: where a matrix is too large
+for that, what only supports the tables goes first, then the better rows, and both are told.
 Whatever the template inserts is escaped for Markdown unless it was made here, see `_markdown`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from html import escape
+from itertools import accumulate
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Unit
 
 from ._details import details, throughout
+from ._flips import how_to_look
 from ._judges import judge
 from ._looks import looks
 from ._markdown import Escaped, code, prose
 from ._needed import needed, undecided
 from ._noise import noise
 from ._outcomes import classes
+from ._room import LINES, OVERVIEW, STEPS, Room, telling
 from ._rows import (
     MARKS,
     Kind,
@@ -36,16 +42,47 @@ from ._rows import (
     word,
 )
 from ._scores import score_with_interval, scores
-from ._text import clean, count, interval, p_value, percent, points
+from ._text import clean, count, interval, p_value, percent, plural, points
+
+MARKER = "<!-- evalkit:report -->"
+"""By which a comment of ours is found again."""
+
+LIMIT = 65_000
+"""UTF-16 units; what is left of 65,536 is for a line on the commit and the run."""
+
+ROW = 60
+"""UTF-16 units that a row of a table takes at least: pages of more rows are not tried."""
+
+WHY = 300
+"""Characters of what is said of one row."""
 
 
-def render(report: Report) -> str:
-    """The report as GitHub-flavoured Markdown."""
+def render(report: Report, _: Evidence = NO_SAMPLES) -> str:
+    """The report as GitHub-flavoured Markdown, in as much detail as GitHub takes."""
+    pages = (_page(report, room) for room in STEPS if room.size(report) * ROW <= LIMIT)
+    return next((page for page in pages if _length(page) <= LIMIT), _headline(report))
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _headline(report: Report) -> str:
+    said = f"{MARKER}\n## {sign(report)} evalkit: {claim(report)}\n"
+    return f"{said}\nAll else is too long to show: see `verdict.json`.\n"
+
+
+def _page(report: Report, room: Room) -> str:
     candidates = in_reading_order(report)
-    cells = [(candidate, cell) for candidate in candidates for cell in candidate.cells]
+    supported = candidates if room.sections else []
+    cells = [(candidate, cell) for candidate in supported for cell in candidate.cells]
+    overview = telling(report)
     text = _template().render(
         report=report,
-        candidates=candidates,
+        marker=MARKER,
+        room=room,
+        overview=overview,
+        look=_look(report, overview),
         undecided=[pair for candidate in candidates for pair in _undecided(candidate)],
         ended=[(*pair, name) for pair in cells for name in classes(pair[1])],
         differing=[pair for pair in cells if pair[1].differences or not pair[1].comparable],
@@ -58,7 +95,7 @@ def render(report: Report) -> str:
     return _squeezed(text)
 
 
-GLOBALS = (claim, judge, looks, needed, noise, p_shown, rows, tally, throughout, word)
+GLOBALS = (claim, judge, looks, needed, noise, p_shown, plural, rows, tally, throughout, word)
 
 
 @cache
@@ -88,6 +125,8 @@ def _template() -> Template:
         "score_with_interval": lambda score: Escaped(score_with_interval(score)),
         "details": _details,
         "scores": _scores,
+        "OVERVIEW": OVERVIEW,
+        "LINES": LINES,
     }
     return environment.get_template("report.md")
 
@@ -112,11 +151,23 @@ def _scores(cell: CellVerdict | None) -> Escaped:
     return Escaped(f"{percent(cell.baseline_score)} → {percent(cell.candidate_score)}")
 
 
-def _details(row: Row, known: list[str]) -> Escaped:
+def _details(row: Row, known: Sequence[str] = ()) -> Escaped:
     # The table has a column of its own for the task.
     kind: Kind = "cell" if row.kind == "both" else row.kind
     said = details(replace(row, kind=kind), known)
-    return Escaped(" · ").join(prose(phrase) for phrase in said)
+    lengths = accumulate(map(len, said))
+    kept = [phrase for phrase, length in zip(said, lengths, strict=True) if length <= WHY]
+    return Escaped(" · ").join(prose(phrase) for phrase in kept or said[:1])
+
+
+def _look(report: Report, pairs: Sequence[tuple[CandidateVerdict, Row]]) -> Escaped:
+    """The command that shows samples of the first row that lost any; nothing where none did."""
+    averaged = {(score.checkpoint, score.task) for score in report.scores if len(score.cells) > 1}
+    for candidate, row in pairs:
+        cell = row.cell
+        if cell and cell.lost and (candidate.name, cell.task) not in averaged:
+            return code(how_to_look(cell.task, candidate.name, candidate.against), 300)
+    return Escaped()
 
 
 def _squeezed(text: str) -> str:

@@ -7,6 +7,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import Renderer, Report
 
 from .terminal import WIDTH, show
@@ -15,7 +16,7 @@ from .terminal import WIDTH, show
 FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
-def picture(report: Report) -> str:
+def picture(report: Report, _: Evidence = NO_SAMPLES) -> str:
     """The table as an SVG, the same bytes for the same report."""
     console = Console(
         file=StringIO(),

@@ -7,12 +7,14 @@ verdict has a mark of its own, so nothing is lost without colour.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import StringIO
+from functools import partial
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from evalkit.console import printed, text
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
 from ._details import details, throughout
@@ -66,23 +68,24 @@ LEGEND = (
 )
 
 
-def render(report: Report) -> str:
+def render(report: Report, _: Evidence = NO_SAMPLES) -> str:
     """The table as plain text, 100 columns wide."""
     return plain(report, WIDTH)
 
 
 def plain(report: Report, width: int) -> str:
     """The table as plain text of some other width."""
-    # An empty environment: NO_COLOR, COLUMNS and their like must not change the bytes.
-    file = StringIO()
-    show(report, Console(file=file, width=width, color_system=None, _environ={}))
-    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+    return text(partial(_parts, report), width)
+
+
+def fit(report: Report, width: int, colour: bool) -> str:
+    """The table for a terminal of so many columns."""
+    return text(partial(_parts, report), width, colour=colour)
 
 
 def show(report: Report, console: Console) -> None:
     """Prints the table, in the console's colours and width."""
-    for part in _parts(report, console.width):
-        console.print(part, highlight=False)
+    printed(partial(_parts, report), console)
 
 
 def _parts(report: Report, width: int) -> Iterator[RenderableType]:
@@ -148,8 +151,8 @@ def _lines(laid: list[Text], said: list[list[str]]) -> list[RenderableType]:
     if not said:
         return []
     lines: list[RenderableType] = [Padding(laid[0], (0, 0, 0, INDENT))]
-    for text, under in zip(laid[1:], said, strict=True):
-        lines.append(Padding(text, (0, 0, 0, INDENT)))
+    for row, under in zip(laid[1:], said, strict=True):
+        lines.append(Padding(row, (0, 0, 0, INDENT)))
         lines += [Padding(Text(words, style="dim"), (0, 0, 0, 2 * INDENT)) for words in under]
     return lines
 
@@ -191,4 +194,4 @@ def _looks(report: Report) -> list[str]:
     ]
 
 
-RENDERERS = (Renderer("terminal", "report.txt", render),)
+RENDERERS = (Renderer("terminal", "report.txt", render, fit=fit),)

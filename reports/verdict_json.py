@@ -10,6 +10,7 @@ import json
 
 from pydantic import BaseModel
 
+from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import Renderer, Report
 
 EXACT_INTEGERS = 2**53
@@ -17,7 +18,7 @@ EXACT_INTEGERS = 2**53
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
 
-def render(report: Report) -> str:
+def render(report: Report, _: Evidence = NO_SAMPLES) -> str:
     """The report as JSON: fields as the schema orders them, counts by name."""
     return json.dumps(_plain(report), indent=1, allow_nan=False) + "\n"
 

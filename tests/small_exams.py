@@ -105,8 +105,8 @@ def doubles(
         for i in range(count):
             yield Sample(str(i), wording.format(i), str(2 * i), question=f"twice {i}")
 
-    given = {"name": "doubles", "score": exact, **fields}
-    return Task(domain=domain, version=1, samples=samples, **given)
+    given = {"name": "doubles", "score": exact, "samples": samples, **fields}
+    return Task(domain=domain, version=1, **given)
 
 
 def exam(task: Task, limit: int | None = None) -> Exam:

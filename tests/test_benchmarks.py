@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import (
+    report,
     scale,
     simulate_clusters,
     simulate_errors,
@@ -57,3 +58,16 @@ def test_the_scale_benchmark_judges_every_cell_and_keeps_what_it_made(
     assert len(made) == 24
     scale.make(size, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == made
+
+
+@pytest.mark.integration
+def test_the_page_benchmark_writes_the_same_page_twice_and_clicks_through_it(
+    tmp_path: Path,
+) -> None:
+    folder = report.make(tmp_path, tasks=4, checkpoints=5, samples=40)
+    first, second = report.written(folder, 5), report.written(folder, 5)
+    assert first["sha"] == second["sha"]
+    assert 50_000 < first["bytes"] < 5_000_000
+    clicked = report.viewed(folder)
+    assert 0 < clicked["wall median"] <= clicked["wall worst"]
+    assert 0 < clicked["mib"] < 300

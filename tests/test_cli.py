@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,39 @@ def test_what_the_results_hold_can_be_compared_shown_and_rendered_again(
     code, _, err = called("show", str(cell.path), f"{sample}?")
     assert code == 4
     assert f"an id there is {sample!r}" in err
+
+
+def on_a_terminal(*args: str, **env: str) -> str:
+    """What the command writes to a terminal; its stdout is a real pseudo-terminal."""
+    read, write = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "evalkit.cli", *args],
+        stdout=write,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "TERM": "xterm", **env},
+    ):
+        os.close(write)
+        written = b""
+        with suppress(OSError):  # the other end was closed
+            while piece := os.read(read, 65_536):
+                written += piece
+    os.close(read)
+    return written.decode().replace("\r\n", "\n")
+
+
+def test_a_comparison_is_as_wide_as_the_terminal_and_coloured_only_there(
+    home: Path, called: Called
+) -> None:
+    called("run-matrix", "c.yaml")
+    command = ("compare", "base", "worse", "same")
+    piped = evalkit(*command).stdout
+    wide = on_a_terminal(*command, COLUMNS="170")
+    assert "\x1b[" not in piped
+    assert max(map(len, piped.splitlines())) <= 100
+    assert "\x1b[1;31m▼" in wide
+    bare = on_a_terminal(*command, COLUMNS="170", NO_COLOR="1")
+    assert "\x1b" not in bare
+    assert (bare.count("  interval"), piped.count("  interval")) == (2, 0)
+    assert evalkit(*command, COLUMNS="170").stdout == bare
 
 
 def test_hostile_text_cannot_drive_the_terminal(home: Path, called: Called) -> None:

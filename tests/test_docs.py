@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import glob
 import json
 import re
@@ -23,7 +24,7 @@ from pydantic import BaseModel
 from evalkit import config, plugins
 from evalkit.cli import cli
 from evalkit.errors import EvalkitError
-from tests.chat_server import ChatServer, serving
+from tests import chat_server, forge_server
 from trainers.pretrain import Args
 
 ROOT = Path(__file__).parent.parent
@@ -31,8 +32,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-RUN_ELSEWHERE = ("make ", ". .venv/bin/activate")
-"""What CI runs itself; everything else in a `sh` block is run here."""
+RUN_ELSEWHERE = ("make ", ". .venv/bin/activate", "evalkit view ")
+"""What CI runs itself, and what runs until it is stopped; all else in a `sh` block is run here."""
 
 NO_MODEL = """
 baseline: base
@@ -93,7 +94,10 @@ def write_judged(folder: Path, address: str) -> None:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in which every documented command works, without a model."""
-    with serving(ChatServer(answering=graded)) as judge, pytest.MonkeyPatch.context() as patch:
+    with (
+        chat_server.serving(chat_server.ChatServer(answering=graded)) as judge,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("OPENAI_API_KEY", "of the tests")
         folder = tmp_path_factory.mktemp("documented")
         write_judged(folder, judge.base_url)
@@ -123,6 +127,19 @@ def documented(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def job(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment of a CI job, with a forge of its own; and a quick store for MLflow."""
+    with forge_server.serving(forge_server.ForgeServer()) as forge:
+        monkeypatch.setenv("GITHUB_API_URL", forge.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
+        monkeypatch.setenv("GITHUB_TOKEN", "bot-token")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", (place / "mlruns").as_uri())
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        yield
+
+
+@pytest.mark.usefixtures("job")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_in_the_documents_runs(
     name: str, place: Path, monkeypatch: pytest.MonkeyPatch
@@ -137,6 +154,23 @@ def test_every_command_in_the_documents_runs(
         result = CliRunner().invoke(cli, arguments, catch_exceptions=True)
         assert not isinstance(result.exception, EvalkitError), f"{command}: {result.exception}"
         assert result.exit_code == code, f"{command}: exit {result.exit_code}\n{result.output}"
+
+
+def test_every_line_of_the_notebook_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    names: dict[str, Any] = {}
+    shown = 0
+    for block in blocks("docs/notebook.md", "python"):
+        code = ast.parse(block)
+        last = code.body.pop()
+        exec(compile(code, "docs/notebook.md", "exec"), names)
+        if isinstance(last, ast.Expr):
+            found = eval(compile(ast.Expression(last.value), "docs/notebook.md", "eval"), names)
+            assert len(found) > 0, block
+            shown += 1
+        else:
+            exec(compile(ast.Module([last], []), "docs/notebook.md", "exec"), names)
+    assert shown == 5 + 1
 
 
 def test_the_words_run_elsewhere_are_words_of_the_makefile() -> None:

@@ -33,7 +33,7 @@ RENDERER = '''
 """The verdict alone."""
 from evalkit.verdict import Renderer
 
-RENDERERS = (Renderer("word", "word.txt", lambda report: report.verdict + "\\n"),)
+RENDERERS = (Renderer("word", "word.txt", lambda report, evidence: report.verdict + "\\n"),)
 '''
 TRAINER = '''
 """Writes a file instead of weights."""

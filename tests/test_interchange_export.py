@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 
+from evalkit.cli import cli
 from evalkit.errors import DataError, StoreError
 from evalkit.interchange import write_every_eval_ever, write_lm_eval, write_model_card
 from evalkit.interchange.exported import exported
@@ -147,17 +149,75 @@ def test_what_an_aggregate_lacks_is_told(
     assert path.name in str(told.value)
 
 
-def test_a_model_card_names_the_data_set_on_the_hub(results: Path, tmp_path: Path) -> None:
+def test_eval_results_name_the_data_set_and_are_read_by_the_hubs_own_library(
+    results: Path, tmp_path: Path
+) -> None:
+    from huggingface_hub import parse_eval_result_entries
+
     cells = exported(Store(results), "base")
-    with pytest.raises(DataError, match="no task has a data set on the hub"):
-        write_model_card.write(cells, tmp_path, NOW)
+    assert write_model_card.write(cells, tmp_path, NOW) == []  # data sets that are not on the hub
     cells[0].meta["dataset"].update(id="someone/set", config="main")
     (path,) = write_model_card.write(cells, tmp_path, NOW)
-    (entry,) = yaml.safe_load(path.read_text())
+    content = yaml.safe_load(path.read_text())
+    (entry,) = parse_eval_result_entries(content)
     assert path.parent == tmp_path / ".eval_results"
-    assert entry["dataset"] == {"id": "someone/set", "task_id": "main"}
-    assert entry["value"] == pytest.approx(cells[0].score()[0])
-    assert entry["date"] == "2026-02-03"
+    assert (entry.dataset_id, entry.task_id) == ("someone/set", "main")
+    assert entry.value == pytest.approx(cells[0].score()[0])
+    assert (entry.date, entry.source_url) == ("2026-02-03", None)
+    assert entry.notes is not None
+    assert ", by lm-eval" in entry.notes or ", by inspect" in entry.notes
+    known = {"dataset", "value", "verifyToken", "date", "source", "notes"}
+    assert set(content[0]) <= known
+    assert set(content[0]["dataset"]) <= {"id", "task_id", "revision"}
+
+
+def test_mmlu_pro_goes_by_the_name_that_the_hub_has_for_it(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    sit(results, doubles(20, name="mmlu-pro"), right_below(12))
+    (path,) = write_model_card.write(exported(Store(results), "base"), tmp_path, NOW)
+    (entry,) = yaml.safe_load(path.read_text())
+    assert entry["dataset"]["id"] == "TIGER-Lab/MMLU-Pro"
+    assert entry["dataset"]["task_id"] == "mmlu_pro"
+    assert entry["value"] == 0.6
+
+
+CARD = "---\nlicense: apache-2.0\n---\n# A model\n\nWhat it is.\n"
+
+
+def export(results: Path, out: Path, *more: str) -> Result:
+    args = ["export", "tuned", "--results", str(results), "--format", "model-card", "--out"]
+    return CliRunner().invoke(cli, [*args, str(out), *more])
+
+
+def test_a_cards_section_is_put_into_its_place_and_all_else_stays(
+    results: Path, tmp_path: Path
+) -> None:
+    card = tmp_path / "README.md"
+    card.write_text(CARD)
+    assert export(results, tmp_path).exit_code == 0
+    assert card.read_text().startswith(f"{CARD}\n<!-- evalkit:results -->\n## Evaluation\n")
+    assert "| `tiny_words` |" in card.read_text()
+    card.write_text(card.read_text() + "\n## Licence\n")
+    assert export(results, tmp_path, "--against", "base").exit_code == 0
+    first = card.read_text()
+    assert first.startswith(CARD)
+    assert first.endswith("<!-- /evalkit:results -->\n\n## Licence\n")
+    assert first.count("## Evaluation") == 1
+    assert "### `tuned` against `base`" in first
+    assert export(results, tmp_path, "--against", "base").exit_code == 0
+    assert card.read_text() == first
+
+
+def test_a_card_is_made_where_there_is_none(results: Path, tmp_path: Path) -> None:
+    found = export(results, tmp_path / "new", "--against", "base")
+    assert found.output.splitlines()[-1] == str(tmp_path / "new" / "README.md")
+    assert (tmp_path / "new" / "README.md").read_text().startswith("<!-- evalkit:results -->")
+
+
+def test_other_formats_take_no_comparison(results: Path, tmp_path: Path) -> None:
+    args = ["export", "tuned", "--results", str(results), "--format", "lm-eval"]
+    found = CliRunner().invoke(cli, [*args, "--out", str(tmp_path), "--against", "base"])
+    assert "--against is of --format model-card" in str(found.exception)
 
 
 def test_an_unknown_checkpoint_is_told_with_those_there_are(results: Path) -> None:

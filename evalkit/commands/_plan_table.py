@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from io import StringIO
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evalkit.console import text
 from evalkit.planning.plan import Plan, TaskPlan, UnitPlan
 from evalkit.reading import printable
 
@@ -24,12 +24,7 @@ suggested: the margin that it passes 97 % of times.  * gates"""
 
 def table(plan: Plan) -> str:
     """The plan, 100 columns wide."""
-    file = StringIO()
-    # An empty environment: NO_COLOR, COLUMNS and their like must not change the bytes.
-    console = Console(file=file, width=WIDTH, color_system=None, _environ={})
-    for part in _parts(plan):
-        console.print(part, highlight=False, markup=False)
-    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+    return text(lambda _: _parts(plan), WIDTH)
 
 
 def _parts(plan: Plan) -> Iterator[RenderableType]:

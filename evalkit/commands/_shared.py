@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +14,13 @@ import click
 
 if TYPE_CHECKING:
     from evalkit.config import Loaded
+    from evalkit.evidence.values import Evidence
     from evalkit.matrix import Matrix
-    from evalkit.verdict import Report
+    from evalkit.verdict import Renderer, Report
 
 RESULTS = "results"
+WIDTH = 100  # columns, where there is no terminal
+MIN_WIDTH = 40  # what is narrower wraps as it likes
 
 config_argument = click.argument("config", type=click.Path(path_type=Path))
 results_option = click.option(
@@ -60,13 +65,39 @@ def results_of(loaded: Loaded, given: Path | None) -> Path:
     return (given or (loaded.resolve(stated) if stated else Path(RESULTS))).absolute()
 
 
-def publish(report: Report, folder: Path, formats: tuple[str, ...]) -> None:
-    """Prints a report and writes its files; stderr says which."""
+def told_how(report: Report, words: Sequence[object], config: Path) -> Report:
+    """The report with how it was made: the command after `evalkit`, by the file's name alone."""
+    from evalkit.provenance import made
+
+    return report.model_copy(update={"made": made([*map(str, words)], config)})
+
+
+def publish(report: Report, results: Path, folder: Path | None, formats: tuple[str, ...]) -> None:
+    """Prints a report of some results and writes its files; stderr says which."""
+    from evalkit.evidence.stored import StoredEvidence
     from evalkit.report import write
 
-    written = write(report, folder, formats)
-    say(rendered("terminal", report))
+    evidence = StoredEvidence(results, report)
+    written = write(report, folder or results / "report", formats, evidence)
+    say(fitted(renderer_of("terminal"), report))
     click.echo("\n".join(f"wrote {path}" for path in written), err=True)
+    _summarise(report, written[0].parent)
+
+
+def _summarise(report: Report, folder: Path) -> None:
+    """In a step on GitHub, shows the report as the step's summary; no failure of a run is this."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not summary:
+        return
+    from evalkit.forge.summary import put
+
+    try:
+        if put(Path(summary), rendered("markdown", report), folder):
+            return
+        reason = "over 1 MiB with what is there already"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    click.echo(f"no summary at {one_line(summary)}: {one_line(reason)}", err=True)
 
 
 def refuse_margins(report: Report, matrix: Matrix, config: Path) -> None:
@@ -95,12 +126,38 @@ def one_line(error: object) -> str:
 
 def rendered(name: str, report: Report) -> str:
     """A report in the format of that name."""
+    return renderer_of(name).render(report)
+
+
+def fitted(renderer: Renderer, report: Report, evidence: Evidence | None = None) -> str:
+    """A report as this terminal takes it: in its width and colours, where it is one.
+
+    Elsewhere it is plain and as wide as it is written to files, but for a width in COLUMNS.
+    """
+    from evalkit.evidence.values import NO_SAMPLES
+
+    if renderer.fit is None or not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
+        return renderer.render(report, evidence or NO_SAMPLES)
+    return renderer.fit(report, *canvas())
+
+
+def canvas() -> tuple[int, bool]:
+    """How many columns stdout has, or COLUMNS says, and whether it takes colours."""
+    terminal, width = sys.stdout.isatty(), WIDTH
+    if terminal or os.environ.get("COLUMNS"):
+        width = shutil.get_terminal_size((WIDTH, 24)).columns
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return max(MIN_WIDTH, width), colour
+
+
+def renderer_of(name: str) -> Renderer:
+    """The renderer of that name."""
     from evalkit import plugins
     from evalkit.verdict import Renderer
 
-    renderer = plugins.find("reports", name)
-    assert isinstance(renderer, Renderer)
-    return renderer.render(report)
+    found = plugins.find("reports", name)
+    assert isinstance(found, Renderer)
+    return found
 
 
 def measured(report: Report) -> bool:

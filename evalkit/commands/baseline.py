@@ -44,3 +44,32 @@ def show(results: Path | None, form: str) -> None:
         raise StoreError(f"no baseline in {folder}: `evalkit baseline promote NAME` registers one")
     told = [asdict(each) for each in reversed(found)]
     say(json.dumps(told, indent=1, ensure_ascii=False) + "\n" if form == "json" else text(found))
+
+
+@baseline.command()
+@click.argument("source")
+@click.option(
+    "--branch", default="", help="Whose artefact.  [default: the one merged into, or main]"
+)
+@results_option
+def fetch(source: str, branch: str, results: Path | None) -> None:
+    """Bring cells of an earlier run into the results, so that nothing of them is asked again.
+
+    SOURCE is a folder, a .zip or .tar archive, or in a CI job artifact:NAME: the newest artefact of
+    that name that a run on the branch left; on GitLab NAME is the job's.
+    """
+    import os
+    import tempfile
+
+    from evalkit.carried import carry
+    from evalkit.forge.here import artifact, target_branch
+
+    folder = results or Path(RESULTS)
+    scheme, _, name = source.partition(":")
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(source)
+        if scheme == "artifact" and name:
+            path = Path(scratch, "artifact.zip")
+            artifact(os.environ, name, branch or target_branch(os.environ), path)
+        new, old = carry(path, folder)
+    say("".join(f"{each}\tnew\n" for each in new) + "".join(f"{each}\tkept\n" for each in old))

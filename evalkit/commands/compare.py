@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from evalkit.commands._shared import RESULTS, measured, rendered, results_option, say
+from evalkit.commands._shared import RESULTS, fitted, measured, renderer_of, results_option, say
 
 
 @click.command()
@@ -15,7 +15,7 @@ from evalkit.commands._shared import RESULTS, measured, rendered, results_option
 @click.argument("candidates", nargs=-1, required=True)
 @results_option
 def compare(baseline: str, candidates: tuple[str, ...], results: Path | None) -> None:
-    """Compare checkpoints that the results hold already, each against BASELINE.
+    """Compare checkpoints that the results hold already, each against BASELINE, side by side.
 
     One recipe trained with several seeds is `sft-s0,sft-s1,sft-s2`: their mean is compared.
     """
@@ -25,5 +25,5 @@ def compare(baseline: str, candidates: tuple[str, ...], results: Path | None) ->
 
     store = Store(results or Path(RESULTS))
     found = reporting.of_store(store, [baseline, *candidates], Policy())
-    say(rendered("terminal", found))
+    say(fitted(renderer_of("table"), found))
     sys.exit(0 if measured(found) else 4)

@@ -17,6 +17,7 @@ from evalkit.commands._shared import (
     report_dir_option,
     results_of,
     results_option,
+    told_how,
 )
 
 
@@ -68,7 +69,10 @@ def gate(
     else:
         found = reporting.of_run(hold(matrix, folder, silent, ask=False))
         refuse_margins(found, matrix, config)
-    publish(found, report_dir or folder / "report", matrix.reports)
+    flags = [name for name, on in (("--fast", fast), ("--uncapped", uncapped)) if on]
+    limited = ("--limit", limit) if limit else ()
+    found = told_how(found, ["gate", config.name, *flags, *limited], config)
+    publish(found, folder, report_dir, matrix.reports)
     sys.exit(found.exit_code)
 
 
@@ -78,6 +82,6 @@ def _gate_stored(config: Path, results: Path | None, report_dir: Path | None) ->
 
     loaded = load(config)
     folder = results_of(loaded, results)
-    found = stored_report(loaded, folder)
-    publish(found, report_dir or folder / "report", tuple(loaded.config.reports))
+    found = told_how(stored_report(loaded, folder), ["gate", config.name, "--stored"], config)
+    publish(found, folder, report_dir, tuple(loaded.config.reports))
     sys.exit(found.exit_code)

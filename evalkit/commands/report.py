@@ -6,14 +6,35 @@ from pathlib import Path
 
 import click
 
-from evalkit.commands._shared import rendered, say
+from evalkit.commands._shared import fitted, say
 
 
 @click.command()
 @click.argument("verdict", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--format", "name", default="terminal", show_default=True, help="A renderer's name.")
-def report(verdict: Path, name: str) -> None:
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that the samples are in.  [default: the one that VERDICT's folder is in]",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write instead of printing; of `figures`, the folder.  [default: beside VERDICT]",
+)
+def report(verdict: Path, name: str, results: Path | None, output: Path | None) -> None:
     """Render a verdict.json again, in any format that `evalkit list reports` shows."""
+    from evalkit import plugins
+    from evalkit.evidence.stored import StoredEvidence
     from evalkit.reading import read_verdict
+    from evalkit.report import write_one
+    from evalkit.verdict import Renderer
 
-    say(rendered(name, read_verdict(verdict)))
+    found, renderer = read_verdict(verdict), plugins.report_format(name)
+    evidence = StoredEvidence(results or verdict.absolute().parent.parent, found)
+    if isinstance(renderer, Renderer) and output is None:
+        say(fitted(renderer, found, evidence))
+        return
+    path = output or verdict.parent / renderer.filename
+    write_one(renderer, found, path, evidence)
+    click.echo(f"wrote {path}", err=True)

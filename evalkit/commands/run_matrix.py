@@ -17,6 +17,7 @@ from evalkit.commands._shared import (
     refuse_margins,
     report_dir_option,
     results_option,
+    told_how,
 )
 
 
@@ -40,7 +41,9 @@ def run_matrix(
     found = reporting.of_run(held)
     if gate:
         refuse_margins(found, matrix, config)
-    publish(found, report_dir or folder / "report", matrix.reports)
+    limited = ("--limit", limit) if limit else ()
+    found = told_how(found, ["run-matrix", config.name, *limited], config)
+    publish(found, folder, report_dir, matrix.reports)
     for failure in held.failures:
         click.echo(f"evalkit: {one_line(failure)}", err=True)
     if gate:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 COLUMNS = ("item", "epoch", "value", "outcome", "cluster")
+TEXTS = ("outcome", "cluster")
 MISSING = "errored"
 
 
@@ -112,10 +113,15 @@ def zero_one(values: Floats) -> bool:
 def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
     """A cell's scores; raises StoreError where they cannot be read."""
     path = cell.scores_path(preset)
-    table = read_table(path, [*COLUMNS], dictionaries=("outcome", "cluster"))
+    return of_table(read_table(path, [*COLUMNS], dictionaries=TEXTS), cell, meta, preset)
+
+
+def of_table(table: pa.Table, cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
+    """A preset's scores, from its table with the `TEXTS` as dictionaries."""
     try:
         return _arm(table, _scale(cell, meta, preset))
     except ValueError as error:
+        path = cell.scores_path(preset)
         raise StoreError(f"{path}: {error}; remove the file, and run again") from None
 
 

@@ -33,7 +33,7 @@ class Rows:
     @classmethod
     def of(cls, table: pa.Table) -> Rows:
         """Tells where they belong; ValueError where two rows are of one sample."""
-        items, epoch = _item_bytes(table), numbers(table, "epoch", "iu")
+        items, epoch = item_bytes(table), numbers(table, "epoch", "iu")
         epochs = int(epoch.max()) + 1 if len(epoch) else 1
         if len(epoch) and (epoch.min() < 0 or epochs > len(epoch)):
             raise ValueError(f"its epochs run from {epoch.min()} to {epoch.max()}")
@@ -76,7 +76,8 @@ def _in_order(items: Items, epoch: Numbers, epochs: int) -> bool:
     )
 
 
-def _item_bytes(table: pa.Table) -> Items:
+def item_bytes(table: pa.Table) -> Items:
+    """The identities of a table's rows; ValueError where they are none."""
     column = table.column("item").combine_chunks()
     if column.null_count or str(column.type) != "fixed_size_binary[16]":
         raise ValueError("its items are not identities of 16 bytes")

@@ -1,7 +1,8 @@
-"""A checkpoint's scores as the `.eval_results/*.yaml` of a model repository on the hub.
+"""A checkpoint's results for a model repository on the hub: `.eval_results/*.yaml`, and the card.
 
 Format: https://github.com/huggingface/hub-docs, `docs/hub/eval-results.md`.  The hub shows results
-on data sets that are registered there as benchmarks; a task of no data set there is left out.
+on data sets that are registered there as benchmarks; a task of no data set there has no such file,
+but stands in the card's section like the others.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from evalkit.interchange.exported import Exported, file_name
 NAME = "model-card"
 DEFAULT = "default"
 ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+(?<!\.json)(?<!\.jsonl)(?<!\.csv)(?<!\.parquet)")
+TASK_IDS = {"TIGER-Lab/MMLU-Pro": "mmlu_pro"}
+"""What a benchmark's `eval.yaml` calls its task, where that is not the data set's configuration."""
+
+BEGIN, END = "<!-- evalkit:results -->", "<!-- /evalkit:results -->"
+SECTION = re.compile(rf"{BEGIN}\n.*?\n{END}\n?", re.DOTALL)
 
 
 def write(cells: Sequence[Exported], out: Path, now: datetime) -> list[Path]:
-    """Writes a file for each task whose data set is known below `out`; returns them.
-
-    Raises DataError where none is.
-    """
+    """Writes a file for each task whose data set is known below `out`; returns them."""
     import yaml
 
     written = []
@@ -36,28 +39,41 @@ def write(cells: Sequence[Exported], out: Path, now: datetime) -> list[Path]:
             text = yaml.safe_dump([entry], sort_keys=False, allow_unicode=True)
             write_beside(path, text.encode())
             written.append(path)
-    if not written:
-        tasks = ", ".join(cell.task for cell in cells)
-        raise DataError(f"no task has a data set on the hub, which a model card needs: {tasks}")
     return written
+
+
+def write_section(section: str, card: Path) -> Path:
+    """Puts a section into a README.md, in the place of an earlier one; all else stays."""
+    try:
+        there = card.read_text("utf-8") if card.exists() else ""
+    except UnicodeDecodeError:
+        raise DataError(f"{card}: not UTF-8: mend it, or give another --out") from None
+    whole = f"{BEGIN}\n{section.rstrip()}\n{END}\n"
+    if SECTION.search(there):
+        text = SECTION.sub(lambda _: whole, there, count=1)
+    else:
+        text = f"{there.rstrip()}\n\n{whole}" if there.strip() else whole
+    write_beside(card, text.encode())
+    return card
 
 
 def _entry(cell: Exported, now: datetime) -> dict[str, Any] | None:
     known = _dataset(cell)
     if not ON_THE_HUB.fullmatch(known.get("id", "")):
         return None
-    dataset = {"id": known["id"], "task_id": known.get("config") or DEFAULT}
+    task_id = known.get("config") or TASK_IDS.get(known["id"], DEFAULT)
+    dataset = {"id": known["id"], "task_id": task_id}
     if known.get("revision"):
         dataset["revision"] = known["revision"]
     score, stderr, n = cell.score()
     spread = "" if stderr is None else f" ± {stderr:.4g}"
+    harness = cell.exam.get("harness") or "evalkit"
     shots = f", {cell.exam['fewshot']}-shot" if cell.exam.get("fewshot") else ""
     return {
         "dataset": dataset,
         "value": round(score, 6),
         "date": now.date().isoformat(),
-        "evaluation_framework": str(cell.exam.get("harness") or "evalkit"),
-        "notes": f"{cell.metric}{spread} (standard error), n = {n}{shots}",
+        "notes": f"{cell.metric}{spread} (standard error), n = {n}{shots}, by {harness}",
     }
 
 

@@ -6,11 +6,16 @@ It annotates; it never gates.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.columns import columns, percent, points
+from evalkit.comparison.arm import Floats
 from evalkit.series.assembly import Series
+
+if TYPE_CHECKING:
+    from evalkit.stats.trend import ChangePoint
 
 
 class _Model(BaseModel):
@@ -78,19 +83,12 @@ def trend(series: Sequence[Series], alpha: float = 0.05) -> Trend:
 
 def _task(series: Series, alpha: float) -> TaskTrend:
     from evalkit.stats.declines import declines, first_decline
-    from evalkit.stats.trend import ChangePoint, by_cluster, change_point, change_points
+    from evalkit.stats.trend import change_point, change_points
 
-    names = series.checkpoints
     about = {"task": series.task, "domain": series.domain, "flags": list(series.flags)}
     if series.invalid:
         return TaskTrend(**about, n=0, invalid=series.invalid)
-    values = series.values
-    if series.clusters is not None:
-        values = by_cluster(values, series.clusters)
-
-    def change(found: ChangePoint) -> Change:
-        return Change(checkpoint=names[found.index], delta=found.delta, p=found.p)
-
+    names, values = series.checkpoints, independent(series)
     against = declines(
         series.values, binary=series.binary, clusters=series.clusters, lattice=series.lattice
     )
@@ -112,11 +110,24 @@ def _task(series: Series, alpha: float) -> TaskTrend:
             Point(checkpoint=name, score=float(score))
             for name, score in zip(names, series.values.mean(axis=1), strict=True)
         ],
-        change=change(change_point(values)),
-        changes=[change(found) for found in change_points(values, alpha)],
+        change=_change(change_point(values), names),
+        changes=[_change(found, names) for found in change_points(values, alpha)],
         declines=told,
         first_decline=told[against.index(first)] if first else None,
     )
+
+
+def independent(series: Series) -> Floats:
+    """(T, G) one column for each item that stands alone, and one for each cluster."""
+    from evalkit.stats.trend import by_cluster
+
+    if series.clusters is None:
+        return series.values
+    return by_cluster(series.values, series.clusters)
+
+
+def _change(found: ChangePoint, names: Sequence[str]) -> Change:
+    return Change(checkpoint=names[found.index], delta=found.delta, p=found.p)
 
 
 def text(found: Trend) -> str:

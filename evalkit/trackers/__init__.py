@@ -1,0 +1,1 @@
+"""Reports in experiment trackers: scores, deltas and verdicts over training steps."""
