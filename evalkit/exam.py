@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit import identity, plugins
+from evalkit import duplicates, identity, plugins
 from evalkit.config import TaskSection
 from evalkit.drawn import HELD, Drawn, Ids, Question, draw, identified, whole
 from evalkit.errors import DataError
@@ -105,7 +105,7 @@ class Exam:
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""
         small = replace(self, only=frozenset(only))
-        for shared in ("source", "_drawn"):
+        for shared in ("source", "_drawn", "again", "prompts_digest"):
             vars(small)[shared] = getattr(self, shared)
         return small
 
@@ -122,15 +122,23 @@ class Exam:
         return self._drawn.data_digest
 
     @cached_property
+    def again(self) -> dict[bytes, str]:
+        """The questions that come more than once, each with the cluster that they are."""
+        return duplicates.again(self._everything)
+
+    def cluster_of(self, item: bytes, sample: Sample) -> str:
+        """Whom a question belongs with: as the task says, else with its duplicates."""
+        return sample.cluster or self.again.get(item, "")
+
+    @cached_property
     def prompts_digest(self) -> str:
         """What a judge is told besides questions and answers, whatever the limit."""
         rubric = self.task.rubric
         if rubric is None:
             return ""
-        held = self._drawn.held
         shown = (
             rubric.views(sample, ANY_ANSWER, rubric.against(sample) if rubric.against else OTHER)
-            for sample in (self._samples() if held is None else held.values())
+            for _, sample in self._everything()
         )
         templates = {view.template for views in shown for view in views}
         return identity.digest(sorted(templates)).hex()[:16]
@@ -139,6 +147,11 @@ class Exam:
         """Raises DataError where a judge's prompt is not to be had, before an answer is asked."""
         if self.task.rubric:
             assert self.prompts_digest
+
+    def _everything(self) -> Iterable[Question]:
+        """Every question, whatever the limit."""
+        held = self._drawn.held
+        return identified(self.task, self._samples()) if held is None else held.items()
 
     @cached_property
     def _drawn(self) -> Drawn:

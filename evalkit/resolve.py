@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from evalkit import plugins
-from evalkit.comparison.gating import policy_of
+from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
     BackendSection,
     CheckpointSection,
@@ -36,6 +36,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         for exam in _exams(loaded, index, section, limit or config.limit)
     )
     _unique_exams(loaded, exams)
+    check_fixed(loaded, exams, seeds=bool(recipes))
     judges = _judges(loaded)
     judging = {judge.checkpoint.name for judge in judges}
     rows = [

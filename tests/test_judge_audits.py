@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,12 +16,10 @@ from evalkit.cli import cli
 from evalkit.errors import DataError
 from evalkit.events import silent
 from evalkit.judging.agreement import kappa
-from evalkit.judging.bouts import battles
 from evalkit.judging.labels import labelled
 from evalkit.judging.null_answers import ANSWERS
 from evalkit.report import of_run
 from evalkit.run import Held, hold
-from evalkit.stats.battles import rank
 from evalkit.types import Request, Response
 from tests.chat_server import ChatServer, serving
 from tests.judges import Judging, better, cell_of, court, essays, judge_at, judged_by, shown
@@ -307,8 +304,10 @@ def test_checkpoints_are_judged_against_each_other_in_the_form_of_arenas(tmp_pat
         assert server.asked.total() - before == fought > 0
     assert result.exit_code == 0, result.output
     assert "base against worse" in result.output
-    assert "90 % interval" in result.output or "no ranking: no finite strengths" in result.output
     (path,) = (tmp_path / "r").glob("battles-*.jsonl")
+    ranked = CliRunner().invoke(cli, ["rank", "--battles", str(path), "--anchor", "base"])
+    assert result.stdout.endswith("\n\n" + ranked.stdout)
+    assert "Elo points from base" in ranked.output
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert {(row["model_a"], row["model_b"]) for row in rows} == {("base", "worse")}
     assert len({row["question_id"] for row in rows}) == 40
@@ -318,23 +317,6 @@ def test_checkpoints_are_judged_against_each_other_in_the_form_of_arenas(tmp_pat
     assert [row["order"] for row in rows].count("same answer") == sum(
         row["answer_a"] == row["answer_b"] for row in rows
     )
-
-
-def test_battles_of_one_question_belong_together_and_strong_verdicts_weigh_more() -> None:
-    """Three wins of weight one against a loss of weight one: odds of three to one."""
-    rows = [
-        {"question_id": "q1", "model_a": "x", "model_b": "y", "winner": winner, "weight": weight,
-         "answer_a": "- a\n- b", "answer_b": "plain"}
-        for winner, weight in (("model_a", 3.0), ("model_b", 1.0), ("tie", 2.0))
-    ]  # fmt: skip
-    fought = battles(rows)
-    assert [(battle.won, battle.weight, battle.style) for battle in fought] == [
-        (1.0, 3.0, ()), (0.0, 1.0, ()), (0.5, 2.0, ()),
-    ]  # fmt: skip
-    assert {battle.prompt for battle in fought} == {"q1"}
-    places = {place.player: place.strength for place in rank(fought, "y", resamples=20).places}
-    assert places["x"] == pytest.approx(math.log((3 + 1) / (1 + 1)))
-    assert battles(rows, styled=True)[0].style[2] == 1.0  # only the first has a list
 
 
 def test_a_flag_of_the_judge_does_not_hide_the_cells_own(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def battle(
         rows = list(fought(panel, exam, bouts(exam, seats), folder, notify))
     path = out or folder / f"battles-{safe(exam.label)}.jsonl"
     write_beside(path, b"".join(dumps(row) + b"\n" for row in rows))
-    say(_table(rows) + _ranked(rows, matrix.baseline, styled=style))
+    say(_table(rows) + _ranked(path, matrix.baseline, styled=style))
     click.echo(f"wrote {path}", err=True)
 
 
@@ -94,27 +94,19 @@ def _names(matrix: Matrix, chosen: tuple[str, ...]) -> list[str]:
     return names
 
 
-def _ranked(rows: list[dict[str, Any]], baseline: str, *, styled: bool) -> str:
-    """Everybody's chance to beat the baseline, or whoever comes first without it."""
-    from evalkit.columns import columns, percent
-    from evalkit.judging.bouts import battles
-    from evalkit.reading import printable
-    from evalkit.stats.battles import rank
-    from evalkit.stats.rankings import elo, win_rate
+def _ranked(path: Path, baseline: str, *, styled: bool) -> str:
+    """What `evalkit rank` says of the file, from the baseline where that can be ranked."""
+    from evalkit.errors import DataError, UnknownName
+    from evalkit.ranking.files import read
+    from evalkit.ranking.table import table, text
 
-    names = sorted({name for row in rows for name in (row["model_a"], row["model_b"])})
-    anchor = baseline if baseline in names else names[0]
-    try:
-        found = rank(battles(rows, styled=styled), anchor)
-    except ValueError as error:
-        return f"\nno ranking: {error}\n"
-    head = [f"against {printable(anchor)}", "Elo", "90 % interval", "wins"]
-    told = [
-        [printable(place.player), f"{elo(place.strength):+.0f}",
-         f"{elo(place.lower):+.0f} to {elo(place.upper):+.0f}", percent(win_rate(place.strength))]
-        for place in found.places
-    ]  # fmt: skip
-    return f"\n{columns(head, told)}\n"
+    fought = list(read(path, styled=styled))
+    for anchor in (baseline, ""):
+        try:
+            return f"\n{text(table(fought, anchor, styled=styled))}"
+        except (DataError, UnknownName) as error:
+            reason = str(error)
+    return f"\nno ranking: {reason}\n"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

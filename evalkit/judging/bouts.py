@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -20,8 +20,6 @@ from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Case, Docket, rubric_of
 from evalkit.judging.tally import side
 from evalkit.seat import Seat
-from evalkit.stats.battles import Battle
-from evalkit.style import style
 from evalkit.types import Opinion, Response
 
 WINNERS = {1: "model_a", -1: "model_b", 0: "tie"}
@@ -85,25 +83,14 @@ def fought(
                 "judge": panel.name,
                 "task": exam.label,
                 "order": order,
-                "answer_a": bout.case.answer.text,
-                "answer_b": bout.case.other.text if bout.case.other else "",
+                "answer_a": _told(bout.case.answer),
+                "answer_b": _told(bout.case.other or Response()),
             }
 
 
-def battles(rows: Iterable[Mapping[str, Any]], *, styled: bool = False) -> list[Battle]:
-    """Rows of an arena as battles; all of a question's belong together."""
-    worth = {name: (sign + 1) / 2 for sign, name in WINNERS.items()}
-    return [
-        Battle(
-            str(row["question_id"]),
-            row["model_a"],
-            row["model_b"],
-            worth[row["winner"]],
-            float(row["weight"]),
-            style(row["answer_a"], row["answer_b"]) if styled else (),
-        )
-        for row in rows
-    ]
+def _told(answer: Response) -> str | list[str]:
+    """An answer's text; of one in several turns, each of them."""
+    return list(answer.turns) if len(answer.turns) > 1 else answer.text
 
 
 def _verdicts(

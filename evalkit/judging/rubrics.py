@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from evalkit.style import style
+from evalkit.ranking.style import style
 from evalkit.types import Prompt, Response, Sample, View
 
 VERDICT = re.compile(r"\[\[(?:[ABC]|[AB][<>=]{1,2}[AB]|rating)\]\]|Rating: \[\[")
