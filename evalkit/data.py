@@ -12,15 +12,16 @@ import ast
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from evalkit import formats, upstream
+from evalkit import formats, stored, upstream
 from evalkit.errors import DataError
+from evalkit.formats import read
 from evalkit.types import Rows, Source
 
 VARIABLE = "EVALKIT_DATA"
@@ -51,24 +52,21 @@ def open_rows(source: Source, given: Path | None) -> Rows:
     path = locate(source, given)
 
     @cache
-    def snapshot() -> Path | None:
-        return _snapshot(source) if source.hub else None
+    def snapshot() -> Path:
+        return _snapshot(source)
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
-        files = _files(source, path, split) if path else []
-        if not files and split in source.elsewhere:
-            files = [_elsewhere(source, path, split)]
-        root = path or (None if files else snapshot())
-        if not files and root and root != path:
-            files = _files(source, root, split)
-        if not files:
-            raise DataError(_absent(source, root, split))
+        if source.collected and path and path.is_file() and split != "test":
+            return  # all of them are in that file
+        files = _found(source, path, split, snapshot)
         number = 0
-        fields = source.fields if split in source.counts or not source.counts else ()
+        fields = source.fields if split in source.counts or split == "test" else ()
         for file in files:
-            for place, row in formats.read(file):
-                number += 1
-                yield _checked(row, fields, f"{file}: {place}")
+            for place, row in stored.rows(file, source.large) if source.large else read(file):
+                whole = _checked(row, fields, f"{file}: {place}")
+                if source.split_of is None or source.split_of(whole) == split:
+                    number += 1
+                    yield whole
         _check_count(source, split, number, files[0], official=given is None)
 
     return rows
@@ -107,6 +105,22 @@ def parse_list(value: object) -> list[Any]:
     raise DataError(f"not a list: {str(value)[:80]!r}")
 
 
+def _found(
+    source: Source, path: Path | None, split: str, snapshot: Callable[[], Path]
+) -> list[Path]:
+    """The files of a split: local, else where its authors keep it, else of the hub's snapshot."""
+    files = _files(source, path, split) if path else []
+    if not files and split in source.elsewhere:
+        return [_elsewhere(source, path, split)]
+    root = path
+    if path is None and source.hub:
+        root = snapshot()
+        files = _files(source, root, split)
+    if not files:
+        raise DataError(_absent(source, root, split))
+    return files
+
+
 def _files(source: Source, path: Path, split: str) -> list[Path]:
     """The files of a split: the one of upstream's name, or of the split's, or numbered shards."""
     if path.is_file():
@@ -118,8 +132,11 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
             raise DataError(f"{path}: which is the {split} split: {_listed(found, path)}?")
         if found:
             return found
-    shards = [file for file in known if SHARD.sub("", formats.stem(file.name)) == split]
-    if shards and len(shards) != int(shards[0].name.partition("-of-")[2][:5]):
+    place = source.on_hub.get(split)
+    shards = [file for file in known if _place(file, path) == place]
+    shards = shards or [file for file in known if _unsharded(file) == split]
+    count = shards[0].name.partition("-of-")[2][:5] if shards else ""
+    if count and len(shards) != int(count):
         raise DataError(f"{path}: not one whole {split} split: {_listed(shards, path)}")
     return shards
 
@@ -140,6 +157,15 @@ def _elsewhere(source: Source, path: Path | None, split: str) -> Path:
             f"the {split} split of {source.folder} is not to be had: {error}; {where}give `data: "
             f"{{TASK: folder}}` with {name}.*, or put it into {source.folder} under {VARIABLE}"
         ) from None
+
+
+def _unsharded(file: Path) -> str:
+    return SHARD.sub("", formats.stem(file.name))
+
+
+def _place(file: Path, folder: Path) -> str:
+    """Where a file lies in a repository, without the number of its shard and its suffix."""
+    return (file.relative_to(folder).parent / _unsharded(file)).as_posix()
 
 
 def _names(source: Source, split: str) -> list[str]:
@@ -209,7 +235,8 @@ def _snapshot(source: Source) -> Path:
             f"{source.hub}: to read the hub, pip install 'posttrain-evalkit[hf]'; or {instead}"
         ) from None
     patterns = [f"*{stem}.*" for stem in source.splits.values()]
-    patterns += [f"*{split}{rest}" for split in source.splits for rest in (".*", "-*-of-*.*")]
+    splits = (source.on_hub.get(split, f"*{split}") for split in source.splits)
+    patterns += [f"{split}{rest}" for split in splits for rest in (".*", "-*-of-*.*")]
     try:
         return Path(
             snapshot_download(

@@ -70,6 +70,8 @@ class Matrix:
     prices: Mapping[str, Price] = field(default_factory=dict)  # model -> what it costs
     execution: Execution = Execution()
     registered: str = ""  # the identity that the baseline must have, if the registry says one
+    runs: Mapping[str, Path] = field(default_factory=dict)  # a stage's folder, once it is trained
+    notes: tuple[str, ...] = ()  # what a reader must know of the training
 
     def row(self, name: str) -> Row:
         """The row of that name, the judges' included."""

@@ -12,6 +12,7 @@ from typing import Any
 from evalkit import identity
 from evalkit.exam import Exam
 from evalkit.fingerprint import parts
+from evalkit.grade import UNGRADED
 from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix, Row
@@ -60,9 +61,11 @@ class Seat:
         meta, preset = self.cell.meta(), self.exam.task.preset
         due = self.grading(who)
         whole = {name: value for name, value in due.items() if name != "only"}
+        outcomes = meta.get("outcomes", {}).get(preset, {})
         return bool(
             (meta.get("scored") or {}).get(preset) in (due, whole)
-            and UNHEARD.isdisjoint(meta.get("outcomes", {}).get(preset, {}))
+            and UNHEARD.isdisjoint(outcomes)
+            and not any(name.startswith(UNGRADED) for name in outcomes)
             and self.cell.scores_path(preset).exists()
         )
 
@@ -87,7 +90,7 @@ class Seat:
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()
-                if name not in ("options", "model", "by_content")
+                if name not in ("options", "model", "by_content", "stage", "step")
             }
             | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),
