@@ -1,8 +1,9 @@
 """Where a benchmark's rows come from: a local file or folder, or the hub at a pinned revision.
 
 A path that the user's file gives comes first, then the benchmark's folder under EVALKIT_DATA,
-then the hub.  The official data must have the official number of rows; a path given in the user's
-file may hold any number but none, since people also evaluate on a part or a variant of a benchmark.
+then where its authors keep it.  The official data must have the official number of rows; a path
+given in the user's file may hold any number but none, since people also evaluate on a part or a
+variant of a benchmark.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import ast
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from evalkit import formats
+from evalkit import formats, stored, upstream
 from evalkit.errors import DataError
+from evalkit.formats import read
 from evalkit.types import Rows, Source
 
 VARIABLE = "EVALKIT_DATA"
@@ -50,19 +52,21 @@ def open_rows(source: Source, given: Path | None) -> Rows:
     path = locate(source, given)
 
     @cache
-    def root_folder() -> Path:
-        return path if path is not None else _snapshot(source)
+    def snapshot() -> Path:
+        return _snapshot(source)
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
-        root = root_folder()
-        files = _files(source, root, split)
-        if not files:
-            raise DataError(_absent(source, root, split))
+        if source.collected and path and path.is_file() and split != "test":
+            return  # all of them are in that file
+        files = _found(source, path, split, snapshot)
         number = 0
+        fields = source.fields if split in source.counts or split == "test" else ()
         for file in files:
-            for place, row in formats.read(file):
-                number += 1
-                yield _checked(row, source.fields, f"{file}: {place}")
+            for place, row in stored.rows(file, source.large) if source.large else read(file):
+                whole = _checked(row, fields, f"{file}: {place}")
+                if source.split_of is None or source.split_of(whole) == split:
+                    number += 1
+                    yield whole
         _check_count(source, split, number, files[0], official=given is None)
 
     return rows
@@ -74,12 +78,15 @@ def digest(source: Source, given: Path | None) -> str:
     The same bytes give the same digest wherever they lie and whatever the files are called.
     """
     path = locate(source, given)
-    if path is None:
+    if path is None and not source.elsewhere:
         return f"{source.hub}@{source.revision}"
     whole = hashlib.sha256()
     for split in sorted({*source.splits, "test"}):
-        for file in _files(source, path, split):
+        files = _files(source, path, split) if path else []
+        for file in files:
             whole.update(f"{split} {_file_digest(file)}\n".encode())
+        if not files and split in source.elsewhere:
+            whole.update(f"{split} {upstream.digest(source.elsewhere[split])}\n".encode())
     return whole.hexdigest()
 
 
@@ -98,21 +105,67 @@ def parse_list(value: object) -> list[Any]:
     raise DataError(f"not a list: {str(value)[:80]!r}")
 
 
+def _found(
+    source: Source, path: Path | None, split: str, snapshot: Callable[[], Path]
+) -> list[Path]:
+    """The files of a split: local, else where its authors keep it, else of the hub's snapshot."""
+    files = _files(source, path, split) if path else []
+    if not files and split in source.elsewhere:
+        return [_elsewhere(source, path, split)]
+    root = path
+    if path is None and source.hub:
+        root = snapshot()
+        files = _files(source, root, split)
+    if not files:
+        raise DataError(_absent(source, root, split))
+    return files
+
+
 def _files(source: Source, path: Path, split: str) -> list[Path]:
     """The files of a split: the one of upstream's name, or of the split's, or numbered shards."""
     if path.is_file():
         return [path] if split == "test" else []
     known = sorted(file for file in path.rglob("*") if formats.stem(file.name) and file.is_file())
     for name in _names(source, split):
-        found = [file for file in known if formats.stem(file.name) == name]
+        found = [file for file in known if _is(file.relative_to(path), name)]
         if len(found) > 1:
             raise DataError(f"{path}: which is the {split} split: {_listed(found, path)}?")
         if found:
             return found
-    shards = [file for file in known if SHARD.sub("", formats.stem(file.name)) == split]
-    if shards and len(shards) != int(shards[0].name.partition("-of-")[2][:5]):
+    place = source.on_hub.get(split)
+    shards = [file for file in known if _place(file, path) == place]
+    shards = shards or [file for file in known if _unsharded(file) == split]
+    count = shards[0].name.partition("-of-")[2][:5] if shards else ""
+    if count and len(shards) != int(count):
         raise DataError(f"{path}: not one whole {split} split: {_listed(shards, path)}")
     return shards
+
+
+def _is(file: Path, name: str) -> bool:
+    """Whether a file goes by a name, which may tell folders above it; `/` begins the whole path."""
+    plain = f"/{formats.stem(file.as_posix())}"
+    return plain == name if name.startswith("/") else plain.endswith(f"/{name}")
+
+
+def _elsewhere(source: Source, path: Path | None, split: str) -> Path:
+    try:
+        return upstream.found(source.elsewhere[split])
+    except DataError as error:
+        where = f"{path} has no such file either; " if path else ""
+        name = _names(source, split)[0]
+        raise DataError(
+            f"the {split} split of {source.folder} is not to be had: {error}; {where}give `data: "
+            f"{{TASK: folder}}` with {name}.*, or put it into {source.folder} under {VARIABLE}"
+        ) from None
+
+
+def _unsharded(file: Path) -> str:
+    return SHARD.sub("", formats.stem(file.name))
+
+
+def _place(file: Path, folder: Path) -> str:
+    """Where a file lies in a repository, without the number of its shard and its suffix."""
+    return (file.relative_to(folder).parent / _unsharded(file)).as_posix()
 
 
 def _names(source: Source, split: str) -> list[str]:
@@ -123,7 +176,9 @@ def _listed(files: list[Path], folder: Path) -> str:
     return ", ".join(str(file.relative_to(folder)) for file in files[:5])
 
 
-def _absent(source: Source, path: Path, split: str) -> str:
+def _absent(source: Source, path: Path | None, split: str) -> str:
+    if path is None:
+        return f"{source.folder} has no {split} split: give `data: {{TASK: folder}}` in your file"
     names = " or ".join(_names(source, split))
     what = "is one file, the test split; give a folder with it and" if path.is_file() else "has no"
     return (
@@ -180,7 +235,8 @@ def _snapshot(source: Source) -> Path:
             f"{source.hub}: to read the hub, pip install 'posttrain-evalkit[hf]'; or {instead}"
         ) from None
     patterns = [f"*{stem}.*" for stem in source.splits.values()]
-    patterns += [f"*{split}{rest}" for split in source.splits for rest in (".*", "-*-of-*.*")]
+    splits = (source.on_hub.get(split, f"*{split}") for split in source.splits)
+    patterns += [f"{split}{rest}" for split in splits for rest in (".*", "-*-of-*.*")]
     try:
         return Path(
             snapshot_download(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from evalkit.answer import Answer
-from evalkit.grade import MISSING, Grade, plain_json
+from evalkit.grade import MISSING, UNGRADED, Grade, plain_json
 from evalkit.standing import Row, key, place_of
 from evalkit.tables import SCORE_COLUMNS
 from evalkit.types import Sample, Score
@@ -48,7 +49,9 @@ def gives_way(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def holds(row: Mapping[str, Any], answer: Row | None) -> bool:
-    """Whether a grade is of the answer that stands."""
+    """Whether a grade is of the answer that stands, and one that stands itself."""
+    if row["outcome"].startswith(UNGRADED):
+        return False
     failed = answer is None or bool(answer["error"])
     request = answer["request"].hex() if answer else ""
     return bool(row["request"] == request and failed == (row["outcome"] == MISSING))
@@ -73,8 +76,9 @@ def line(item: bytes, sample: Sample, epoch: int, grade: Grade) -> Row:
 
 
 def score_of(row: Mapping[str, Any]) -> Score | None:
-    """The score of a line; None where the sample is missing."""
-    if row["value"] is None:
+    """The score of a line; None where the sample is missing, and nothing is noted of it."""
+    if row["value"] is None and not row["details"]:
         return None
     details = json.loads(row["details"]) if row["details"] else {}
-    return Score(row["value"], row["answer"], details)
+    value = math.nan if row["value"] is None else row["value"]
+    return Score(value, row["answer"], details)

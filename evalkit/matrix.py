@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 from evalkit.comparison.policy import Policy
 from evalkit.exam import Exam
 from evalkit.types import Backend, Checkpoint, Stage
+
+Rule: TypeAlias = Literal["mean", "median", "majority"]
+"""How the grades of several judges become one."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,27 @@ class Row:
 
     checkpoint: Checkpoint
     backend: Backend
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a model costs, in the unit of the user's table, per million tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True)
+class Jury:
+    """How it is judged, besides who judges first."""
+
+    others: tuple[Row, ...] = ()
+    rule: Rule = "mean"
+    repeats: int = 1
+    retries: int = 0
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    logprobs: bool = True
+    labels: Mapping[str, Path] = field(default_factory=dict)  # task -> labelled answers
 
 
 @dataclass(frozen=True)
@@ -41,30 +66,48 @@ class Matrix:
     reports: tuple[str, ...]
     seed: int = 0
     recipes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a checkpoint a seed
+    jury: Jury = Jury()
+    prices: Mapping[str, Price] = field(default_factory=dict)  # model -> what it costs
     execution: Execution = Execution()
     registered: str = ""  # the identity that the baseline must have, if the registry says one
+    runs: Mapping[str, Path] = field(default_factory=dict)  # a stage's folder, once it is trained
+    notes: tuple[str, ...] = ()  # what a reader must know of the training
 
     def row(self, name: str) -> Row:
-        """The row of that name, the judge's included."""
-        rows = (*self.rows, *([self.judge] if self.judge else []))
-        return next(row for row in rows if row.checkpoint.name == name)
+        """The row of that name, the judges' included."""
+        return next(row for row in (*self.rows, *self.judges) if row.checkpoint.name == name)
+
+    @property
+    def judges(self) -> tuple[Row, ...]:
+        """Everybody who judges."""
+        return (self.judge, *self.jury.others) if self.judge else ()
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """(candidate, against): each against the baseline first, then against its parent."""
+        """(candidate, against): each against the baseline first, then against its parent.
+
+        A recipe stands for its seeds' checkpoints; its parent is the one checkpoint that all of
+        them started from, or the recipe whose seeds they started from one by one.
+        """
         seeds = {member for group in self.recipes.values() for member in group}
-        names = [
-            row.checkpoint.name
+        parents = {
+            row.checkpoint.name: row.checkpoint.parent
             for row in self.rows
-            if row.checkpoint.name not in (self.baseline, *seeds)
-        ]
-        parents = {row.checkpoint.name: row.checkpoint.parent for row in self.rows}
+            if row.checkpoint.name not in seeds
+        } | {name: self._parent(group) for name, group in self.recipes.items()}
+        known = {row.checkpoint.name for row in self.rows} | {*self.recipes}
+        names = [name for name in parents if name != self.baseline]
         return [
             *((name, self.baseline) for name in names),
-            *((recipe, self.baseline) for recipe in self.recipes),
             *(
                 (name, parents[name])
                 for name in names
-                if parents[name] in parents and parents[name] != self.baseline
+                if parents[name] in known and parents[name] != self.baseline
             ),
         ]
+
+    def _parent(self, group: tuple[str, ...]) -> str:
+        parents = tuple(self.row(name).checkpoint.parent for name in group)
+        if len(set(parents)) == 1:
+            return parents[0]
+        return next((name for name, other in self.recipes.items() if other == parents), "")

@@ -8,20 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from evalkit import plugins
-from evalkit.comparison.gating import policy_of
+from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
     BackendSection,
     CheckpointSection,
     Loaded,
     Location,
+    PanelistSection,
     StageSection,
     TaskSection,
 )
-from evalkit.errors import ConfigError, EvalkitError, did_you_mean
+from evalkit.errors import EvalkitError, UnknownName, did_you_mean
 from evalkit.exam import Exam, sit
-from evalkit.matrix import Execution, Matrix, Row
+from evalkit.matrix import Execution, Jury, Matrix, Price, Row
+from evalkit.naming import named, options_of
 from evalkit.series.seeds import with_seeds
-from evalkit.types import Backend, Checkpoint, Stage
+from evalkit.staging import scores_only, stages
+from evalkit.types import Backend, Checkpoint
 
 
 def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
@@ -35,20 +38,23 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         for exam in _exams(loaded, index, section, limit or config.limit)
     )
     _unique_exams(loaded, exams)
-    judge = _judge(loaded)
+    check_fixed(loaded, exams, seeds=bool(recipes))
+    trained = stages(loaded)
+    judges = _judges(loaded)
+    judging = {judge.checkpoint.name for judge in judges}
     rows = [
         _declared(loaded, index, section) for index, section in enumerate(config.checkpoints)
     ] + [
         _trained(loaded, section)
         for section in config.pipeline
-        if not (judge and judge.checkpoint.name == section.name)
+        if section.name not in judging and not scores_only(section)
     ]
     names = [row.checkpoint.name for row in rows]
     if config.baseline not in names:
         hint = did_you_mean(config.baseline, names)
         raise loaded.error(("baseline",), f"no checkpoint goes by {config.baseline!r}{hint}")
     for exam in exams:
-        if exam.task.rubric and not judge:
+        if exam.task.rubric and not judges:
             raise loaded.error(_place(loaded, exam), f"{exam.label} is judged: name a `judge:`")
     for index, name in enumerate(config.reports):
         try:
@@ -58,13 +64,15 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     return Matrix(
         config.baseline,
         tuple(rows),
-        tuple(_stage(loaded, index, section) for index, section in enumerate(config.pipeline)),
+        trained,
         exams,
-        judge,
+        judges[0] if judges else None,
         policy_of(loaded, exams),
         tuple(config.reports),
         config.seed,
         recipes,
+        _jury(loaded, judges[1:], exams),
+        {name: Price(each.input, each.output) for name, each in config.prices.items()},
         _execution(loaded),
     )
 
@@ -93,7 +101,13 @@ def _check_names(loaded: Loaded) -> None:
             where = ("checkpoints", index, "parent")
             raise loaded.error(where, f"no other checkpoint {section.parent!r}{hint}")
     for name in config.data:
-        _named(loaded, ("data", name), "tasks", name)
+        prefix, colon, _ = name.partition(":")
+        families = plugins.all_plugins("families")
+        if colon and prefix not in families:
+            unknown = UnknownName("family of tasks", prefix, families)
+            raise loaded.error(("data", name), str(unknown))
+        if prefix not in families:
+            named(loaded, ("data", name), "tasks", name)
 
 
 def _unique(loaded: Loaded, key: str, names: list[str], taken: Iterable[str] = ()) -> None:
@@ -102,13 +116,6 @@ def _unique(loaded: Loaded, key: str, names: list[str], taken: Iterable[str] = (
         if name in seen:
             raise loaded.error((key, index), f"two entries are called {name!r}; rename one")
         seen.add(name)
-
-
-def _named(loaded: Loaded, where: Location, kind: str, name: str) -> object:
-    try:
-        return plugins.find(kind, name)
-    except EvalkitError as error:
-        raise loaded.error(where, str(error)) from None
 
 
 def _place(loaded: Loaded, exam: Exam) -> Location:
@@ -127,12 +134,13 @@ def _unique_exams(loaded: Loaded, exams: tuple[Exam, ...]) -> None:
 
 
 def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) -> tuple[Exam, ...]:
-    given = loaded.config.data.get(section.name)
-    data = loaded.resolve(given) if given else None
+    given = loaded.config.data
+    name = section.name if section.name in given else section.name.partition(":")[0]
+    data = loaded.resolve(given[name]) if name in given else None
     if data and not data.exists():
-        raise loaded.error(("data", section.name), f"no file or folder at {data}")
+        raise loaded.error(("data", name), f"no file or folder at {data}")
     try:
-        return sit(section, data, limit)
+        return sit(section, data, limit, loaded.resolve(section.rubric) if section.rubric else None)
     except EvalkitError as error:
         raise loaded.error(("tasks", index), str(error)) from None
 
@@ -140,13 +148,9 @@ def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) 
 def _backend(
     loaded: Loaded, where: Location, section: BackendSection
 ) -> tuple[Backend, dict[str, object]]:
-    backend = _named(loaded, (*where, "name"), "backends", section.name)
+    backend = named(loaded, (*where, "name"), "backends", section.name)
     assert isinstance(backend, Backend)
-    options = {**backend.options, **section.options}
-    for key in section.options:
-        if key not in backend.options:
-            hint = did_you_mean(key, backend.options)
-            raise loaded.error((*where, key), f"unknown option of {backend.name}{hint}")
+    options = options_of(loaded, where, backend, section.options)
     if isinstance(options.get("path"), str) and options["path"]:
         options["path"] = str(loaded.resolve(str(options["path"])))
     return backend, options
@@ -200,73 +204,33 @@ def _trained(loaded: Loaded, section: StageSection) -> Row:
     return Row(checkpoint, backend)
 
 
-def _stage(loaded: Loaded, index: int, section: StageSection) -> Stage:
-    """A stage with its paths resolved; raises ConfigError where something it names is not there."""
-    where: Location = ("pipeline", index)
-    earlier = [stage.name for stage in loaded.config.pipeline[:index]]
-    declared = [checkpoint.name for checkpoint in loaded.config.checkpoints]
-    if section.parent and section.parent not in (*earlier, *declared):
-        known = did_you_mean(section.parent, (*earlier, *declared))
-        raise loaded.error((*where, "parent"), f"no earlier checkpoint {section.parent!r}{known}")
-    key = "method"
-    try:
-        plugins.trainer(section.method)
-        key = "data"
-        data = {_source(loaded, name): weight for name, weight in section.data.items()}
-        key = "reward"
-        reward = _reward(loaded, section.reward)
-    except EvalkitError as error:
-        raise loaded.error((*where, key), str(error)) from None
-    seed = loaded.config.seed if section.seed is None else section.seed
-    stage = Stage(
-        section.name, section.method, "", section.parent, data, reward, section.args, seed
-    )
-    _check_stage(loaded, where, stage)
-    return stage
-
-
-def _check_stage(loaded: Loaded, where: Location, stage: Stage) -> None:
-    """What a trainer can tell to be wrong before any time is spent."""
-    try:
-        plugins.trainer(stage.method).check(stage)
-    except EvalkitError as error:
-        key, colon, message = str(error).partition(": ")
-        if colon and key in StageSection.model_fields:
-            raise loaded.error((*where, key), message) from None
-        raise loaded.error(where, str(error)) from None
-
-
-def _source(loaded: Loaded, name: str) -> str:
-    if name.startswith("task:"):
-        task = plugins.task(name.removeprefix("task:"))
-        if task.train is None:
-            raise ConfigError(f"{task.name} has no training split; give a JSONL file instead")
-        return name
-    path = loaded.resolve(name)
-    if not path.is_file():
-        raise ConfigError(f"no data file at {path}")
-    return str(path)
-
-
-def _reward(loaded: Loaded, name: str) -> str:
-    if name.startswith("task:"):
-        plugins.task(name.removeprefix("task:"))
-        return name
-    if not name:
-        return ""
-    stem, colon, function = name.partition(".py:")
-    if not colon or not function.isidentifier():
-        raise ConfigError(f"{name!r} is not a reward: give task:<name> or file.py:function")
-    path = loaded.resolve(f"{stem}.py")
-    if not path.is_file():
-        raise ConfigError(f"no file at {path}")
-    return f"{path}:{function}"
-
-
-def _judge(loaded: Loaded) -> Row | None:
+def _judges(loaded: Loaded) -> list[Row]:
+    """Everybody who judges; raises ConfigError where two go by one name."""
     section = loaded.config.judge
     if section is None:
-        return None
+        return []
+    if not section.panel:
+        return [_judge(loaded, ("judge",), section)]
+    for key in ("checkpoint", "model", "base_url", "backend", "identity"):
+        if getattr(section, key):
+            raise loaded.error(("judge", key), "a panel's judges stand under `panel:`; drop one")
+    told = [
+        each if each.name != "judge" or each.checkpoint else each.model_copy(
+            update={"name": f"judge-{number}"}
+        )
+        for number, each in enumerate(section.panel, 1)
+    ]  # fmt: skip
+    rows = [_judge(loaded, ("judge", "panel", i), each) for i, each in enumerate(told)]
+    seen: set[str] = set()
+    for index, row in enumerate(rows):
+        if row.checkpoint.name in seen:
+            message = f"two judges are called {row.checkpoint.name!r}; rename one"
+            raise loaded.error(("judge", "panel", index), message)
+        seen.add(row.checkpoint.name)
+    return rows
+
+
+def _judge(loaded: Loaded, where: Location, section: PanelistSection) -> Row:
     if section.checkpoint:
         stages = {stage.name: stage for stage in loaded.config.pipeline}
         if section.checkpoint in stages:
@@ -276,12 +240,36 @@ def _judge(loaded: Loaded) -> Row | None:
                 return _declared(loaded, index, declared)
         names = [*stages, *(checkpoint.name for checkpoint in loaded.config.checkpoints)]
         hint = did_you_mean(section.checkpoint, names)
-        raise loaded.error(("judge", "checkpoint"), f"no checkpoint {section.checkpoint!r}{hint}")
+        raise loaded.error((*where, "checkpoint"), f"no checkpoint {section.checkpoint!r}{hint}")
     own = section.backend or BackendSection.model_validate(
         {"name": "openai_api", "base_url": section.base_url}
     )
-    backend, options = _backend(loaded, ("judge", "backend"), own)
+    backend, options = _backend(loaded, (*where, "backend"), own)
     identity = section.identity or f"{section.base_url} {section.model}".strip()
     return Row(
         Checkpoint(section.name, section.model, backend.name, options, identity=identity), backend
+    )
+
+
+def _jury(loaded: Loaded, others: list[Row], exams: tuple[Exam, ...]) -> Jury:
+    section = loaded.config.judge
+    if section is None:
+        return Jury()
+    judged = {name for e in exams if e.task.rubric for name in (e.label, e.task.name)}
+    labels = {}
+    for task, given in section.labels.items():
+        where: Location = ("judge", "labels", task)
+        if task not in judged:
+            raise loaded.error(where, f"no judged task {task!r}{did_you_mean(task, judged)}")
+        labels[task] = loaded.resolve(given)
+        if not labels[task].is_file():
+            raise loaded.error(where, f"no file at {labels[task]}")
+    return Jury(
+        tuple(others),
+        section.rule,
+        section.repeats,
+        section.retries,
+        section.sampling.model_dump(exclude_none=True),
+        section.logprobs,
+        labels,
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from evalkit.evidence.values import NO_SAMPLES, Evidence
 
@@ -138,9 +138,33 @@ class CandidateVerdict(_Model):
     )
     domains: list[DomainVerdict] = Field(default=[], description="one entry a domain")
     cells: list[CellVerdict] = Field(default=[], description="one entry a task")
+    on_the_way: bool = Field(
+        default=False,
+        description="its stage was trained on after it: it is shown, and decides nothing",
+    )
     sequential: list[DomainLooks] = Field(
         default=[], description="of a fast gate, one entry a domain; its intervals hold at any look"
     )
+
+
+class SourceNote(_Model):
+    """Data that a checkpoint was trained on."""
+
+    source: str = Field(description="a file, or a task")
+    weight: float = Field(default=1.0, description="its share of the mixture")
+    sha256: str = Field(default="", description="what it was, by content")
+
+
+class MakingNote(_Model):
+    """What a checkpoint came of, besides its parent: what may have changed between two of them."""
+
+    framework: str = Field(default="", description="what trained it, and its version")
+    parent_identity: str = Field(default="", description="the parent, by content")
+    data: list[SourceNote] = Field(default=[], description="what it was trained on")
+    reward: str = Field(default="", description="what graded its answers")
+    reward_sha256: str = Field(default="", description="the reward, by content")
+    args: dict[str, JsonValue] = Field(default={}, description="the trainer's arguments")
+    seed: int | None = Field(default=None, description="of the training")
 
 
 class CheckpointNote(_Model):
@@ -152,10 +176,42 @@ class CheckpointNote(_Model):
     )
     parent: str = Field(default="", description="the checkpoint it was trained from")
     method: str = Field(default="", description="how it was trained")
-    step: int | None = Field(
-        default=None, ge=0, description="optimizer steps of its own stage when it was saved"
-    )
     backend: str = Field(default="", description="how it was asked")
+    stage: str = Field(default="", description="the stage of the pipeline that made it")
+    step: int | None = Field(
+        default=None, ge=0, description="training steps of its stage after which it was saved"
+    )
+    made: MakingNote | None = Field(
+        default=None, description="what it came of; null: it was not trained under evalkit's eyes"
+    )
+
+
+class Curve(_Model):
+    """One quantity over a training, at most 200 points of it."""
+
+    name: str = Field(description="as TRL calls it: loss, kl, entropy, reward, ...")
+    steps: list[int] = Field(description="training steps, rising")
+    values: list[float | None] = Field(description="one a step; null: it was no number")
+
+
+class TrainingNote(_Model):
+    """What a stage of the pipeline logged while it was trained."""
+
+    stage: str = Field(description="as in the configuration")
+    method: str = Field(default="", description="how it was trained")
+    curves: list[Curve] = Field(default=[], description="what was logged, by name")
+    flags: list[str] = Field(default=[], description="what in it warns of trouble, in words")
+
+
+class JudgeCost(_Model):
+    """What judging took; what was borrowed from another cell with the same answer took nothing."""
+
+    calls: int = Field(default=0, description="requests to judges")
+    prompt_tokens: int = Field(default=0, description="of all of them together")
+    completion_tokens: int = Field(default=0, description="of all of them together")
+    price: float | None = Field(
+        default=None, description="in the unit of `prices:`; null: a judge is not in that table"
+    )
 
 
 class CheckpointScore(_Model):
@@ -169,6 +225,9 @@ class CheckpointScore(_Model):
     score: float | None = Field(default=None, description="mean over items, oriented to [0, 1]")
     ci: Interval | None = Field(default=None, description="90 %; for display, never for comparing")
     outcomes: dict[str, int] = Field(default={}, description="outcome class -> count of samples")
+    judging: JudgeCost | None = Field(
+        default=None, description="what judging it took; null where no judge grades"
+    )
     metrics: dict[str, float] = Field(
         default={}, description="the task's other figures by name: pass@k, sub-scores, ..."
     )
@@ -191,16 +250,6 @@ class ChangeNote(_Model):
     p: float = Field(description="that so low a z comes up somewhere, had nothing changed")
 
 
-class TrainingSeries(_Model):
-    """What a trainer logged while it made one checkpoint: a metric by step."""
-
-    checkpoint: str = Field(description="the checkpoint that was being trained")
-    method: str = Field(description="how: sft, dpo, grpo, ...")
-    name: str = Field(description="of the metric: loss, reward, ...")
-    steps: list[int] = Field(default=[], description="optimizer steps, rising")
-    values: list[float] = Field(default=[], description="one for each step")
-
-
 class ExamNote(_Model):
     """What one task asked: whatever must be equal for two of its cells to be comparable."""
 
@@ -211,18 +260,61 @@ class ExamNote(_Model):
     )
 
 
+class SelfAgreement(_Model):
+    """A judge asked again about the same answers of the baseline."""
+
+    items: int = Field(description="answers that it was asked about each time")
+    repeats: int = Field(description="how often")
+    agreement: float = Field(description="share of answers that got the same verdict every time")
+    sd: float = Field(description="standard deviation of a grade over repeats, oriented scale")
+
+
 class JudgeNote(_Model):
     """How far the judge of a task may be trusted."""
 
     task: str = Field(description="whose answers it judges")
-    judge: str = Field(description="the checkpoint that judges")
+    judge: str = Field(description="who judges; of a panel, all of them")
+    identity: str = Field(default="", description="model and fingerprint of each")
+    prompts: str = Field(default="", description="hash of what they are told, but for the answers")
     accuracy: float | None = Field(
         default=None, description="on held-out labelled pairs, both orders"
     )
     flip_rate: float | None = Field(
         default=None, description="audit pairs whose verdict turns with order"
     )
-    pairs: int = Field(default=0, description="labelled pairs it was audited on")
+    kappa: float | None = Field(
+        default=None, description="Cohen's, with the labels; of grades, with quadratic weights"
+    )
+    pairs: int = Field(default=0, description="labelled answers it was audited on")
+    answers: int = Field(default=0, description="judged answers of this report")
+    turned: float | None = Field(
+        default=None, description="share of them whose verdict turns with the order"
+    )
+    first_wins: float | None = Field(
+        default=None, description="share of verdicts, ties apart, won by the answer shown first"
+    )
+    longer_wins: float | None = Field(
+        default=None, description="share of decided answers of unlike length where the longer won"
+    )
+    length_correlation: float | None = Field(
+        default=None, description="of the relative difference in length with the grade"
+    )
+    self_agreement: SelfAgreement | None = Field(
+        default=None, description="on a fixed sample of the baseline's answers"
+    )
+    null_wins: dict[str, float] = Field(
+        default={}, description="null answer -> its mean grade; what `evalkit judge-audit` found"
+    )
+    forged: int = Field(
+        default=0, description="answers that hold a verdict or a mark of the judge's own prompt"
+    )
+    failures: dict[str, int] = Field(
+        default={}, description="judgments that are no grade, by class of failure"
+    )
+    cost: JudgeCost = Field(default=JudgeCost(), description="of all judged answers of the task")
+    flags: list[str] = Field(
+        default=[], description="judge_unstable, judge_inaccurate, judge_fooled, not_audited"
+    )
     advisory: bool = Field(
         default=False, description="too weak to decide anything: its cells never gate"
     )
@@ -285,12 +377,12 @@ class Report(_Model):
     changes: list[ChangeNote] = Field(
         default=[], description="declines along a line of training; they decide nothing"
     )
-    training: list[TrainingSeries] = Field(
-        default=[], description="metrics that trainers logged, stage by stage"
-    )
     judges: list[JudgeNote] = Field(default=[], description="how far each judge may be trusted")
     noise: list[NoiseNote] = Field(
         default=[], description="how much scores move when nothing was changed"
+    )
+    training: list[TrainingNote] = Field(
+        default=[], description="what each stage of the pipeline logged"
     )
     notes: list[str] = Field(
         default=[], description="what a reader must know: replayed answers, ..."

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from evalkit.comparison.policy import Policy
 from evalkit.evidence.stored import StoredEvidence
+from evalkit.judging.rubrics import both_orders, target
 from evalkit.matrix import Row
 from evalkit.report import of_run, write
 from evalkit.types import Request, Response, Rows, Rubric, Sample, Task, ToolCall
-from evalkit.verdict import Made, Report, TrainingSeries
+from evalkit.verdict import Curve, Made, Report, TrainingNote
 from tests.hostile import HOSTILE
 from tests.small_exams import backend, checkpoint, doubles, exam, held, row
 from tests.test_judge import ask, fair, labelled, read
@@ -49,7 +50,7 @@ def calls(_: Rows) -> Iterable[Sample]:
 
 def tasks() -> list[Task]:
     """Five small tasks, each of a kind of its own."""
-    rubric = Rubric(1, ask, read, audit=labelled)
+    rubric = Rubric(1, both_orders(ask), read, against=target, audit=labelled)
     return [
         doubles(ITEMS, samples=sliced),
         doubles(1, name="speech", domain="speech", samples=speech),
@@ -99,15 +100,14 @@ def made(results: Path) -> Report:
     policy = Policy(margins={"arithmetic": 0.05, "chat": 0.02})
     run = held(rows, [exam(task) for task in tasks()], results, judge=judge, policy=policy)
     steps = list(range(0, 110, 10))
+    falls = [1 / (1 + s) for s in steps]
     training = [
-        TrainingSeries(
-            checkpoint=name,
+        TrainingNote(
+            stage=name,
             method=name,
-            name=metric,
-            steps=steps,
-            values=[1 / (1 + s) for s in steps],
+            curves=[Curve(name=metric, steps=steps, values=falls) for metric in metrics],
         )
-        for name, metric in (("sft", "loss"), ("grpo", "loss"), ("grpo", "reward"))
+        for name, metrics in (("sft", ["loss"]), ("grpo", ["loss", "reward"]))
     ]
     how = Made(command="evalkit run-matrix my.yaml", config="baseline: base\n", versions={"x": "1"})
     return of_run(run).model_copy(update={"training": training, "made": how})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,16 +13,19 @@ from evalkit.comparison.policy import Policy
 from evalkit.config import TaskSection
 from evalkit.events import Notify, silent
 from evalkit.exam import Exam
+from evalkit.judging.rubrics import both_orders, target
 from evalkit.matrix import Matrix, Row
 from evalkit.run import Held, hold
 from evalkit.types import (
     Backend,
     Checkpoint,
     LogLikelihood,
+    Opinion,
     Prompt,
     Request,
     Response,
     Rows,
+    Rubric,
     Sample,
     Score,
     Task,
@@ -109,12 +113,36 @@ def doubles(
     return Task(domain=domain, version=1, **given)
 
 
+def ask_which(sample: Sample, first: str, second: str) -> Prompt:
+    return json.dumps([sample.target, first, second])
+
+
+def fair(request: Request) -> Response:
+    """A judge that prefers the reference; a tie where both say the same."""
+    assert isinstance(request.prompt, str)
+    target, first, second = json.loads(request.prompt)
+    return Response("tie" if first == second else "first" if first == target else "second")
+
+
+def which(said: Response) -> Opinion:
+    return Opinion({"first": 1.0, "second": 0.0, "tie": 0.5}.get(said.text), said.text)
+
+
+RUBRIC = Rubric(1, both_orders(ask_which), which, against=target)
+
+
 def exam(task: Task, limit: int | None = None) -> Exam:
     return Exam(task, TaskSection(name=task.name, preset=task.preset), None, limit)
 
 
 def checkpoint(name: str = "base", **fields: Any) -> Checkpoint:
     return replace(Checkpoint(name, backend="written", identity=f"weights of {name}"), **fields)
+
+
+def logged(name: str, answer: Answering, **fields: Any) -> tuple[Row, Log]:
+    """A row, and what it is asked."""
+    asked_by, log = backend(answer)
+    return Row(checkpoint(name, **fields), asked_by), log
 
 
 def row(name: str, answer: Answering = right, **fields: Any) -> Row:

@@ -8,20 +8,24 @@ from pathlib import Path
 import pytest
 
 from benchmarks import (
+    convert_rows,
     report,
+    sandbox_cost,
     scale,
     simulate_clusters,
     simulate_errors,
     simulate_families,
+    simulate_fast_designs,
     simulate_missing,
     simulate_strata,
     simulate_verdicts,
 )
 
 SIMULATIONS = {
-    simulate_clusters: 6,
+    simulate_clusters: 8,
     simulate_errors: 9,
     simulate_families: 7,
+    simulate_fast_designs: 7,
     simulate_missing: 7,
     simulate_strata: 5,
     simulate_verdicts: 7,
@@ -46,6 +50,16 @@ def test_a_simulation_prints_one_row_a_design_and_the_same_each_time(
     assert capsys.readouterr().out == first
 
 
+def test_the_cost_of_the_sandbox_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sandbox_cost", "--programs", "3"])
+    sandbox_cost.main()
+    rows = table(capsys.readouterr().out)
+    assert rows[-1][0] == "`python -I`, nothing isolated"
+    assert all(float(row[2]) > 0 for row in rows[1:])
+
+
 def test_the_scale_benchmark_judges_every_cell_and_keeps_what_it_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,6 +72,16 @@ def test_the_scale_benchmark_judges_every_cell_and_keeps_what_it_made(
     assert len(made) == 24
     scale.make(size, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == made
+
+
+@pytest.mark.parametrize("framework", ["openrlhf", "verl", "nemo_rl"])
+def test_the_conversion_benchmark_converts_what_it_has_made(framework: str, tmp_path: Path) -> None:
+    found = convert_rows.measured(framework, "grpo", 200, tmp_path)
+    assert found["mb"] > 0.01
+    assert found["mib"] > 10
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "first-200.jsonl", "second-200.jsonl",
+    ]  # fmt: skip
 
 
 @pytest.mark.integration

@@ -17,6 +17,7 @@ from evalkit.backends._addresses import Address, least_loaded
 from evalkit.backends._pace import Pace
 from evalkit.backends._retry import (
     LONGEST_RETRY_AFTER,
+    TIMED_OUT,
     TIMEOUT_COST,
     WORTH_ANOTHER_TRY,
     Failure,
@@ -167,7 +168,7 @@ class Http:
                     raise self._refusal(reply.status, reply.headers, content)
                 return reply.content_type, content
         except TimeoutError:
-            words = f"no answer within {self.timeout:g} s"
+            words = f"{TIMED_OUT} {self.timeout:g} s"
             raise Failure(words, silent=True, cost=TIMEOUT_COST) from None
         except aiohttp.ClientSSLError as error:
             raise Failure(f"TLS: {_one_line(str(error))}", again=False) from None
