@@ -1,12 +1,15 @@
 """Battles out of judged cells: every checkpoint's answers against the task's references.
 
-A cell of a judged task holds, per item, the mean of both orders: 1 a win, ½ a tie, 0 a loss.
+A cell of a judged task holds, per item, the mean of both orders: 1 a win, ½ a tie, 0 a loss; and
+the weight of its verdicts, where there are strong ones.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.scores import scale_of
@@ -19,6 +22,7 @@ from evalkit.stats.battles import Battle
 from evalkit.tables import read_table
 
 REFERENCE = "reference"
+BOTH_ORDERS = 2.0
 
 
 def battles(found: Iterable[Found], task: str, names: Sequence[str]) -> list[Battle]:
@@ -62,11 +66,20 @@ def judged_tasks(found: Iterable[Found]) -> list[str]:
 
 def _of_cell(name: str, side: Side) -> Iterator[Battle]:
     answers = side.cell.answers()
-    columns = ["item", "epoch", "value", "target", "cluster"]
+    columns = ["item", "epoch", "value", "target", "cluster", "details"]
     for row in read_table(side.cell.scores_path(side.preset), columns).to_pylist():
         value = row["value"]
         if value is None or not math.isfinite(value):
             continue
         answer = without_thoughts(answers[row["item"], row["epoch"]].response).text
         prompt = row["cluster"] or row["item"].hex()
-        yield Battle(prompt, name, REFERENCE, value, style=style(answer, row["target"]))
+        weight = _weight(row["details"])
+        yield Battle(prompt, name, REFERENCE, value, weight, style(answer, row["target"]))
+
+
+def _weight(details: str) -> float:
+    """Of both games together; details leave out what it is without strong verdicts."""
+    with suppress(ValueError, TypeError, AttributeError):
+        weight = float(json.loads(details).get("weight", BOTH_ORDERS))
+        return weight if 0 < weight < math.inf else BOTH_ORDERS
+    return BOTH_ORDERS
