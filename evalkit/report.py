@@ -22,6 +22,7 @@ from evalkit.files import write_beside
 from evalkit.judging import trust
 from evalkit.judging.costs import cost_of
 from evalkit.judging.session import tally_of
+from evalkit.lineage import made_by
 from evalkit.logged import training_notes
 from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
@@ -64,7 +65,7 @@ class Found:
 
 def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Report:
     """The report of a run; with `judged`, of verdicts that were reached otherwise."""
-    from evalkit.series.lineage import changes
+    from evalkit.series.lines import changes
 
     matrix = held.matrix
     found = [_found(seat) for seat in held.seats]
@@ -85,7 +86,7 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
             "verdict": verdict,
             "exit_code": exit_code,
             "candidates": candidates,
-            "checkpoints": [_lineage(row.checkpoint) for row in matrix.rows],
+            "checkpoints": [_lineage(row.checkpoint, matrix) for row in matrix.rows],
             "changes": changes(found, parents, policy.alpha),
             "judges": held.judges,
             "noise": [note for seat in held.seats if (note := noted(seat))],
@@ -105,7 +106,8 @@ def _told_apart(judged: Sequence[CandidateVerdict], matrix: Matrix) -> list[Cand
     ]
 
 
-def _lineage(checkpoint: Checkpoint) -> CheckpointNote:
+def _lineage(checkpoint: Checkpoint, matrix: Matrix) -> CheckpointNote:
+    run = matrix.runs.get(checkpoint.stage)
     return CheckpointNote(
         name=checkpoint.name,
         identity=_stated(checkpoint.identity),
@@ -114,6 +116,7 @@ def _lineage(checkpoint: Checkpoint) -> CheckpointNote:
         backend=checkpoint.backend,
         stage=checkpoint.stage,
         step=checkpoint.step,
+        made=made_by(run, checkpoint.step if checkpoint.on_the_way else None) if run else None,
     )
 
 

@@ -393,6 +393,8 @@ class Saved:
     files: Mapping[str, str]  # the name each file has in a copy -> where it is now, absolute
     train: Mapping[str, float] = field(default_factory=dict)  # training metrics kept beside it
     final: bool = False  # the trainer writes nothing after it
+    base: str = ""  # folder of the model it was trained from: what the checkpoint itself lacks
+    by_hand: str = ""  # how a model is made of it, where that is not done here
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,5 +413,7 @@ class Trainer:
     launched: bool = False  # a job of a framework in an environment of its own: chosen by name only
     options: Mapping[str, Any] = field(default_factory=dict)  # what it takes besides, with defaults
     environment: Callable[[Stage], Mapping[str, str]] | None = None  # framework -> its version
-    scan: Callable[[Path], Sequence[Saved]] | None = None  # the whole checkpoints of a run's folder
+    # the whole checkpoints of a folder; what has no last file must have rested so many seconds
+    scan: Callable[[Path, float], Sequence[Saved]] | None = None
     export: Callable[[Saved, Path], None] | None = None  # to a folder that transformers loads
+    logged: Callable[[Path], Iterable[tuple[int, Mapping[str, float]]]] | None = None  # by step

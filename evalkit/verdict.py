@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from evalkit.evidence.values import NO_SAMPLES, Evidence
 
@@ -147,6 +147,26 @@ class CandidateVerdict(_Model):
     )
 
 
+class SourceNote(_Model):
+    """Data that a checkpoint was trained on."""
+
+    source: str = Field(description="a file, or a task")
+    weight: float = Field(default=1.0, description="its share of the mixture")
+    sha256: str = Field(default="", description="what it was, by content")
+
+
+class MakingNote(_Model):
+    """What a checkpoint came of, besides its parent: what may have changed between two of them."""
+
+    framework: str = Field(default="", description="what trained it, and its version")
+    parent_identity: str = Field(default="", description="the parent, by content")
+    data: list[SourceNote] = Field(default=[], description="what it was trained on")
+    reward: str = Field(default="", description="what graded its answers")
+    reward_sha256: str = Field(default="", description="the reward, by content")
+    args: dict[str, JsonValue] = Field(default={}, description="the trainer's arguments")
+    seed: int | None = Field(default=None, description="of the training")
+
+
 class CheckpointNote(_Model):
     """One checkpoint of the matrix: where it comes from and what it is."""
 
@@ -160,6 +180,9 @@ class CheckpointNote(_Model):
     stage: str = Field(default="", description="the stage of the pipeline that made it")
     step: int | None = Field(
         default=None, ge=0, description="training steps of its stage after which it was saved"
+    )
+    made: MakingNote | None = Field(
+        default=None, description="what it came of; null: it was not trained under evalkit's eyes"
     )
 
 
