@@ -304,6 +304,26 @@ def test_the_schema_of_the_verdict_goes_with_every_question(tmp_path: Path) -> N
     assert asked == {json.dumps(schema)}
 
 
+def test_a_server_that_refuses_schemas_is_asked_without_one(tmp_path: Path) -> None:
+    def old(body: dict[str, Any]) -> Mapping[str, Any]:
+        return {"status": 400} if "response_format" in body else MINE(body)
+
+    task = essays(12, rubric=rubric(schema={"type": "object"}))
+    with serving(ChatServer(answering=old)) as server:
+        held = judged_by([judge_at(server)], tmp_path, ANSWERS, task=task)
+        bare = [body for body in server.bodies if "response_format" not in body]
+    assert held.judges[0].failures == {}
+    assert column(tmp_path, "sft", "outcome") == ["win"] * 12
+    assert len(server.bodies) - len(bare) <= 4  # what was in flight when it was found out
+
+
+def test_a_request_that_is_refused_for_another_reason_is_an_error(tmp_path: Path) -> None:
+    task = essays(3, rubric=rubric(schema={"type": "object"}))
+    with serving(ChatServer(answering=lambda _: {"status": 400})) as server:
+        held = judged_by([judge_at(server)], tmp_path, ANSWERS, task=task)
+    assert held.judges[0].failures == {"judge_failed": 6}
+
+
 def test_some_items_of_a_cell_are_judged_alone(tmp_path: Path) -> None:
     """What the looks of a fast gate call for: the items asked so far, and no others."""
     with serving(ChatServer(answering=MINE)) as server:
