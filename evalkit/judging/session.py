@@ -11,6 +11,7 @@ from evalkit.exam import Exam
 from evalkit.judging.asking import judge_all
 from evalkit.judging.audits import LabelAudit
 from evalkit.judging.costs import cost_of
+from evalkit.judging.ledger import added, read
 from evalkit.judging.null_answers import kept_wins, note_null_wins, null_dockets
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import of_cell, rubric_of
@@ -110,7 +111,9 @@ def _note(
     found = audit.found() if audit.wanted else {}
     cells = {seat.cell.path: seat for seat in seats if _graded_by(panel, seat)}
     tally = together([tally_of(seat) for seat in cells.values()])
-    again = [RepeatAudit(s, panel).found() for s in cells.values() if _is_baseline(matrix, s)]
+    again = [RepeatAudit(s, panel) for s in cells.values() if _is_baseline(matrix, s)]
+    wins, on_nulls = kept_wins(results, exam, panel)
+    spent = [read(found.pop("spent", {})), on_nulls, *(audit.spent for audit in again)]
     flags = [*found.pop("flags", ())]
     note = JudgeNote(
         task=exam.label,
@@ -122,11 +125,12 @@ def _note(
         first_wins=_share(tally.first, tally.decided),
         longer_wins=_share(tally.longer, tally.compared),
         length_correlation=tally.correlation,
-        self_agreement=next(iter(filter(None, again)), None),
-        null_wins=kept_wins(results, exam, panel),
+        self_agreement=next(filter(None, (audit.found() for audit in again)), None),
+        null_wins=wins,
         forged=tally.forged,
         failures=dict(sorted(tally.failures.items())),
-        cost=cost_of(tally, matrix.prices),
+        cost=cost_of(tally.spent, matrix.prices),
+        audits=cost_of(added(spent), matrix.prices),
         **found,
     )
     return _judged(note, flags, rubric_of(exam).scale)
