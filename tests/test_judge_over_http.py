@@ -18,6 +18,7 @@ import pytest
 from evalkit.comparison.policy import Policy
 from evalkit.errors import StoreError
 from evalkit.events import silent
+from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.rubrics import both_orders
 from evalkit.judging.session import judge_answers
 from evalkit.matrix import Price
@@ -116,6 +117,8 @@ def test_whatever_a_judge_does_wrong_is_its_own_outcome_and_never_a_win(
     cell = report.candidates[0].cells[0]
     assert cell.outcomes.candidate == {outcome: 1, "win": 11}
     assert cell.verdict == "invalid"  # one of twelve is missing, and no verdict rests on the rest
+    mends = "run again" if outcome in UNHEARD else f"can be read ({outcome} 1): ask it again with"
+    assert mends in cell.reason
     (note,) = report.judges
     assert note.failures == {outcome: 2}
     assert any(f"judgments are no grade ({outcome} 2)" in said for said in report.notes)
