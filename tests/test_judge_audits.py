@@ -310,7 +310,8 @@ def test_checkpoints_are_judged_against_each_other_in_the_form_of_arenas(tmp_pat
         CliRunner().invoke(cli, ["battle", str(config)])
         assert server.asked.total() - before == fought > 0
     assert result.exit_code == 0, result.output
-    assert "base against worse" in result.output
+    assert "base against worse" in result.stdout
+    assert f"judging took {fought} calls, " in result.stderr
     (path,) = (tmp_path / "r").glob("battles-*.jsonl")
     ranked = CliRunner().invoke(cli, ["rank", "--battles", str(path), "--anchor", "base"])
     assert result.stdout.endswith("\n\n" + ranked.stdout)

@@ -48,8 +48,8 @@ def lines(note: JudgeNote) -> Iterator[str]:
         "correlation with length": _number(note.length_correlation),
         **_again(note),
         **{f"null answer, {name}": _number(grade) for name, grade in note.null_wins.items()},
-        "answers cost": _cost(note.cost),
-        "audits cost": _cost(note.audits),
+        "answers cost": cost_told(note.cost),
+        "audits cost": cost_told(note.audits),
         "flags": ", ".join(note.flags) or None,
     }
     yield f"{note.task}, judged by {note.judge} ({note.identity})"
@@ -66,7 +66,8 @@ def _again(note: JudgeNote) -> dict[str, str]:
     return {times: f"{again.agreement:.1%} the same verdict, sd {again.sd:.3f} of the scale"}
 
 
-def _cost(cost: JudgeCost) -> str | None:
+def cost_told(cost: JudgeCost) -> str | None:
+    """Calls, tokens and the price if it is known; None where nobody was asked."""
     if not cost.calls:
         return None
     tokens = f"{cost.calls:,} calls, {cost.prompt_tokens:,} + {cost.completion_tokens:,} tokens"
