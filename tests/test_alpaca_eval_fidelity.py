@@ -26,7 +26,8 @@ from evalkit.matrix import Row
 from evalkit.plugins import backend
 from evalkit.report import of_run
 from evalkit.run import hold
-from evalkit.stats.length_control import Judged, refitted
+from evalkit.stats.difficulties import refitted
+from evalkit.stats.length_control import Judged
 from evalkit.types import Checkpoint, Graded, Response, Sample, Score
 from tasks._alpaca_control import metrics
 from tasks.alpaca_eval import AUTHORS, single_order
