@@ -10,19 +10,21 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.scores import scale_of
 from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, StoreError, UnknownName
 from evalkit.grade import without_thoughts
-from evalkit.ranking.style import style
+from evalkit.ranking.style import FEATURES, style
 from evalkit.report import Found
 from evalkit.stats.battles import Battle
 from evalkit.tables import read_table
 
 REFERENCE = "reference"
 BOTH_ORDERS = 2.0
+"""The weight of two games without strong verdicts, which details leave out."""
 
 
 def battles(found: Iterable[Found], task: str, names: Sequence[str]) -> list[Battle]:
@@ -73,13 +75,22 @@ def _of_cell(name: str, side: Side) -> Iterator[Battle]:
             continue
         answer = without_thoughts(answers[row["item"], row["epoch"]].response).text
         prompt = row["cluster"] or row["item"].hex()
-        weight = _weight(row["details"])
-        yield Battle(prompt, name, REFERENCE, value, weight, style(answer, row["target"]))
+        noted = _details(row["details"])
+        differs = _numbers(noted.get("style"), len(FEATURES)) or style(answer, row["target"])
+        (weight,) = _numbers([noted.get("weight")], 1) or (BOTH_ORDERS,)
+        yield Battle(prompt, name, REFERENCE, value, max(weight, 0.0) or BOTH_ORDERS, differs)
 
 
-def _weight(details: str) -> float:
-    """Of both games together; details leave out what it is without strong verdicts."""
-    with suppress(ValueError, TypeError, AttributeError):
-        weight = float(json.loads(details).get("weight", BOTH_ORDERS))
-        return weight if 0 < weight < math.inf else BOTH_ORDERS
-    return BOTH_ORDERS
+def _details(text: str) -> dict[str, Any]:
+    with suppress(ValueError, TypeError):
+        found = json.loads(text)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _numbers(given: Any, count: int) -> tuple[float, ...]:
+    """So many numbers as a cell's details hold them; none where they do not."""
+    with suppress(ValueError, TypeError):
+        found = tuple(map(float, given))
+        return found if len(found) == count and all(map(math.isfinite, found)) else ()
+    return ()
