@@ -19,7 +19,7 @@ from evalkit.judging.asking import missing
 from evalkit.judging.grading import heard
 from evalkit.judging.judgments import Judgment, known
 from evalkit.judging.labels import Labelled, labelled
-from evalkit.judging.ledger import spent_on, written
+from evalkit.judging.ledger import read, spent_on, written
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Docket, rubric_of
 from evalkit.judging.tally import orders, side
@@ -67,7 +67,9 @@ class LabelAudit:
         with suppress(OSError, ValueError, TypeError, KeyError):  # judged already: audited again
             kept = json.loads((self.folder / "audit.json").read_bytes())
             if {name: kept[name] for name in self._key()} == self._key():
-                return dict(kept["found"])
+                found = dict(kept["found"])
+                read(found.get("spent", {}))
+                return found
         return None
 
     def _labelled(self) -> list[Labelled]:
