@@ -21,7 +21,8 @@ from evalkit.events import silent
 from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.rubrics import both_orders
 from evalkit.judging.session import judge_answers
-from evalkit.matrix import Price
+from evalkit.matrix import Matrix, Price
+from evalkit.planning.plan import plan
 from evalkit.report import of_run, of_store
 from evalkit.run import hold
 from evalkit.seat import seating
@@ -325,6 +326,23 @@ def test_a_request_that_is_refused_for_another_reason_is_an_error(tmp_path: Path
     with serving(ChatServer(answering=lambda _: {"status": 400})) as server:
         held = judged_by([judge_at(server)], tmp_path, ANSWERS, task=task)
     assert held.judges[0].failures == {"judge_failed": 6}
+
+
+def test_a_plan_tells_what_judges_have_yet_to_be_asked(tmp_path: Path) -> None:
+    answers = {"base": own, "sft": lambda request: Response(f"my other {request.sample.id}")}
+
+    def due(matrix: Matrix) -> int:
+        return plan(matrix, tmp_path).tasks[0].effort.judgments
+
+    with serving(ChatServer(answering=MINE)) as server:
+        first = court([judge_at(server)], answers)
+        assert due(first) == 2 * 2 * 12
+        hold(first, tmp_path, silent)
+        assert due(first) == 0
+        other = court([judge_at(server, model="other")], answers)
+        asked, told = server.asked.total(), due(other)
+        hold(other, tmp_path, silent)
+        assert server.asked.total() - asked == told == 2 * 2 * 12 + 2 * 2 * 12  # and the repeats
 
 
 def test_some_items_of_a_cell_are_judged_alone(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from evalkit.events import Note, Notify
 from evalkit.exam import Exam
-from evalkit.judging.asking import judge_all
+from evalkit.judging.asking import judge_all, outstanding
 from evalkit.judging.audits import LabelAudit
 from evalkit.judging.costs import cost_of
 from evalkit.judging.ledger import added, read
@@ -90,6 +90,21 @@ def audited(matrix: Matrix, tasks: Sequence[str], results: Path, notify: Notify)
     for exam in exams:
         note_null_wins(exam, panel, results)
     return [note for note in notes(matrix, seats, results) if note.task in tasks]
+
+
+def questions_due(matrix: Matrix, exam: Exam, seats: Sequence[Seat], results: Path) -> int:
+    """What judges have yet to be asked about an exam's stored answers, and to be audited on it."""
+    panel = Panel.of(matrix)
+    if panel is None or not exam.task.rubric:
+        return 0
+    stored = {seat.cell.path: seat for seat in seats if seat.cell.answers_path.exists()}
+    dockets = [of_cell(exam, s.cell) for s in stored.values() if not s.graded(panel)]
+    labels = LabelAudit(matrix, exam, panel, results)
+    if labels.wanted and labels.kept() is None:
+        dockets.append(labels.docket())
+    again = [RepeatAudit(seat, panel) for seat in seats if _is_baseline(matrix, seat)]
+    dockets += [audit.docket() for audit in again if audit.due]
+    return len(set().union(*(outstanding(panel, docket) for docket in dockets)))
 
 
 def notes(matrix: Matrix, seats: Sequence[Seat], results: Path) -> list[JudgeNote]:
