@@ -91,7 +91,7 @@ class Http:
                 spent += failure.cost
                 if self._gives_up(failure, spent):
                     times = f" ({tried} tries)" if tried > 1 else ""
-                    raise Failure(f"{self.host}: {failure}{times}") from None
+                    raise Failure(f"{self.host}: {failure}{times}", status=failure.status) from None
                 await asyncio.sleep(wait(tried, self.backoff, failure.after))
                 if self.hopeless():
                     raise Failure(f"{self.host}: {failure}") from None
@@ -201,7 +201,7 @@ class Http:
         again = status in WORTH_ANOTHER_TRY or status >= 500
         if after > LONGEST_RETRY_AFTER:
             return Failure(f"HTTP {status}, asks to wait {after:.0f} s", again=False)
-        return Failure(f"HTTP {status}: {words}", again=again, after=after)
+        return Failure(f"HTTP {status}: {words}", again=again, after=after, status=status)
 
 
 def _url(base_url: str, path: str) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from evalkit.files import cache_folder
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Message, Prompt, Request, Response
 
 T = TypeVar("T")
+REFUSALS = frozenset({400, 422})  # of a request with a field that the server does not know
 OPTIONS: Mapping[str, Any] = {
     "base_url": "",
     "base_urls": [],  # further servers of the same model
@@ -57,6 +59,7 @@ class Server:
     extra: Mapping[str, Any] = field(default_factory=dict)
     batches: Batches | None = None  # how answers are asked for, in place of `http`
     together: Together | None = None
+    schemas: bool = True  # False once it has refused one
 
     async def generate(self, request: Request) -> Response:
         """The answer; what went wrong after all tries is its error."""
@@ -66,14 +69,28 @@ class Server:
 
     async def answers(self, request: Request, count: int) -> list[Response]:
         """So many answers by one request, or fewer if the server gives no more."""
+        constrained = request.schema is not None and self.schemas
+        try:
+            return await self._answered(request, count)
+        except Failure as failure:
+            refused = constrained and failure.status in REFUSALS
+            plain = await self._without_schema(request, count) if refused else None
+            return plain or [Response(finish_reason="error", error=str(failure))] * count
+
+    async def _answered(self, request: Request, count: int) -> list[Response]:
         path = "chat/completions" if self.format == "chat" else "completions"
         body = self.body(request) if count == 1 else {**self.body(request), "n": count}
         stop = request.sampling.stop
-        try:
-            asked = (self.batches or self.http).post
-            return await asked(path, body, lambda answer: responses(answer, stop))
-        except Failure as failure:
-            return [Response(finish_reason="error", error=str(failure))] * count
+        asked = (self.batches or self.http).post
+        return await asked(path, body, lambda answer: responses(answer, stop))
+
+    async def _without_schema(self, request: Request, count: int) -> list[Response] | None:
+        """The answers of a server that refuses schemas, which is not given another one."""
+        with suppress(Failure):
+            found = await self._answered(replace(request, schema=None), count)
+            self.schemas = False
+            return found
+        return None
 
     def body(self, request: Request) -> dict[str, Any]:
         """The fields of one request."""
@@ -91,7 +108,7 @@ class Server:
             body["tools"] = list(request.sample.tools)
         if request.top_logprobs:
             body |= self._logprobs(request.top_logprobs)
-        if request.schema is not None and self.format == "chat":
+        if request.schema is not None and self.schemas and self.format == "chat":
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "strict": True, "schema": dict(request.schema)},
