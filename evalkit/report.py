@@ -19,6 +19,7 @@ from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.files import write_beside
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
+from evalkit.sandbox.about import warning
 from evalkit.seat import Seat
 from evalkit.series.recipe import Recipe, members
 from evalkit.stats.decision import worst
@@ -317,7 +318,8 @@ def _notes(held: Held) -> list[str]:
         for note in held.judges
         if note.advisory
     ]
-    return notes
+    reach = [seat.cell.meta().get("within_reach", ()) for seat in held.seats]
+    return [*notes, *sorted({warning(each) for each in reach if each})]
 
 
 def _stated(identity: str) -> str:

@@ -17,7 +17,7 @@ from evalkit.config import (
     StageSection,
     TaskSection,
 )
-from evalkit.errors import ConfigError, EvalkitError, did_you_mean
+from evalkit.errors import ConfigError, EvalkitError, UnknownName, did_you_mean
 from evalkit.exam import Exam, sit
 from evalkit.matrix import Execution, Matrix, Row
 from evalkit.series.seeds import with_seeds
@@ -93,7 +93,13 @@ def _check_names(loaded: Loaded) -> None:
             where = ("checkpoints", index, "parent")
             raise loaded.error(where, f"no other checkpoint {section.parent!r}{hint}")
     for name in config.data:
-        _named(loaded, ("data", name), "tasks", name)
+        prefix, colon, _ = name.partition(":")
+        families = plugins.all_plugins("families")
+        if colon and prefix not in families:
+            unknown = UnknownName("family of tasks", prefix, families)
+            raise loaded.error(("data", name), str(unknown))
+        if prefix not in families:
+            _named(loaded, ("data", name), "tasks", name)
 
 
 def _unique(loaded: Loaded, key: str, names: list[str], taken: Iterable[str] = ()) -> None:
@@ -127,10 +133,11 @@ def _unique_exams(loaded: Loaded, exams: tuple[Exam, ...]) -> None:
 
 
 def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) -> tuple[Exam, ...]:
-    given = loaded.config.data.get(section.name)
-    data = loaded.resolve(given) if given else None
+    given = loaded.config.data
+    name = section.name if section.name in given else section.name.partition(":")[0]
+    data = loaded.resolve(given[name]) if name in given else None
     if data and not data.exists():
-        raise loaded.error(("data", section.name), f"no file or folder at {data}")
+        raise loaded.error(("data", name), f"no file or folder at {data}")
     try:
         return sit(section, data, limit)
     except EvalkitError as error:

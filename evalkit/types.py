@@ -102,6 +102,7 @@ class Score:
     value: float  # on the task's own scale, see `Task.bounds`
     answer: str | None = None  # what was read out of the response; None is unparsed
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON-serialisable, for people
+    outcome: str = ""  # how an answer without full marks ended, where its text cannot tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,13 @@ class Source:
     revision: str  # commit there
     folder: str  # name of its folder under EVALKIT_DATA
     splits: Mapping[str, str]  # split -> stem of the upstream file
-    counts: Mapping[str, int]  # split -> rows expected
-    fields: tuple[str, ...]  # upstream fields every row must have
+    counts: Mapping[str, int]  # split -> rows expected; a split without is other material
+    fields: tuple[str, ...]  # upstream fields that every row must have, of splits with a count
     licence: str = ""
+    on_hub: Mapping[str, str] = field(default_factory=dict)  # split -> path there, less .suffix
+    split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits
+    collected: bool = False  # its splits are parts of one set, which one file may hold whole
+    large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,7 @@ class Task:
     solve: Callable[[Sample, Asker], Awaitable[Response]] | None = None  # more than one request
     vary: Callable[[Sample, int], Sample] | None = None  # the sample as an epoch asks it
     costly: bool = False  # its scorer takes long, or needs a main thread: processes of their own
+    runs_code: bool = False  # its scorer runs code of the model, in `evalkit.sandbox`
     metrics: Callable[[Sequence[Graded]], Mapping[str, float]] | None = None  # beside the mean
     weights: Mapping[str, float] = field(default_factory=dict)  # stratum -> weight; {}: by items
     refit: Callable[[ScoreRows, ScoreRows], Fitted] | None = None  # baseline's and candidate's
@@ -212,6 +218,11 @@ class Task:
     higher_is_better: bool = True
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
+
+    @property
+    def slow(self) -> bool:
+        """Whether its answers are graded several at a time, and their grades kept for good."""
+        return self.costly or self.runs_code
 
     def at(self, sample: Sample, epoch: int) -> Sample:
         """The sample as it is asked, and graded, in an epoch."""

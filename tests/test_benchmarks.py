@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import (
     report,
+    sandbox_cost,
     scale,
     simulate_clusters,
     simulate_errors,
@@ -44,6 +45,16 @@ def test_a_simulation_prints_one_row_a_design_and_the_same_each_time(
     assert len(table(first)) == SIMULATIONS[script]  # type: ignore[index]
     script.main()  # type: ignore[attr-defined]
     assert capsys.readouterr().out == first
+
+
+def test_the_cost_of_the_sandbox_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sandbox_cost", "--programs", "3"])
+    sandbox_cost.main()
+    rows = table(capsys.readouterr().out)
+    assert rows[-1][0] == "`python -I`, nothing isolated"
+    assert all(float(row[2]) > 0 for row in rows[1:])
 
 
 def test_the_scale_benchmark_judges_every_cell_and_keeps_what_it_made(
