@@ -36,8 +36,8 @@ check: setup
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_imports.py
 
-# Six simulations of error rates; what judging, running code, asking and a page cost, asking beside
-# lm-eval, inspect and lighteval; two hundred kills; and, with EVALKIT_DATA, verdicts on real models.
+# Six simulations of error rates; what judging, asking, running code and a page cost, asking beside lm-eval,
+# inspect and lighteval; two hundred kills; and, with EVALKIT_DATA, verdicts on real models.
 bench: setup
 	for each in errors clusters strata families verdicts missing; do \
 		$(RUN) benchmarks.simulate_$$each || exit; done

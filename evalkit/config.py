@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from evalkit.comparison.policy import EVERYWHERE
@@ -135,6 +142,7 @@ class TaskSection(_Section):
     gate: bool = False
     role: Annotated[Literal["detect", "off"], BeforeValidator(_role)] = "detect"
     weight: float = Field(default=1.0, ge=0)
+    items: Literal["sample", "fixed"] = "sample"
 
     @property
     def label(self) -> str:
@@ -148,8 +156,15 @@ Points = Annotated[float, Field(ge=0, le=100)]
 class MarginSection(_Section):
     """One entry of `margins:`; a number is short for its points."""
 
-    points: Points
+    points: Points | None = None
+    native: float | None = Field(default=None, ge=0)
     gate: bool = False
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if (self.points is None) == (self.native is None):
+            raise ValueError("give either `points` or `native`, in the task's own unit")
+        return self
 
 
 Bound = Annotated[dict[str, Points], BeforeValidator(_everywhere)]
@@ -172,6 +187,7 @@ class GateSection(_Section):
     on_inconclusive: Literal["fail", "warn"] = "fail"
     suspect: Literal["fail", "warn"] = "warn"
     fail_on: Literal["regressed", "any-decline"] = "regressed"
+    family: Literal["candidate", "run"] = "candidate"
 
 
 class Config(_Section):
@@ -321,7 +337,8 @@ def _message(problem: ErrorDetails, where: Location) -> str:
         return f"{problem['input']!r} cannot be a name: letters, digits and ._+@=- only"
     given = problem["input"]
     shown = f" (given {given!r})" if isinstance(given, str | int | float | None) else ""
-    return problem["msg"][0].lower() + problem["msg"][1:] + shown
+    said = problem["msg"].removeprefix("Value error, ")
+    return said[0].lower() + said[1:] + shown
 
 
 def _keys_at(where: Location) -> Sequence[str]:

@@ -27,6 +27,7 @@ from evalkit.graders import Graders
 from evalkit.grades import Seek, checked, gives_way, holds, line, score_of
 from evalkit.grading_process import Job
 from evalkit.journal import Journal
+from evalkit.several import Several
 from evalkit.standing import Row, key, lines, place_of, standing
 from evalkit.store import Cell
 from evalkit.tables import SCORE_COLUMNS, write_table
@@ -129,21 +130,26 @@ class Grading:
         """Writes the grades of all samples due as a table."""
         outcomes: Counter[str] = Counter()
         scores: dict[bytes, list[Score | None]] = {}
+        several, again = Several.of(self.exam.task), self.exam.again
 
         def rows() -> Iterator[Row]:
             for _, row in self._rows():
+                item = bytes.fromhex(row["item"])
                 outcomes[row["outcome"]] += 1
+                several.take(item, row["value"], row["answer"])
                 if self.exam.task.metrics:
-                    scores.setdefault(bytes.fromhex(row["item"]), []).append(score_of(row))
+                    scores.setdefault(item, []).append(score_of(row))
                 value = math.nan if row["value"] is None else row["value"]
-                yield {**row, "item": bytes.fromhex(row["item"]), "value": value}
+                cluster = row["cluster"] or again.get(item, "")
+                yield {**row, "item": item, "value": value, "cluster": cluster}
             if outcomes.total() != len(self.exam.due) * self.exam.task.epochs:
                 raise StoreError(f"{self._path}: grades were lost on the way: run again")
 
         write_table(self.cell.scores_path(self.exam.task.preset), rows(), SCORE_COLUMNS)
         if not self.exam.task.slow:
             self._path.unlink()
-        return Summary(dict(sorted(outcomes.items())), _metrics(self.exam, scores))
+        found = several.figures() | _metrics(self.exam, scores)
+        return Summary(dict(sorted(outcomes.items())), found)
 
 
 def grade(

@@ -10,7 +10,7 @@ from statistics import fmean, mode
 from pydantic import ValidationError
 
 from evalkit import plugins
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError, did_you_mean
 from evalkit.evidence.pairs import Sat
 from evalkit.report import stored

@@ -7,13 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from evalkit import plugins
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
 from evalkit.comparison.compare import compare
-from evalkit.comparison.measured import Side, Sides
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
+from evalkit.comparison.sides import Side, Sides
 from evalkit.errors import ConfigError, StoreError
 from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.files import write_beside
@@ -21,9 +23,10 @@ from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
 from evalkit.sandbox.about import warning
 from evalkit.seat import Seat
-from evalkit.series.recipe import Recipe, members
+from evalkit.series.recipe import Recipe, members, seeds_of
 from evalkit.stats.decision import worst
-from evalkit.stats.intervals import wilson_ci
+from evalkit.stats.intervals import score_ci
+from evalkit.stats.linear import linear
 from evalkit.store import Store
 from evalkit.verdict import (
     CandidateVerdict,
@@ -83,30 +86,33 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
         )
         for row in matrix.rows
     ]
-    said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
+    said = [
+        *report.notes,
+        *_notes(held),
+        *(f"{each.name}: {each.words}" for each in hopeless(report, policy)),
+    ]
     noise = [note for seat in held.seats if (note := noted(seat))]
     parents = {note.name: note.parent for note in notes}
     told = {"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
     return report.model_copy(update={**told, "changes": changes(found, parents, policy.alpha)})
 
 
-def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
+def of_store(store: Store, names: Sequence[str], policy: Policy, *, seeds: bool = False) -> Report:
     """The report on checkpoints that a results folder holds already, the first the baseline.
 
+    With `seeds` a name stands for its training seeds, name-s0 and so on, where there are such.
     Raises StoreError naming what is there when one is not.
     """
     found = list(stored(store))
     there = {cell.checkpoint for cell in found}
-    groups = {name: members(name) for name in names}
-    if len(groups[names[0]]) > 1:
-        raise ConfigError(f"{names[0]}: the baseline is one checkpoint; seeds are of a candidate")
-    if any(names[0] in groups[name] for name in names[1:]):
+    groups = {name: (seeds and seeds_of(name, there)) or members(name) for name in names}
+    if any({*groups[names[0]]} & {*groups[name]} for name in names[1:]):
         raise ConfigError(f"{names[0]} is the baseline: name others to hold against it")
     for name in (member for group in groups.values() for member in group):
         if name not in there:
             known = ", ".join(sorted(there)) or "nothing"
             raise StoreError(f"no cells of {name!r} in {store.root}; there are: {known}")
-    tasks = {cell.task for cell in found if cell.checkpoint == names[0]}
+    tasks = {cell.task for cell in found if cell.checkpoint in groups[names[0]]}
     wanted = {member for group in groups.values() for member in group}
     chosen = [cell for cell in found if cell.checkpoint in wanted and cell.task in tasks]
     recipes = {name: group for name, group in groups.items() if len(group) > 1}
@@ -131,6 +137,9 @@ def assemble(
     baseline: str, pairs: Iterable[tuple[str, str]], found: Sequence[Found], policy: Policy
 ) -> Report:
     """Compares every pair over every task and puts the verdicts together."""
+    pairs = list(pairs)
+    if policy.whole_run:
+        policy = replace(policy, candidates=max(1, len(pairs)))
     by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
     domains = {cell.task: cell.domain for cell in found}
     rows: dict[str, list[int]] = {}
@@ -140,7 +149,7 @@ def assemble(
     candidates = []
     for name, against in pairs:
         sides = [
-            Sides(task, domain, _one(by_name.get((against, task))), by_name.get((name, task)))
+            Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
             for task, domain in domains.items()
         ]
         candidates.append(compare(name, against, sides, policy))
@@ -160,6 +169,7 @@ def assemble(
         candidates=candidates,
         scores=in_order,
         exams=_exams(baseline, found),
+        notes=_estimand(policy),
     )
 
 
@@ -183,10 +193,6 @@ def _flat(exam: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield from _flat(value)
         elif value not in ("", None, [], ()) and name != "task":
             yield name, str(value)
-
-
-def _one(side: Side | Recipe | None) -> Side | None:
-    return side if isinstance(side, Side) else None  # only candidates are averaged over seeds
 
 
 def _worst(
@@ -224,6 +230,14 @@ def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
     exams = meta["exams"]
     assert isinstance(exams, dict)
     return {**meta, "exam": exams[preset]}
+
+
+def _estimand(policy: Policy) -> list[str]:
+    """Whose differences are not about what the items are a sample of."""
+    if not policy.fixed:
+        return []
+    names = ", ".join(sorted(policy.fixed))
+    return [f"items fixed for {names}: those intervals are about these very items, and no others"]
 
 
 def _score(found: Found) -> CheckpointScore:
@@ -293,11 +307,11 @@ def _arm(found: Found) -> Arm | None:
 
 
 def _alone(arm: Arm, score: float) -> tuple[float, float] | None:
-    """Wilson's interval, for one 0/1 score per item."""
-    if arm.epochs != 1 or not arm.zero_one:
-        return None
-    low, high = wilson_ci(round(score * len(arm.items)), len(arm.items), conf=0.90)
-    return float(low), float(high)
+    """The interval of a score by itself; none where it has no two independent items."""
+    known = arm.take(np.flatnonzero(~np.isnan(arm.means))) if arm.missing else arm
+    weights = tuple(known.weights.values())
+    moved = linear(known.means[None, :], known.clusters, known.strata, weights)[0]
+    return score_ci(score, moved) if len(moved) > 1 else None
 
 
 def _notes(held: Held) -> list[str]:

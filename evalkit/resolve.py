@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from evalkit import plugins
-from evalkit.comparison.gating import policy_of
+from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
     BackendSection,
     CheckpointSection,
@@ -35,6 +35,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         for exam in _exams(loaded, index, section, limit or config.limit)
     )
     _unique_exams(loaded, exams)
+    check_fixed(loaded, exams, seeds=bool(recipes))
     judge = _judge(loaded)
     rows = [
         _declared(loaded, index, section) for index, section in enumerate(config.checkpoints)

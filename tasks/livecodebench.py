@@ -39,7 +39,7 @@ from evalkit.types import (
 
 from . import _livecodebench_driver as driver
 from ._code import OUTCOMES
-from ._livecodebench_tests import cases_of
+from ._livecodebench_cases import cases_of
 from ._repeats import pass_at_k
 
 COUNTS = {"test": 400, "test2": 111, "test3": 101, "test4": 101, "test5": 167, "test6": 175}

@@ -14,15 +14,17 @@ from benchmarks import (
     simulate_clusters,
     simulate_errors,
     simulate_families,
+    simulate_fast_designs,
     simulate_missing,
     simulate_strata,
     simulate_verdicts,
 )
 
 SIMULATIONS = {
-    simulate_clusters: 6,
+    simulate_clusters: 8,
     simulate_errors: 9,
     simulate_families: 7,
+    simulate_fast_designs: 7,
     simulate_missing: 7,
     simulate_strata: 5,
     simulate_verdicts: 7,

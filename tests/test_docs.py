@@ -84,6 +84,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "examples/quickstart.yaml").write_text(NO_MODEL + gate)
     chain = next(block for block in blocks("docs/series.md", "yaml") if "step-3" in block)
     (folder / "chain.yaml").write_text(chain)
+    (battles,) = blocks("docs/series.md", "json")
+    (folder / "battles.jsonl").write_text(battles)
     (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
     shutil.copytree(ROOT / "tests/fixtures/interchange/lm-eval", folder / "logs")
     (folder / "imported.yaml").write_text(blocks("docs/interchange.md", "yaml")[0])

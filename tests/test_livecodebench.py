@@ -24,8 +24,8 @@ from evalkit.errors import ConfigError, DataError
 from evalkit.exam import sit
 from evalkit.sandbox.limits import Limits
 from evalkit.types import Graded, Response, Sample, Score
-from tasks import _livecodebench_tests, livecodebench
-from tasks._livecodebench_tests import cases_of, unpacked
+from tasks import _livecodebench_cases, livecodebench
+from tasks._livecodebench_cases import cases_of, unpacked
 from tasks.livecodebench import (
     PARTS,
     code_of,
@@ -271,7 +271,7 @@ def test_only_a_text_is_unpacked(name: str) -> None:
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_livecodebench_tests, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(_livecodebench_cases, "MOST_BYTES", 1 << 20)
     with pytest.raises(DataError, match="over 1048576 bytes"):
         unpacked(packed("0" * (1 << 21)))
 
