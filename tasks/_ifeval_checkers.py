@@ -12,12 +12,12 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
 
+from ._packages import require as packages
 from ._time_limit import time_limit
 
 PACKAGES = ("lm_eval", "langdetect", "nltk", "immutabledict")
@@ -30,12 +30,7 @@ SECONDS = 30.0
 @cache
 def require() -> None:
     """Raises DataError where a package or the sentence model is missing; downloads nothing."""
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise DataError(
-            f"ifeval: its checkers need {', '.join(missing)}:"
-            " pip install 'posttrain-evalkit[benchmarks]'"
-        )
+    packages("ifeval", *PACKAGES)
     if not _has_model():
         raise DataError(
             "ifeval: its checkers need NLTK's sentence model and it is in none of NLTK's folders:"

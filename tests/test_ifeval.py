@@ -166,7 +166,7 @@ def test_rows_that_do_not_fit_are_an_error(changed: dict[str, Any], message: str
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkers, "PACKAGES", ("nltk", "no_such_package"))
-    with pytest.raises(DataError, match=r"need no_such_package: pip install .*\[benchmarks\]"):
+    with pytest.raises(DataError, match=r"needs no_such_package: pip install .*\[benchmarks\]"):
         checkers.require.__wrapped__()
 
 
