@@ -24,6 +24,7 @@ from evalkit.formats import read
 from evalkit.types import Rows, Source
 
 VARIABLE = "EVALKIT_DATA"
+ZIP = ".zip"
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")  # as the hub numbers them: test-00000-of-00001
 
 
@@ -64,7 +65,7 @@ def open_rows(source: Source, given: Path | None) -> Rows:
         number = 0
         fields = source.fields if split in source.counts or split == "test" else ()
         for file in files:
-            for place, row in stored.rows(file, source.large) if source.large else read(file):
+            for place, row in _read(source, split, file):
                 whole = _checked(row, fields, f"{file}: {place}")
                 if source.split_of is None or source.split_of(whole) == split:
                     number += 1
@@ -121,7 +122,14 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
     count = shards[0].name.partition("-of-")[2][:5] if shards else ""
     if count and len(shards) != int(count):
         raise DataError(f"{path}: not one whole {split} split: {_listed(shards, path)}")
-    return shards
+    archive = path / f"{source.archive}{ZIP}"
+    return shards or [archive] * (source.archive != "" and archive.is_file())
+
+
+def _read(source: Source, split: str, file: Path) -> Iterator[formats.Placed]:
+    if file.suffix == ZIP:
+        return formats.read_zipped(file, _names(source, split), source.password)
+    return stored.rows(file, source.large) if source.large else read(file)
 
 
 def _unsharded(file: Path) -> str:
@@ -144,8 +152,10 @@ def _listed(files: list[Path], folder: Path) -> str:
 def _absent(source: Source, path: Path, split: str) -> str:
     names = " or ".join(_names(source, split))
     what = "is one file, the test split; give a folder with it and" if path.is_file() else "has no"
+    zipped = f" or {source.archive}{ZIP}" if source.archive else ""
     return (
-        f"{path}: {what} {names}.{{jsonl,json,csv,parquet}}, the {split} split of {source.folder}"
+        f"{path}: {what} {names}.{{jsonl,json,csv,parquet}}{zipped}, the {split} split of"
+        f" {source.folder}"
     )
 
 
@@ -192,7 +202,7 @@ def _snapshot(source: Source) -> Path:
     )
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
     except ImportError:
         raise DataError(
             f"{source.hub}: to read the hub, pip install 'posttrain-evalkit[hf]'; or {instead}"
@@ -209,6 +219,12 @@ def _snapshot(source: Source) -> Path:
                 allow_patterns=patterns,
             )
         )
+    except GatedRepoError:
+        raise DataError(
+            f"{source.hub}: not read from the hub, which gives it to those alone who accept its"
+            f" conditions: accept them at https://huggingface.co/datasets/{source.hub}, then"
+            f" `hf auth login` or set HF_TOKEN; or {instead}"
+        ) from None
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{source.hub}: not read from the hub ({reason}); {instead}") from None

@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
+from zipfile import BadZipFile, ZipFile
 
 import orjson
 
@@ -38,6 +39,29 @@ def read(path: Path) -> Iterator[Placed]:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def read_zipped(path: Path, stems: Collection[str], password: str) -> Iterator[Placed]:
+    """Every row of the one file in a zip file that goes by one of these stems, decrypted.
+
+    Nothing is written to disk.
+    """
+    try:
+        with ZipFile(path) as archive:
+            inside = [name for name in archive.namelist() if stem(Path(name).name) in stems]
+            if len(inside) != 1:
+                raise ValueError(f"holds {len(inside)} files by the name of {' or '.join(stems)}")
+            reader = READERS[Path(inside[0]).suffix]
+            with archive.open(inside[0], pwd=password.encode() or None) as file:
+                yield from ((f"{inside[0]}: {place}", row) for place, row in reader(file))
+    except (BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise DataError(
+            f"{path}: damaged zip file, or not encrypted as published: {error}"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except (KeyError, ValueError) as error:
         raise DataError(f"{path}: {error}") from None
 
 

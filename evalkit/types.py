@@ -128,6 +128,8 @@ class Source:
     split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits
     collected: bool = False  # its splits are parts of one set, which one file may hold whole
     large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
+    archive: str = ""  # stem of a zip file that may hold all of it
+    password: str = ""  # of that file, as the authors published it
 
 
 @dataclass(frozen=True, slots=True)
