@@ -35,7 +35,7 @@ def locate(source: Source, given: Path | None) -> Path | None:
             raise DataError(f"{given}: no such file or folder (data for {source.folder})")
         return given
     root = os.environ.get(VARIABLE)
-    if not root:
+    if not root or source.text:
         return None
     if not Path(root).is_dir():
         raise DataError(f"{VARIABLE}={root}: no such folder; mend it or unset it")
@@ -109,6 +109,9 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
     """The files of a split: the one of upstream's name, or of the split's, or numbered shards."""
     if path.is_file():
         return [path] if split == "test" else []
+    if source.text:
+        files = (file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")
+        return sorted(files) if split == "test" else []
     known = sorted(file for file in path.rglob("*") if formats.stem(file.name) and file.is_file())
     for name in _names(source, split):
         found = [file for file in known if formats.stem(file.name) == name]
@@ -129,6 +132,8 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
 def _read(source: Source, split: str, file: Path) -> Iterator[formats.Placed]:
     if file.suffix == ZIP:
         return formats.read_zipped(file, _names(source, split), source.password)
+    if source.text and not formats.stem(file.name):
+        return formats.read_text(file)
     return stored.rows(file, source.large) if source.large else read(file)
 
 
@@ -150,6 +155,8 @@ def _listed(files: list[Path], folder: Path) -> str:
 
 
 def _absent(source: Source, path: Path, split: str) -> str:
+    if source.text:
+        return f"{path}: holds no files"
     names = " or ".join(_names(source, split))
     what = "is one file, the test split; give a folder with it and" if path.is_file() else "has no"
     zipped = f" or {source.archive}{ZIP}" if source.archive else ""
@@ -196,6 +203,11 @@ def _sha256(file: Path, _identity: tuple[int, ...]) -> str:
 
 def _snapshot(source: Source) -> Path:
     """The folder of the pinned revision in the hub's own cache, downloaded if need be."""
+    if source.text:
+        raise DataError(
+            f"{source.folder} is a text of yours: name its file or folder in your file, as"
+            f' `data: {{"{source.folder}": PATH}}`'
+        )
     instead = (
         f"give local data: `data: {{TASK: path}}` in your file, or the folder {source.folder}"
         f" under {VARIABLE}"

@@ -65,6 +65,21 @@ def read_zipped(path: Path, stems: Collection[str], password: str) -> Iterator[P
         raise DataError(f"{path}: {error}") from None
 
 
+def read_text(path: Path) -> Iterator[Placed]:
+    """Every line of a text file, with its end, as a row `{"text", "document"}`."""
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as raw:
+            text = TextIOWrapper(cast(IO[bytes], raw), "utf-8-sig", newline="")
+            for number, line in enumerate(text, 1):
+                yield f"line {number}", {"text": line, "document": str(path)}
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: damaged gzip file: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not text in UTF-8: {error.reason}") from None
+
+
 def spans(path: Path) -> Iterator[tuple[int, int, Any]]:
     """Every row of a plain JSON-lines file, with the bytes before it and its own."""
     start = 0

@@ -130,6 +130,7 @@ class Source:
     large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
     archive: str = ""  # stem of a zip file that may hold all of it
     password: str = ""  # of that file, as the authors published it
+    text: bool = False  # a text of the user's own: a file of any name, or a folder of them
 
 
 @dataclass(frozen=True, slots=True)
