@@ -60,12 +60,19 @@ def _everywhere(value: object) -> object:
     return {EVERYWHERE: value} if _is_number(value) else value
 
 
+def _evaluated(value: object) -> object:
+    steps = isinstance(value, list) and bool(value) and all(type(v) is int and v > 0 for v in value)
+    if value not in ("final", "every_save") and not steps:
+        raise ValueError("give final, every_save or a list of steps")
+    return value
+
+
 def _role(value: object) -> object:
     return "off" if value is False else value  # YAML reads a bare `off` as false
 
 
-class BackendSection(_Section):
-    """`backend:` how checkpoints are asked; other keys are the backend's own options."""
+class _Named(_Section):
+    """A plugin by name; other keys are its own options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -75,6 +82,14 @@ class BackendSection(_Section):
     def options(self) -> dict[str, Any]:
         """The keys besides the name."""
         return dict(self.model_extra or {})
+
+
+class BackendSection(_Named):
+    """`backend:` how checkpoints are asked; other keys are the backend's own options."""
+
+
+class TrainerSection(_Named):
+    """`trainer:` who trains a stage; other keys are that trainer's own options."""
 
 
 BackendChoice = Annotated[BackendSection, BeforeValidator(_by_name)]
@@ -97,10 +112,14 @@ class StageSection(_Section):
 
     name: Name
     method: str
+    trainer: Annotated[TrainerSection, BeforeValidator(_by_name)] | None = None
     parent: str = ""
     data: Annotated[dict[str, float], BeforeValidator(_weighted)] = {}
     reward: str = ""
     args: dict[str, Any] = {}
+    lora: dict[str, Any] = {}
+    accelerate: str = ""
+    evaluate: Annotated[Any, BeforeValidator(_evaluated)] = "final"
     seed: int | None = None
     seeds: list[int] = []
 
@@ -335,6 +354,8 @@ def _message(problem: ErrorDetails, where: Location) -> str:
         return "is empty; give at least one"
     if problem["type"] == "string_pattern_mismatch":
         return f"{problem['input']!r} cannot be a name: letters, digits and ._+@=- only"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
     given = problem["input"]
     shown = f" (given {given!r})" if isinstance(given, str | int | float | None) else ""
     said = problem["msg"].removeprefix("Value error, ")
@@ -354,6 +375,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "checkpoints": CheckpointSection,
     "pipeline": StageSection,
     "backend": BackendSection,
+    "trainer": TrainerSection,
     "executor": ExecutorSection,
     "judge": JudgeSection,
     "tasks": TaskSection,

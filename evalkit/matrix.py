@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from evalkit.comparison.policy import Policy
@@ -43,6 +44,8 @@ class Matrix:
     recipes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a checkpoint a seed
     execution: Execution = Execution()
     registered: str = ""  # the identity that the baseline must have, if the registry says one
+    runs: Mapping[str, Path] = field(default_factory=dict)  # a stage's folder, once it is trained
+    notes: tuple[str, ...] = ()  # what a reader must know of the training
 
     def row(self, name: str) -> Row:
         """The row of that name, the judge's included."""

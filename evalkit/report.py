@@ -19,6 +19,9 @@ from evalkit.comparison.sides import Side, Sides
 from evalkit.errors import ConfigError, StoreError
 from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.files import write_beside
+from evalkit.lineage import made_by
+from evalkit.logged import training_notes
+from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
 from evalkit.sandbox.about import warning
@@ -28,6 +31,7 @@ from evalkit.stats.decision import worst
 from evalkit.stats.intervals import score_ci
 from evalkit.stats.linear import linear
 from evalkit.store import Store
+from evalkit.types import Checkpoint
 from evalkit.verdict import (
     CandidateVerdict,
     CheckpointNote,
@@ -57,7 +61,7 @@ class Found:
 
 def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Report:
     """The report of a run; with `judged`, of verdicts that were reached otherwise."""
-    from evalkit.series.lineage import changes
+    from evalkit.series.lines import changes
 
     matrix = held.matrix
     found = [_found(seat) for seat in held.seats]
@@ -69,32 +73,46 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
         with_recipes(found, matrix.recipes),
         policy,
     )
-    if judged:
-        verdict, exit_code = _worst(judged, report.scores)
-        report = report.model_copy(
-            update={"candidates": list(judged), "verdict": verdict, "exit_code": exit_code}
-        )
-    notes = [
-        CheckpointNote(
-            name=row.checkpoint.name,
-            identity=""
-            if row.checkpoint.identity.startswith("unstated")
-            else row.checkpoint.identity,
-            parent=row.checkpoint.parent,
-            method=row.checkpoint.method,
-            backend=row.checkpoint.backend,
-        )
-        for row in matrix.rows
+    candidates = _told_apart(judged or report.candidates, matrix)
+    verdict, exit_code = _worst([c for c in candidates if not c.on_the_way], report.scores)
+    hopeless_margins = [f"{each.name}: {each.words}" for each in hopeless(report, policy)]
+    parents = {row.checkpoint.name: row.checkpoint.parent for row in matrix.rows}
+    return report.model_copy(
+        update={
+            "verdict": verdict,
+            "exit_code": exit_code,
+            "candidates": candidates,
+            "checkpoints": [_lineage(row.checkpoint, matrix) for row in matrix.rows],
+            "changes": changes(found, parents, policy.alpha),
+            "judges": held.judges,
+            "noise": [note for seat in held.seats if (note := noted(seat))],
+            "training": training_notes(matrix),
+            "notes": [*report.notes, *_notes(held), *hopeless_margins],
+        }
+    )
+
+
+def _told_apart(judged: Sequence[CandidateVerdict], matrix: Matrix) -> list[CandidateVerdict]:
+    """The candidates, those that their stage has left behind marked as such."""
+    behind = {row.checkpoint.name for row in matrix.rows if row.checkpoint.on_the_way}
+    return [
+        each.model_copy(update={"on_the_way": True}) if each.name in behind else each
+        for each in judged
     ]
-    said = [
-        *report.notes,
-        *_notes(held),
-        *(f"{each.name}: {each.words}" for each in hopeless(report, policy)),
-    ]
-    noise = [note for seat in held.seats if (note := noted(seat))]
-    parents = {note.name: note.parent for note in notes}
-    told = {"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
-    return report.model_copy(update={**told, "changes": changes(found, parents, policy.alpha)})
+
+
+def _lineage(checkpoint: Checkpoint, matrix: Matrix) -> CheckpointNote:
+    run = matrix.runs.get(checkpoint.stage)
+    return CheckpointNote(
+        name=checkpoint.name,
+        identity=_stated(checkpoint.identity),
+        parent=checkpoint.parent,
+        method=checkpoint.method,
+        backend=checkpoint.backend,
+        stage=checkpoint.stage,
+        step=checkpoint.step,
+        made=made_by(run, checkpoint.step if checkpoint.on_the_way else None) if run else None,
+    )
 
 
 def of_store(store: Store, names: Sequence[str], policy: Policy, *, seeds: bool = False) -> Report:
@@ -315,7 +333,7 @@ def _alone(arm: Arm, score: float) -> tuple[float, float] | None:
 
 
 def _notes(held: Held) -> list[str]:
-    notes = list(held.failures)
+    notes = [*held.failures, *held.matrix.notes]
     for backend in sorted({row.backend.name for row in held.matrix.rows}):
         names = [
             row.checkpoint.name

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from evalkit.evidence.values import NO_SAMPLES, Evidence
 
@@ -138,9 +138,33 @@ class CandidateVerdict(_Model):
     )
     domains: list[DomainVerdict] = Field(default=[], description="one entry a domain")
     cells: list[CellVerdict] = Field(default=[], description="one entry a task")
+    on_the_way: bool = Field(
+        default=False,
+        description="its stage was trained on after it: it is shown, and decides nothing",
+    )
     sequential: list[DomainLooks] = Field(
         default=[], description="of a fast gate, one entry a domain; its intervals hold at any look"
     )
+
+
+class SourceNote(_Model):
+    """Data that a checkpoint was trained on."""
+
+    source: str = Field(description="a file, or a task")
+    weight: float = Field(default=1.0, description="its share of the mixture")
+    sha256: str = Field(default="", description="what it was, by content")
+
+
+class MakingNote(_Model):
+    """What a checkpoint came of, besides its parent: what may have changed between two of them."""
+
+    framework: str = Field(default="", description="what trained it, and its version")
+    parent_identity: str = Field(default="", description="the parent, by content")
+    data: list[SourceNote] = Field(default=[], description="what it was trained on")
+    reward: str = Field(default="", description="what graded its answers")
+    reward_sha256: str = Field(default="", description="the reward, by content")
+    args: dict[str, JsonValue] = Field(default={}, description="the trainer's arguments")
+    seed: int | None = Field(default=None, description="of the training")
 
 
 class CheckpointNote(_Model):
@@ -152,10 +176,31 @@ class CheckpointNote(_Model):
     )
     parent: str = Field(default="", description="the checkpoint it was trained from")
     method: str = Field(default="", description="how it was trained")
-    step: int | None = Field(
-        default=None, ge=0, description="optimizer steps of its own stage when it was saved"
-    )
     backend: str = Field(default="", description="how it was asked")
+    stage: str = Field(default="", description="the stage of the pipeline that made it")
+    step: int | None = Field(
+        default=None, ge=0, description="training steps of its stage after which it was saved"
+    )
+    made: MakingNote | None = Field(
+        default=None, description="what it came of; null: it was not trained under evalkit's eyes"
+    )
+
+
+class Curve(_Model):
+    """One quantity over a training, at most 200 points of it."""
+
+    name: str = Field(description="as TRL calls it: loss, kl, entropy, reward, ...")
+    steps: list[int] = Field(description="training steps, rising")
+    values: list[float | None] = Field(description="one a step; null: it was no number")
+
+
+class TrainingNote(_Model):
+    """What a stage of the pipeline logged while it was trained."""
+
+    stage: str = Field(description="as in the configuration")
+    method: str = Field(default="", description="how it was trained")
+    curves: list[Curve] = Field(default=[], description="what was logged, by name")
+    flags: list[str] = Field(default=[], description="what in it warns of trouble, in words")
 
 
 class CheckpointScore(_Model):
@@ -189,16 +234,6 @@ class ChangeNote(_Model):
     before: str = Field(description="the last before it")
     delta: float = Field(description="mean after - mean before, within its segment")
     p: float = Field(description="that so low a z comes up somewhere, had nothing changed")
-
-
-class TrainingSeries(_Model):
-    """What a trainer logged while it made one checkpoint: a metric by step."""
-
-    checkpoint: str = Field(description="the checkpoint that was being trained")
-    method: str = Field(description="how: sft, dpo, grpo, ...")
-    name: str = Field(description="of the metric: loss, reward, ...")
-    steps: list[int] = Field(default=[], description="optimizer steps, rising")
-    values: list[float] = Field(default=[], description="one for each step")
 
 
 class ExamNote(_Model):
@@ -285,12 +320,12 @@ class Report(_Model):
     changes: list[ChangeNote] = Field(
         default=[], description="declines along a line of training; they decide nothing"
     )
-    training: list[TrainingSeries] = Field(
-        default=[], description="metrics that trainers logged, stage by stage"
-    )
     judges: list[JudgeNote] = Field(default=[], description="how far each judge may be trusted")
     noise: list[NoiseNote] = Field(
         default=[], description="how much scores move when nothing was changed"
+    )
+    training: list[TrainingNote] = Field(
+        default=[], description="what each stage of the pipeline logged"
     )
     notes: list[str] = Field(
         default=[], description="what a reader must know: replayed answers, ..."

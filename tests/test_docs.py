@@ -26,6 +26,7 @@ from evalkit.cli import cli
 from evalkit.errors import EvalkitError
 from tests.forge_server import ForgeServer, serving
 from trainers.pretrain import Args
+from trainers.reference import ARGS, PPO
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -61,6 +62,20 @@ SECTIONS: dict[str, type[BaseModel]] = {
 }
 
 
+NO_WEIGHTS = ("transformers_local", "echo")
+"""In place of the page's own backend: the models that are watched here are none."""
+
+
+def _model(folder: Path, last: int) -> None:
+    """Files that are whole by what they say of themselves, and are no model."""
+    folder.mkdir(parents=True)
+    header = json.dumps({"w": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).encode()
+    content = len(header).to_bytes(8, "little") + header + bytes([last])
+    (folder / "model.safetensors").write_bytes(content)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text('{"model_type": "none"}')
+
+
 def blocks(name: str, language: str) -> list[str]:
     text = (ROOT / name).read_text()
     return [body for kind, body in FENCE.findall(text) if kind == language]
@@ -89,6 +104,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
     shutil.copytree(ROOT / "tests/fixtures/interchange/lm-eval", folder / "logs")
     (folder / "imported.yaml").write_text(blocks("docs/interchange.md", "yaml")[0])
+    (folder / "watch.yaml").write_text(blocks("docs/watching.md", "yaml")[0].replace(*NO_WEIGHTS))
+    for path, last in (("models/mine", 1), ("runs/grpo/checkpoint-200", 2)):
+        _model(folder / path, last)
+    (folder / "runs/grpo/checkpoint-200/trainer_state.json").write_text('{"global_step": 200}')
     with (folder / "rows.jsonl").open("w") as rows:
         for number in range(300):
             row = {"question_id": number, "question": f"Which is {number}?", "answer": "B"}
@@ -129,6 +148,27 @@ def test_every_command_in_the_documents_runs(
         result = CliRunner().invoke(cli, arguments, catch_exceptions=True)
         assert not isinstance(result.exception, EvalkitError), f"{command}: {result.exception}"
         assert result.exit_code == code, f"{command}: exit {result.exit_code}\n{result.output}"
+
+
+def test_the_commands_of_the_frameworks_are_those_that_are_emitted() -> None:
+    """Each is shown word for word, as in the golden files."""
+    golden = "".join(path.read_text() for path in (ROOT / "tests/golden/frameworks").iterdir())
+    emitted = " ".join(golden.replace("\\\n", "").split())
+    shown = blocks("docs/frameworks.md", "text")
+    assert len(shown) == 3
+    for block in shown:
+        assert " ".join(block.split()) in emitted
+
+
+def test_the_page_of_the_frameworks_has_every_option_and_every_method() -> None:
+    table = {cells[0]: cells[1].strip("`") for cells in _cells("docs/frameworks.md", "option")}
+    assert table.pop("name") == "required"
+    launched = {n: t for n, t in plugins.all_plugins("trainers").items() if t.launched}
+    assert table == {n: json.dumps(v) for n, v in launched["verl"].options.items()}
+    methods = _cells("docs/frameworks.md", "method")
+    for column, trainer in enumerate(("openrlhf", "verl", "nemo-rl"), 1):
+        rows = ",".join(cells[0] for cells in methods if cells[column] == "✓")
+        assert {name.strip("` ") for name in rows.split(",")} == {*launched[trainer].methods}
 
 
 def test_every_line_of_the_notebook_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,12 +292,23 @@ def test_the_configuration_page_has_every_argument_of_pretraining() -> None:
     assert table == {name: json.dumps(default) for name, default in asdict(Args()).items()}
 
 
-def test_the_configuration_page_names_every_method_and_renderer() -> None:
-    text = _text("docs/configuration.md")
+def test_the_pages_name_every_method_and_renderer() -> None:
     methods = [m for trainer in plugins.all_plugins("trainers").values() for m in trainer.methods]
     renderers = [name for name in plugins.all_plugins("reports") if name != "json"]
-    for name in (*methods, *renderers):
-        assert f"`{name}`" in text or f"[{name}]" in text, name
+    for page, names in (("training", methods), ("configuration", renderers)):
+        text = _text(f"docs/{page}.md")
+        for name in names:
+            assert f"`{name}`" in text or f"[{name}]" in text, name
+
+
+@pytest.mark.parametrize(("column", "method"), [(1, "reinforce"), (2, "ppo")])
+def test_the_training_page_has_every_argument_of_the_reference_methods(
+    column: int, method: str
+) -> None:
+    rows = re.findall(r"^\| `(\w+)` \|(.*?)\|(.*?)\|", _text("docs/training.md"), re.M)
+    known = {name: json.dumps(value) for name, value in asdict(ARGS[method]()).items()}
+    told = {row[0]: row[column].strip().strip("`") for row in rows if row[0] in asdict(PPO())}
+    assert {name: value for name, value in told.items() if value} == known
 
 
 def test_every_task_is_described_with_its_domain() -> None:
@@ -293,6 +344,13 @@ def _table(heading: str, first: str = "") -> list[list[str]]:
     rows = next(table for table in tables if table.startswith(f"| {first}")).splitlines()[2:]
     split = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
     return [[cells[0].strip("` "), *cells[1:]] for cells in split]
+
+
+def _cells(name: str, first: str) -> list[list[str]]:
+    """The rows of a page's table, that whose first column begins so; marks of code are left out."""
+    tables = re.findall(r"(?:^\|.*\n)+", _text(name), re.M)
+    rows = next(table for table in tables if table.startswith(f"| {first}")).splitlines()[2:]
+    return [[cell.strip("` ") for cell in row[1:-1].split("|")] for row in rows]
 
 
 def _anchors(page: Path) -> set[str]:

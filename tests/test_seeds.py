@@ -136,7 +136,7 @@ def test_a_run_judges_the_recipe_in_place_of_its_seeds(tmp_path: Path) -> None:
 
 PIPELINE = """\
 baseline: base
-checkpoints: [{name: base, backend: {name: echo}}]
+checkpoints: [{name: base, model: weights, backend: {name: echo}}]
 pipeline:
   - {name: sft, method: sft, parent: base, data: task:mini-arithmetic, seeds: [0, 7]}
   - {name: dpo, method: dpo, parent: sft, data: task:mini-arithmetic, seeds: [0, 7]}
