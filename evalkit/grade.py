@@ -19,6 +19,7 @@ REFUSAL = re.compile(
     r"|I'm (?:unable|not able) to|I am (?:unable|not able) to|As an AI\b)",
     re.IGNORECASE,
 )
+FILTERED = "content_filter"
 THINK_END = "</think>"
 THINK_START = "<think>"
 
@@ -86,6 +87,11 @@ def without_thoughts(response: Response) -> Response:
     return response
 
 
+def declines(response: Response) -> bool:
+    """Whether an answer begins as refusals do, or was held back by a filter."""
+    return response.finish_reason == FILTERED or REFUSAL.match(response.text) is not None
+
+
 def outcome(response: Response, score: Score, best: float) -> str:
     """The class of a graded sample: what became of it, told from the most certain sign down."""
     if score.value == best:
@@ -95,8 +101,8 @@ def outcome(response: Response, score: Score, best: float) -> str:
         "unclosed_think": response.reasoning.lstrip().startswith(THINK_START),
         score.outcome: bool(score.outcome),
         "empty": not (response.text.strip() or response.tool_calls or response.loglikelihoods),
-        "refused": response.finish_reason == "content_filter"
-        or (score.answer is None and REFUSAL.match(response.text) is not None),
+        "refused": response.finish_reason == FILTERED
+        or (score.answer is None and declines(response)),
         "unparsed": score.answer is None,
     }
     return next((name for name, seen in signs.items() if seen), "wrong")
