@@ -149,7 +149,7 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
 def _read(source: Source, split: str, file: Path) -> Iterator[formats.Placed]:
     if file.suffix == ZIP:
         return formats.read_zipped(file, _names(source, split), source.password)
-    if source.text and not formats.stem(file.name):
+    if source.text and not formats.is_table(file):
         return formats.read_text(file)
     return stored.rows(file, source.large) if source.large else read(file)
 

@@ -24,6 +24,7 @@ Placed: TypeAlias = tuple[str, Any]
 """A row and the place it was found at: `("line 3", {…})`."""
 
 CSV_FIELD_LIMIT = 2**31 - 1  # the csv module's own limit, 128 KiB, is below a long model answer
+TABLES = (".jsonl", ".json", ".csv", ".parquet")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -79,7 +80,7 @@ def read_text(path: Path) -> Iterator[Placed]:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not text in UTF-8: {error.reason}") from None
+        raise DataError(f"{path}: not UTF-8 text: {error.reason}") from None
 
 
 def spans(path: Path) -> Iterator[tuple[int, int, Any]]:
@@ -95,6 +96,11 @@ def spans(path: Path) -> Iterator[tuple[int, int, Any]]:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise DataError(f"{path}: at byte {start}: {error}") from None
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is of rows with named fields, by its name."""
+    return Path(path.name.removesuffix(".gz")).suffix in TABLES
 
 
 def stem(name: str) -> str:

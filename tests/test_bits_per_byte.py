@@ -63,8 +63,9 @@ def test_any_file_is_a_text_and_its_line_ends_are_kept(tmp_path: Path) -> None:
     text = "One line\r\nand another\rone\n\nend"
     (tmp_path / "notes.tex").write_bytes(text.encode())
     assert texts(tmp_path / "notes.tex") == [text]
-    (tmp_path / "README").write_text(text, newline="")
-    assert texts(tmp_path / "README") == [text]
+    for name in ("README", "code.py", "plain.txt"):
+        (tmp_path / name).write_text(text, newline="")
+        assert texts(tmp_path / name) == [text]
 
 
 def test_a_folder_holds_one_document_a_file_and_a_table_one_a_row(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_neighbours_are_a_cluster(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("latin.txt", "Bär".encode("latin-1"), "not text in UTF-8"),
+        ("latin.txt", "Bär".encode("latin-1"), "not UTF-8 text"),
         ("empty.txt", b"", "no rows"),
         ("rows.jsonl", b'{"content": "x"}', "field 'text' is missing"),
     ],
