@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from evalkit.errors import DataError
 from evalkit.mathematics import verify
-from evalkit.types import Graded, Response, Rows, Sample, Sampling, Score, Source, Task
+from evalkit.types import Response, Rows, Sample, Sampling, Score, Source, Task
 
 from ._packages import require
-from ._repeats import majority, pass_at_k
 
 PROMPT = "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{{}}."
 LM_EVAL = "Question: {problem}\nAnswer:"
@@ -133,11 +132,6 @@ def score_lm_eval(sample: Sample, response: Response) -> Score:
     return Score(float(right), response.text[-TAIL:].strip() or None)
 
 
-def figures(graded: Sequence[Graded]) -> Mapping[str, float]:
-    """pass@k and maj@k; avg@k is the score."""
-    return {**pass_at_k(graded), **majority(graded)}
-
-
 def solution(sample: Sample) -> str:
     """The answer alone, in a box."""
     return f"{BOX}{sample.target}}}"
@@ -159,7 +153,6 @@ TASK = Task(
     score=score,
     sampling=SAMPLING,
     epochs=16,
-    metrics=figures,
     solution=solution,
     presets={
         "lm-eval": {

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from evalkit.config import TaskSection
 from evalkit.errors import DataError
 from evalkit.exam import sit
 from evalkit.grade import ByScorer
-from evalkit.types import Graded, Response, Sample, Score
-from tasks.aime import STATED, TASKS, boxed, figures, integer, score
+from evalkit.store import Store
+from evalkit.types import Request, Response, Rows, Sample
+from tasks.aime import STATED, TASKS, boxed, integer, score
+from tests.small_exams import sit as sit_here
 
 DATA = Path(os.environ.get("EVALKIT_DATA", ""))
 needs_data = pytest.mark.skipif("EVALKIT_DATA" not in os.environ, reason="EVALKIT_DATA is not set")
@@ -138,10 +141,20 @@ def test_thoughts_are_no_answer() -> None:
     assert graded("<think>It must be \\boxed{70}") == (0.0, "unclosed_think")
 
 
-def test_figures_are_over_all_answers_of_a_problem() -> None:
-    scores = (Score(1.0, "70"), Score(1.0, "70"), Score(0.0, "71"), Score(0.0, None))
-    found = figures([Graded(sample(), scores)] * 2)
-    assert found == {"pass@2": pytest.approx(5 / 6), "pass@4": 1.0, "maj@4": 1.0}
+def test_figures_are_over_all_answers_of_a_problem(tmp_path: Path) -> None:
+    rows = [{**ROW, "id": n, "problem": f"What is $69 + 1$? ({n})"} for n in range(15)]
+
+    def samples(_: Rows) -> Iterator[Sample]:
+        return TASKS[0].samples(lambda _split: iter(rows))
+
+    def said(request: Request) -> Response:
+        return Response(f"\\boxed{{{70 if request.epoch < 6 else 100 + request.epoch}}}")
+
+    sit_here(tmp_path, replace(TASKS[0], samples=samples, source=None), said)
+    (cell,) = Store(tmp_path).cells()
+    found = cell.meta()["metrics"][""]
+    assert (found["avg@16"], found["maj@16"], found["pass@16"]) == (6 / 16, 1.0, 1.0)
+    assert found["pass@2"] == pytest.approx(1 - (10 * 9) / (16 * 15))
 
 
 @pytest.mark.parametrize("answer", ["1000", "-1", "seven", "7.5", ""])
