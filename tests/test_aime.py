@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -144,7 +144,7 @@ def test_thoughts_are_no_answer() -> None:
 def test_figures_are_over_all_answers_of_a_problem(tmp_path: Path) -> None:
     rows = [{**ROW, "id": n, "problem": f"What is $69 + 1$? ({n})"} for n in range(15)]
 
-    def samples(_: Rows) -> Iterator[Sample]:
+    def samples(_: Rows) -> Iterable[Sample]:
         return TASKS[0].samples(lambda _split: iter(rows))
 
     def said(request: Request) -> Response:
