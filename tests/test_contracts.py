@@ -23,6 +23,8 @@ from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.types import Backend, Response, Sample, Score, Task, ToolCall, Trainer
 
+UNSOLVED = {"ifeval"}
+"""Tasks of which nobody can write down an answer to every question that earns full marks."""
 SOME = 60  # samples looked at, where looking at all would take long
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 PRESETS = [
@@ -134,8 +136,9 @@ def test_its_solution_earns_full_marks_and_nothing_earns_none(name: str, preset:
             assert graded(task, sample, preference(task, sample, knows=True)).value == best
             assert graded(task, sample, preference(task, sample, knows=False)).value == worst
         else:
-            assert task.solution is not None
-            assert graded(task, sample, Response(task.solution(sample))).value == best
+            assert task.solution is not None or name in UNSOLVED
+            if task.solution is not None:
+                assert graded(task, sample, Response(task.solution(sample))).value == best
             assert graded(task, sample, Response("")).value == worst
 
 
