@@ -19,7 +19,10 @@ def seal(results: Path, task: str, domain: str, checkpoint: str, found: Recorded
     cell.path.mkdir(parents=True, exist_ok=True)
     rows = [_row(task, item, score, found) for item, score in found.scores.items()]
     write_table(cell.scores_path(), sorted(rows, key=lambda row: row["item"]), SCORE_COLUMNS)
-    cell.write_meta(**described(task, domain, checkpoint), bounds=found.bounds)
+    said = described(task, domain, checkpoint)
+    if found.weights:
+        said["exams"][""]["weights"] = found.weights
+    cell.write_meta(**said, bounds=found.bounds)
 
 
 def _row(task: str, item: str, score: float, found: Recorded) -> dict[str, Any]:
@@ -31,6 +34,7 @@ def _row(task: str, item: str, score: float, found: Recorded) -> dict[str, Any]:
         "epoch": 0,
         "value": score,
         "outcome": "correct" if score == best else "wrong" if known else "errored",
+        "stratum": found.strata.get(item, ""),
         "cluster": found.clusters.get(item, ""),
     }
 

@@ -13,7 +13,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -72,6 +72,13 @@ def _mmlu_pro(home: Path, work: Path) -> Iterator[RealPair]:
         for reading, found in recordings.mmlu_pro(home, work / family, models).items():
             both = (found[models[0]], found[models[1]])
             yield RealPair(f"MMLU-Pro, {reading}", models, 0.01, {"mmlu-pro": both})
+        macro = (_by_subject(both[0]), _by_subject(both[1]))
+        yield RealPair("MMLU-Pro, mean of subjects", models, 0.01, {"mmlu-pro": macro})
+
+
+def _by_subject(found: Recorded) -> Recorded:
+    """The same results with every subject counting alike."""
+    return replace(found, weights=dict.fromkeys(found.strata.values(), 1.0))
 
 
 def _bfcl(home: Path) -> Iterator[RealPair]:
@@ -85,6 +92,8 @@ def _bfcl(home: Path) -> Iterator[RealPair]:
                 for column, files in columns.items()
             }
             yield RealPair(f"BFCL V1 {title}", names, 0.02, tasks)
+        arms = {"bfcl-ast": _both(recordings.bfcl_ast, home, names)}
+        yield RealPair("BFCL V1 AST, one task of four strata", names, 0.02, arms)
 
 
 def _mt_bench(home: Path) -> Iterator[RealPair]:
@@ -94,7 +103,7 @@ def _mt_bench(home: Path) -> Iterator[RealPair]:
         arms = {"mt-bench": _both(recordings.mt_bench, home, names)}
         yield RealPair("MT-Bench", names, half_a_point, arms)
     first, again = (recordings.mt_bench(home, "mistral-orpo", judging) for judging in (0, 1))
-    names = ("mistral-orpo", "itself, asked anew")
+    names = ("mistral-orpo", "itself asked anew")
     yield RealPair("MT-Bench", names, half_a_point, {"mt-bench": (first, again)})
 
 

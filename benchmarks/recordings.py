@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.data import open_rows
+from evalkit.duplicates import again
 from evalkit.types import Response
 from tasks.mmlu_pro import SOURCE, samples, score, score_two_stages
 
@@ -37,6 +38,8 @@ class Recorded:
     scores: dict[str, float]  # by item; NaN where there is none
     bounds: tuple[float, float] = (0.0, 1.0)
     clusters: dict[str, str] = field(default_factory=dict)  # by item, where items belong together
+    strata: dict[str, str] = field(default_factory=dict)  # by item, where the benchmark has any
+    weights: dict[str, float] = field(default_factory=dict)  # of strata, where they are not alike
 
     @property
     def known(self) -> list[float]:
@@ -56,13 +59,15 @@ def mmlu_pro(home: Path, folder: Path, models: tuple[str, ...]) -> dict[str, dic
     script = Path(__file__).parents[1] / "examples" / "mmlu_pro_recordings.py"
     subprocess.run([sys.executable, str(script), str(folder), *map(str, zips)], check=True)
     asked = {each.id: each for each in samples(open_rows(SOURCE, folder / "questions.jsonl"))}
+    together = again(asked.items)
+    subjects = {item: sample.stratum for item, sample in asked.items()}
     found: dict[str, dict[str, Recorded]] = {"two stages": {}, "default": {}}
     for model in models:
         with (folder / f"{model}.jsonl").open() as lines:
             texts = {row["id"]: Response(row["text"]) for row in map(json.loads, lines)}
         for reading, read in (("two stages", score_two_stages), ("default", score)):
             values = {item: read(asked[item], text).value for item, text in texts.items()}
-            found[reading][model] = Recorded(values)
+            found[reading][model] = Recorded(values, clusters=together, strata=subjects)
     return found
 
 
@@ -88,19 +93,29 @@ def bfcl(home: Path, model: str, categories: tuple[str, ...]) -> Recorded:
     return Recorded(scores)
 
 
+def bfcl_ast(home: Path, model: str) -> Recorded:
+    """The AST summary as one benchmark: four columns that count alike, whatever their sizes."""
+    scores, strata = dict[str, float](), dict[str, str]()
+    for column, categories in AST.items():
+        found = bfcl(home, model, categories).scores
+        scores |= found
+        strata |= dict.fromkeys(found, column)
+    return Recorded(scores, strata=strata, weights=dict.fromkeys(AST, 1.0))
+
+
 def livecodebench(home: Path, model: str) -> Recorded:
     """pass@1 of every predicted test output; the tests of one question belong together."""
     path = home / "model_outputs" / "livecodebench" / "performances_testgen.json.gz"
     rows = json.loads(gzip.decompress(path.read_bytes()))["performances"]
     seen: Counter[str] = Counter()
-    scores, clusters = dict[str, float](), dict[str, str]()
+    scores, together = dict[str, float](), dict[str, str]()
     for row in rows:
         if row["model"] == model:
             question = str(row["question_id"])
             item = f"{question} {seen[question]}"
             seen[question] += 1
-            scores[item], clusters[item] = row["pass@1"] / 100, question
-    return Recorded(scores, clusters=clusters)
+            scores[item], together[item] = row["pass@1"] / 100, question
+    return Recorded(scores, clusters=together)
 
 
 def mt_bench(home: Path, model: str, judging: int = 0) -> Recorded:
@@ -110,7 +125,7 @@ def mt_bench(home: Path, model: str, judging: int = 0) -> Recorded:
     """
     folder = home / "model_outputs" / "mt_bench"
     scores, seen = dict[str, float](), Counter[str]()
-    clusters: dict[str, str] = {}
+    together: dict[str, str] = {}
     with gzip.open(folder / "gpt-4_single_mistral_orpo_variants.jsonl.gz", "rt") as lines:
         for row in map(json.loads, lines):
             item = f"{row['question_id']} turn {row['turn']}"
@@ -118,6 +133,15 @@ def mt_bench(home: Path, model: str, judging: int = 0) -> Recorded:
                 if seen[item] == judging:
                     failed = row["score"] == FAILED_JUDGMENT
                     scores[item] = MISSING if failed else float(row["score"])
-                    clusters[item] = str(row["question_id"])
+                    together[item] = str(row["question_id"])
                 seen[item] += 1
-    return Recorded(scores, (1.0, 10.0), clusters)
+    return Recorded(scores, (1.0, 10.0), together)
+
+
+def tau_bench(home: Path, run: str) -> dict[int, list[float]]:
+    """The reward of every trial of every task."""
+    path = home / "model_outputs" / "tau_bench" / f"{run}.json.gz"
+    found: dict[int, list[float]] = {}
+    for row in json.loads(gzip.decompress(path.read_bytes())):
+        found.setdefault(row["task_id"], []).append(float(row["reward"]))
+    return found

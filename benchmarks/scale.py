@@ -133,7 +133,8 @@ def statistics(size: Size) -> float:
     from evalkit.comparison.decided import Decided
     from evalkit.comparison.measured import Measured
     from evalkit.comparison.policy import Policy
-    from evalkit.stats.estimate import Differences, estimates
+    from evalkit.stats.cell import Differences
+    from evalkit.stats.estimate import estimates
 
     random = np.random.default_rng(SEED)
     policy = Policy(margins=dict.fromkeys(DOMAINS, 0.01))

@@ -15,11 +15,12 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.stats.estimate import Differences, Estimate, estimates
+from evalkit.stats.cell import Differences, Estimate
+from evalkit.stats.estimate import estimates
 
 SEED = 20_250_704
 ALPHA = 0.05
-BASES = (0.3, 0.5, 0.7)
+BASES = (0.1, 0.3, 0.5, 0.7)
 MARGIN = 0.05
 
 
@@ -33,6 +34,8 @@ def designs() -> dict[str, NDArray[np.intp]]:
         "60 unequal, 1 to 20": random.integers(1, 21, 60),
         "20 unequal, 1 to 20": random.integers(1, 21, 20),
         "40, one of them a quarter of all": np.array([65] + [5] * 39),
+        "60 items, one asked twice": np.array([2] + [1] * 58),
+        "541 items, three asked twice": np.array([2] * 3 + [1] * 535),
     }
 
 

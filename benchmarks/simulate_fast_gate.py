@@ -26,8 +26,10 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.fast.looks import CellPlan, DomainPlan, Known, item_caps, plan_domain
+from evalkit.fast.caps import unit_caps
+from evalkit.fast.looks import CellPlan, DomainPlan, Known, plan_domain
 from evalkit.stats.clock import Clock
+from evalkit.stats.power import variance_for
 from evalkit.stats.sequential import look_count
 
 FOLDER = Path(os.environ.get("EVALKIT_DATA") or "absent") / "model_outputs" / "mmlu_pro"
@@ -118,8 +120,8 @@ def replicate(found: Recorded, rows: list[Design], seed: int) -> list[tuple[str,
 
 def planned(baseline: Floats, history: Floats) -> CellPlan:
     """The strata of one task, and its items in an order: they are random, so any ids will do."""
-    items = [number.to_bytes(16, "big") for number in range(len(baseline))]
-    known = Known("mmlu-pro", 1.0, items, baseline, history, PLANNED)
+    units = [[number.to_bytes(16, "big")] for number in range(len(baseline))]
+    known = Known("mmlu-pro", 1.0, units, baseline, history, PLANNED)
     return plan_domain("knowledge", MARGIN, [known]).cells[0]
 
 
@@ -131,21 +133,24 @@ def unstratified(size: int) -> CellPlan:
 
 def _fitted(cell: CellPlan, design: Design) -> DomainPlan:
     """A design's plan: its cap follows from the share of items expected to flip."""
-    cap = design.items
+    cap, enough = design.items, 0.0
     if design.capped:
-        cap = item_caps([design.items], [1.0], [design.discordance], MARGIN)[0]
+        cap = unit_caps([design.items], [1.0], [design.discordance], MARGIN)[0]
+        enough = variance_for(MARGIN)
     cell = replace(cell, cap=cap, flip=design.discordance)
-    return DomainPlan("knowledge", MARGIN, look_count(design.items), (cell,))
+    return DomainPlan("knowledge", MARGIN, look_count(design.items), (cell,), enough)
 
 
 def _gate(plan: DomainPlan, change: Floats) -> tuple[str, float]:
     (cell,) = plan.cells
-    ordered = change[[int.from_bytes(item, "big") for item in cell.items]]
-    clock = Clock(plan.margin, domains=1)
+    ordered = change[[int.from_bytes(item, "big") for item in cell.items]][:, None]
+    before = np.zeros_like(ordered)
+    clock = Clock(plan.margin, domains=1, enough=plan.enough)
     for look in range(1, plan.looks + 1):
         asked = plan.asked(look)
-        taken = clock.take(plan.look({cell.task: ordered[:asked]}), last=look == plan.looks)
-        if taken.found != "continue":
+        found = plan.look([(before[:asked], ordered[:asked])])
+        taken = clock.take(found, last=look == plan.looks)
+        if taken.found != "continue" or taken.last:
             break
     return taken.found, asked / plan.items
 

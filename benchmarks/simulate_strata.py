@@ -14,8 +14,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchmarks.simulate_errors import differences
+from evalkit.stats.cell import Differences, Estimate
 from evalkit.stats.designs import stratified
-from evalkit.stats.estimate import Differences, Estimate, estimates
+from evalkit.stats.estimate import estimates
 
 SEED = 20_250_704
 ALPHA = 0.05

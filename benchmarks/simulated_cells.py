@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.stats.cell import Estimate
 from evalkit.stats.distributions import critical_value
-from evalkit.stats.estimate import Estimate
 from evalkit.stats.intervals import tango_ci
 from evalkit.stats.pvalues import mcnemar_midp
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,27 +50,23 @@ def timed(
     """Runs a command in a folder; raises RuntimeError with its last words where it fails."""
     _get(url, "reset")
     log = folder / "log"
-    with log.open("wb") as output:
-        begun = time.time()
-        process = subprocess.Popen(
-            [*map(str, command)],
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **variables},
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        ended = time.time()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command[0]}: exit {process.returncode}: {_end(log)}")
+    launched = subprocess.run(
+        [sys.executable, "-I", ROOT / "benchmarks/launch.py", log, *map(str, command)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **variables},
+        check=True,
+    )
+    took = json.loads(launched.stdout)
+    if took["status"]:
+        raise RuntimeError(f"{command[0]}: exit {took['status']}: {_end(log)}")
+    begun, ended = took["begun"], took["ended"]
     told = json.loads(_get(url, "stats"))
     first, last = told["first"] or ended, told["last"] or ended
     return Timed(
         ended - begun,
-        usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss / 1024,
+        took["cpu"],
+        took["memory"],
         first - begun,
         last - first,
         ended - last,

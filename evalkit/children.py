@@ -35,10 +35,13 @@ def end_well() -> None:
     signal.signal(signal.SIGTERM, ended)
 
 
-def why(log: Path, code: int) -> str:
-    """Why a child ended with that code: what it said last, or the signal that killed it."""
+def why(log: Path, code: int, start: int = 0) -> str:
+    """Why a child ended with that code: what it said last, or the signal that killed it.
+
+    Of a log that others have written to before, only what comes after `start` bytes is read.
+    """
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        lines = log.read_bytes()[start:].decode(errors="replace").splitlines()
     except OSError:
         lines = []
     said = [line.removeprefix(ERROR_MARK) for line in lines if line.startswith(ERROR_MARK)]

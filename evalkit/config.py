@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from evalkit.comparison.policy import EVERYWHERE
@@ -53,12 +60,19 @@ def _everywhere(value: object) -> object:
     return {EVERYWHERE: value} if _is_number(value) else value
 
 
+def _evaluated(value: object) -> object:
+    steps = isinstance(value, list) and bool(value) and all(type(v) is int and v > 0 for v in value)
+    if value not in ("final", "every_save") and not steps:
+        raise ValueError("give final, every_save or a list of steps")
+    return value
+
+
 def _role(value: object) -> object:
     return "off" if value is False else value  # YAML reads a bare `off` as false
 
 
-class BackendSection(_Section):
-    """`backend:` how checkpoints are asked; other keys are the backend's own options."""
+class _Named(_Section):
+    """A plugin by name; other keys are its own options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -68,6 +82,14 @@ class BackendSection(_Section):
     def options(self) -> dict[str, Any]:
         """The keys besides the name."""
         return dict(self.model_extra or {})
+
+
+class BackendSection(_Named):
+    """`backend:` how checkpoints are asked; other keys are the backend's own options."""
+
+
+class TrainerSection(_Named):
+    """`trainer:` who trains a stage; other keys are that trainer's own options."""
 
 
 BackendChoice = Annotated[BackendSection, BeforeValidator(_by_name)]
@@ -90,10 +112,14 @@ class StageSection(_Section):
 
     name: Name
     method: str
+    trainer: Annotated[TrainerSection, BeforeValidator(_by_name)] | None = None
     parent: str = ""
     data: Annotated[dict[str, float], BeforeValidator(_weighted)] = {}
     reward: str = ""
     args: dict[str, Any] = {}
+    lora: dict[str, Any] = {}
+    accelerate: str = ""
+    evaluate: Annotated[Any, BeforeValidator(_evaluated)] = "final"
     seed: int | None = None
     seeds: list[int] = []
 
@@ -135,6 +161,7 @@ class TaskSection(_Section):
     gate: bool = False
     role: Annotated[Literal["detect", "off"], BeforeValidator(_role)] = "detect"
     weight: float = Field(default=1.0, ge=0)
+    items: Literal["sample", "fixed"] = "sample"
 
     @property
     def label(self) -> str:
@@ -148,8 +175,15 @@ Points = Annotated[float, Field(ge=0, le=100)]
 class MarginSection(_Section):
     """One entry of `margins:`; a number is short for its points."""
 
-    points: Points
+    points: Points | None = None
+    native: float | None = Field(default=None, ge=0)
     gate: bool = False
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if (self.points is None) == (self.native is None):
+            raise ValueError("give either `points` or `native`, in the task's own unit")
+        return self
 
 
 Bound = Annotated[dict[str, Points], BeforeValidator(_everywhere)]
@@ -172,6 +206,7 @@ class GateSection(_Section):
     on_inconclusive: Literal["fail", "warn"] = "fail"
     suspect: Literal["fail", "warn"] = "warn"
     fail_on: Literal["regressed", "any-decline"] = "regressed"
+    family: Literal["candidate", "run"] = "candidate"
 
 
 class Config(_Section):
@@ -319,9 +354,12 @@ def _message(problem: ErrorDetails, where: Location) -> str:
         return "is empty; give at least one"
     if problem["type"] == "string_pattern_mismatch":
         return f"{problem['input']!r} cannot be a name: letters, digits and ._+@=- only"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
     given = problem["input"]
     shown = f" (given {given!r})" if isinstance(given, str | int | float | None) else ""
-    return problem["msg"][0].lower() + problem["msg"][1:] + shown
+    said = problem["msg"].removeprefix("Value error, ")
+    return said[0].lower() + said[1:] + shown
 
 
 def _keys_at(where: Location) -> Sequence[str]:
@@ -337,6 +375,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "checkpoints": CheckpointSection,
     "pipeline": StageSection,
     "backend": BackendSection,
+    "trainer": TrainerSection,
     "executor": ExecutorSection,
     "judge": JudgeSection,
     "tasks": TaskSection,

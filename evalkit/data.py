@@ -18,8 +18,9 @@ from typing import Any
 
 import orjson
 
-from evalkit import formats
+from evalkit import formats, stored
 from evalkit.errors import DataError
+from evalkit.formats import read
 from evalkit.types import Rows, Source
 
 VARIABLE = "EVALKIT_DATA"
@@ -55,14 +56,19 @@ def open_rows(source: Source, given: Path | None) -> Rows:
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
         root = root_folder()
+        if source.collected and root.is_file() and split != "test":
+            return  # all of them are in that file
         files = _files(source, root, split)
         if not files:
             raise DataError(_absent(source, root, split))
         number = 0
+        fields = source.fields if split in source.counts or split == "test" else ()
         for file in files:
-            for place, row in formats.read(file):
-                number += 1
-                yield _checked(row, source.fields, f"{file}: {place}")
+            for place, row in stored.rows(file, source.large) if source.large else read(file):
+                whole = _checked(row, fields, f"{file}: {place}")
+                if source.split_of is None or source.split_of(whole) == split:
+                    number += 1
+                    yield whole
         _check_count(source, split, number, files[0], official=given is None)
 
     return rows
@@ -109,10 +115,22 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
             raise DataError(f"{path}: which is the {split} split: {_listed(found, path)}?")
         if found:
             return found
-    shards = [file for file in known if SHARD.sub("", formats.stem(file.name)) == split]
-    if shards and len(shards) != int(shards[0].name.partition("-of-")[2][:5]):
+    place = source.on_hub.get(split)
+    shards = [file for file in known if _place(file, path) == place]
+    shards = shards or [file for file in known if _unsharded(file) == split]
+    count = shards[0].name.partition("-of-")[2][:5] if shards else ""
+    if count and len(shards) != int(count):
         raise DataError(f"{path}: not one whole {split} split: {_listed(shards, path)}")
     return shards
+
+
+def _unsharded(file: Path) -> str:
+    return SHARD.sub("", formats.stem(file.name))
+
+
+def _place(file: Path, folder: Path) -> str:
+    """Where a file lies in a repository, without the number of its shard and its suffix."""
+    return (file.relative_to(folder).parent / _unsharded(file)).as_posix()
 
 
 def _names(source: Source, split: str) -> list[str]:
@@ -180,7 +198,8 @@ def _snapshot(source: Source) -> Path:
             f"{source.hub}: to read the hub, pip install 'posttrain-evalkit[hf]'; or {instead}"
         ) from None
     patterns = [f"*{stem}.*" for stem in source.splits.values()]
-    patterns += [f"*{split}{rest}" for split in source.splits for rest in (".*", "-*-of-*.*")]
+    splits = (source.on_hub.get(split, f"*{split}") for split in source.splits)
+    patterns += [f"{split}{rest}" for split in splits for rest in (".*", "-*-of-*.*")]
     try:
         return Path(
             snapshot_download(

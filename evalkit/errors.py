@@ -7,6 +7,7 @@
     ├── StoreError          a results folder cannot be used     exit 4
     ├── ModelError          a checkpoint cannot be asked        exit 4
     ├── ForgeError          GitHub or GitLab does not take it   exit 4
+    ├── SandboxError        model code cannot be run here       exit 4
     └── TrainingError       a stage did not end well            exit 4
 
 An `EvalkitError` reaches the user as that line and its exit code.  Anything else is our bug and
@@ -54,6 +55,10 @@ class ModelError(EvalkitError):
 
 class ForgeError(EvalkitError):
     """GitHub or GitLab cannot be reached, or refuses."""
+
+
+class SandboxError(EvalkitError):
+    """The sandbox itself failed: nothing is known of the program that was to be run in it."""
 
 
 class TrainingError(EvalkitError):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit import plugins
+from evalkit import duplicates, plugins
 from evalkit.config import TaskSection
 from evalkit.drawn import HELD, Drawn, Ids, Question, draw, identified, whole
 from evalkit.errors import DataError
@@ -82,6 +82,10 @@ class Exam:
             return iter(self.items.items())
         return (each for each in identified(self.task, self._samples()) if each[0] in self)
 
+    def every(self) -> Iterator[Sample]:
+        """The questions one by one, whatever the limit, in the order of the data."""
+        return iter(self._samples())
+
     def windows(self, wanted: Ids) -> Iterator[dict[bytes, Sample]]:
         """Some questions in the order of identities, as many at a time as stay in memory.
 
@@ -100,7 +104,7 @@ class Exam:
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""
         small = replace(self, only=frozenset(only))
-        for shared in ("source", "_drawn"):
+        for shared in ("source", "_drawn", "again"):
             vars(small)[shared] = getattr(self, shared)
         return small
 
@@ -115,6 +119,20 @@ class Exam:
     def data_digest(self) -> str:
         """The revision of its data by content, whatever the limit."""
         return self._drawn.data_digest
+
+    @cached_property
+    def again(self) -> dict[bytes, str]:
+        """The questions that come more than once, each with the cluster that they are."""
+        return duplicates.again(self._everything)
+
+    def cluster_of(self, item: bytes, sample: Sample) -> str:
+        """Whom a question belongs with: as the task says, else with its duplicates."""
+        return sample.cluster or self.again.get(item, "")
+
+    def _everything(self) -> Iterable[Question]:
+        """Every question, whatever the limit."""
+        held = self._drawn.held
+        return identified(self.task, self._samples()) if held is None else held.items()
 
     @cached_property
     def _drawn(self) -> Drawn:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.comparison.measured import Side
+    from evalkit.comparison.sides import Side
     from evalkit.report import Found
     from evalkit.verdict import Report
 
@@ -103,7 +103,7 @@ class Results:
 
     def _sides(self, task: str = "", checkpoint: str = "") -> Iterator[tuple[Found, Side]]:
         """The cells of these names that have samples; raises UnknownName where a name is none."""
-        from evalkit.comparison.measured import Side
+        from evalkit.comparison.sides import Side
         from evalkit.errors import UnknownName
 
         for kind, name, index in (("checkpoint", checkpoint, 0), ("task", task, 1)):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evalkit.answer import Answer
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, SandboxError
 from evalkit.journal import dumps
 from evalkit.types import Response, Sample, Score, Task
 
@@ -29,6 +29,9 @@ Grader = Callable[[Sample, Answer], Grade]
 
 MISSING = "errored"
 """The outcome of a sample whose answer could not be had."""
+
+UNGRADED = "ungraded"
+"""How the outcome of a sample begins that could not be graded now: the next run grades it."""
 
 
 def one(grader: Grader, sample: Sample, answer: Answer | None) -> Grade:
@@ -50,6 +53,8 @@ class ByScorer:
         response = without_thoughts(answer.response)
         try:
             graded = _plain(self.score(sample, response))
+        except SandboxError as error:
+            return None, f"{UNGRADED}: {error}"[:200]
         except Exception as error:  # a scorer is a plugin: one bad sample never stops a run
             return None, f"scorer failed: {type(error).__name__}: {error}"[:200]
         if not math.isfinite(graded.value):
@@ -68,7 +73,7 @@ def _plain(score: Score) -> Score:
     """The score in the types that it declares, whatever a plugin put there."""
     answer = None if score.answer is None else str(score.answer)
     details = json.loads(plain_json(dict(score.details)))
-    return Score(float(score.value), answer, details)
+    return Score(float(score.value), answer, details, str(score.outcome))
 
 
 def without_thoughts(response: Response) -> Response:
@@ -88,6 +93,7 @@ def outcome(response: Response, score: Score, best: float) -> str:
     signs = {
         "truncated": response.finish_reason == "length",
         "unclosed_think": response.reasoning.lstrip().startswith(THINK_START),
+        score.outcome: bool(score.outcome),
         "empty": not (response.text.strip() or response.tool_calls or response.loglikelihoods),
         "refused": response.finish_reason == "content_filter"
         or (score.answer is None and REFUSAL.match(response.text) is not None),

@@ -1,5 +1,7 @@
 """Who grades: a thread beside the asking, and processes for what is costly, warm for a whole run.
 
+What runs model code waits for processes of the sandbox: threads wait for it, in place of processes.
+
 A costly scorer's processes are its own: one that dies, of whatever it was given, is replaced and
 the sample graded once more, by a process that has done nothing else; the second death is the
 sample's own failure.
@@ -38,9 +40,9 @@ class Graders:
         self._failure: BaseException | None = None
         self._closed = False
 
-    def offer(self, job: Job, *, costly: bool) -> None:
+    def offer(self, job: Job, slow: bool) -> None:
         """Has an answer graded soon, unless too many wait: then its turn comes after the asking."""
-        if not costly:
+        if not slow:
             if len(self._quick) < BACKLOG:
                 self._quick.append(job)
             if self._quick_thread is None:
@@ -107,7 +109,7 @@ class Graders:
 
     def _grade_costly(self, worker: Worker) -> None:
         while (job := self._costly.get()) is not None:
-            self._done(job, worker.grade)
+            self._done(job, grade_here if job.here else worker.grade)
             self._costly.task_done()
 
     def _done(self, job: Job, grade: Callable[[Job], Grade]) -> None:

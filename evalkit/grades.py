@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from evalkit.answer import Answer
-from evalkit.grade import MISSING, Grade, plain_json
+from evalkit.grade import MISSING, UNGRADED, Grade, plain_json
 from evalkit.standing import Row, key, place_of
 from evalkit.tables import SCORE_COLUMNS
 from evalkit.types import Sample, Score
@@ -48,7 +48,9 @@ def gives_way(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def holds(row: Mapping[str, Any], answer: Row | None) -> bool:
-    """Whether a grade is of the answer that stands."""
+    """Whether a grade is of the answer that stands, and one that stands itself."""
+    if row["outcome"].startswith(UNGRADED):
+        return False
     failed = answer is None or bool(answer["error"])
     request = answer["request"].hex() if answer else ""
     return bool(row["request"] == request and failed == (row["outcome"] == MISSING))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.answer import Answer, answer_of
+from evalkit.budget import CODE_SECONDS, Budgeted
 from evalkit.errors import StoreError
 from evalkit.exam import Exam
 from evalkit.grade import Grade, Grader, one
@@ -26,6 +27,7 @@ from evalkit.graders import Graders
 from evalkit.grades import Seek, checked, gives_way, holds, line, score_of
 from evalkit.grading_process import Job
 from evalkit.journal import Journal
+from evalkit.several import Several
 from evalkit.standing import Row, key, lines, place_of, standing
 from evalkit.store import Cell
 from evalkit.tables import SCORE_COLUMNS, write_table
@@ -52,6 +54,8 @@ class Grading:
         self.exam, self.cell, self.grader, self.scorer = exam, cell, grader, scorer
         self.graders = graders
         self.outcomes: Counter[str] = Counter()
+        if exam.task.runs_code:
+            self.grader = Budgeted(grader, CODE_SECONDS * (10 + len(exam.due) * exam.task.epochs))
         self._path = cell.grades_path(exam.task.preset)
         self._journal: Journal | None = None
         self._lock = threading.Lock()
@@ -60,8 +64,9 @@ class Grading:
         """Has an answer that has just come graded soon, beside the asking."""
         if not answer.response.error:
             keep = self._keeper(answer.item, sample, answer.epoch, answer)
-            job = Job(self.grader, sample, answer, keep if self.exam.task.costly else _sure(keep))
-            self.graders.offer(job, costly=self.exam.task.costly)
+            task = self.exam.task
+            kept = keep if task.slow else _sure(keep)
+            self.graders.offer(Job(self.grader, sample, answer, kept, task.runs_code), task.slow)
 
     def close(self) -> None:
         """Lets go of the journal."""
@@ -95,8 +100,8 @@ class Grading:
                 for epoch in np.flatnonzero(lacking[exam.place(item)]).tolist():
                     sample, answer = task.at(original, epoch), answers.of(key(item, epoch))
                     keep = self._keeper(item, sample, epoch, answer)
-                    if task.costly:
-                        self.graders.put(Job(self.grader, sample, answer, keep))
+                    if task.slow:
+                        self.graders.put(Job(self.grader, sample, answer, keep, task.runs_code))
                     else:
                         keep(one(self.grader, sample, answer))
         self.graders.join()
@@ -125,22 +130,26 @@ class Grading:
         """Writes the grades of all samples due as a table."""
         outcomes: Counter[str] = Counter()
         scores: dict[bytes, list[Score | None]] = {}
+        several, again = Several.of(self.exam.task), self.exam.again
 
         def rows() -> Iterator[Row]:
             for _, row in self._rows():
+                item = bytes.fromhex(row["item"])
                 outcomes[row["outcome"]] += 1
+                several.take(item, row["value"], row["answer"])
                 if self.exam.task.metrics:
-                    scores.setdefault(bytes.fromhex(row["item"]), []).append(score_of(row))
+                    scores.setdefault(item, []).append(score_of(row))
                 value = math.nan if row["value"] is None else row["value"]
-                yield {**row, "item": bytes.fromhex(row["item"]), "value": value}
+                cluster = row["cluster"] or again.get(item, "")
+                yield {**row, "item": item, "value": value, "cluster": cluster}
             if outcomes.total() != len(self.exam.due) * self.exam.task.epochs:
                 raise StoreError(f"{self._path}: grades were lost on the way: run again")
 
-        preset, costly = self.exam.task.preset, self.exam.task.costly
-        write_table(self.cell.scores_path(preset), rows(), SCORE_COLUMNS)
-        if not costly:
+        write_table(self.cell.scores_path(self.exam.task.preset), rows(), SCORE_COLUMNS)
+        if not self.exam.task.slow:
             self._path.unlink()
-        return Summary(dict(sorted(outcomes.items())), _metrics(self.exam, scores))
+        found = several.figures() | _metrics(self.exam, scores)
+        return Summary(dict(sorted(outcomes.items())), found)
 
 
 def grade(

@@ -25,6 +25,7 @@ class Job:
     sample: Sample
     answer: Answer | None
     done: Callable[[Grade], None]
+    here: bool = False  # by a thread of ours, which waits for processes anyway
 
 
 def grade_here(job: Job) -> Grade:

@@ -36,8 +36,13 @@ def _plain(value: Any) -> Any:
 
 def item(task: Task, sample: Sample) -> bytes:
     """What two cells are paired by: task, upstream id, question and options, in any order."""
-    question = sample.question or _text(sample.rendered())
+    question = question_of(sample)
     return digest([task.name, sample.id, question, sorted(sample.choices)])[:ITEM_BYTES]
+
+
+def question_of(sample: Sample) -> str:
+    """What is asked, without what all prompts of the task have in common, where that is known."""
+    return sample.question or _text(sample.rendered())
 
 
 def _text(prompt: Prompt) -> str:
@@ -80,6 +85,7 @@ def treatment(checkpoint: Checkpoint) -> dict[str, str]:
 def exam(task: Task, judge: str = "") -> dict[str, Any]:
     """What must be equal for two cells to be comparable, but for the data, which the cell knows."""
     scorer = f"{task.name}@{task.preset}" if task.preset else task.name
+    headline = {"weights": dict(task.weights), "fitted": task.refit is not None}
     return {
         "task": task.name,
         "version": task.version,
@@ -89,14 +95,15 @@ def exam(task: Task, judge: str = "") -> dict[str, Any]:
         "sampling": asdict(task.sampling),
         "scorer": scorer,
         "judge": judge,
+        **{name: value for name, value in headline.items() if value},  # else: the mean over items
     }
 
 
 def key(task: Task, checkpoint: Checkpoint) -> str:
     """The head of sha256 over all that can change an answer: 8 hexadecimal digits."""
     asked = exam(task)
-    for graded_only in ("scorer", "judge"):
-        del asked[graded_only]
+    for graded_only in ("scorer", "judge", "weights", "fitted"):
+        asked.pop(graded_only, None)
     if "samples" not in task.presets.get(task.preset, {}):
         del asked["preset"]
     return digest([treatment(checkpoint), asked]).hex()[:8]

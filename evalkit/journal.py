@@ -33,7 +33,7 @@ class Journal:
         self._failure: OSError | None = None
         self._closing = threading.Event()
         try:
-            _drop_torn_tail(path)
+            drop_torn_tail(path)
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise _disk(path, error) from None
@@ -144,7 +144,8 @@ def damaged(path: Path, number: int) -> StoreError:
     )
 
 
-def _drop_torn_tail(path: Path) -> None:
+def drop_torn_tail(path: Path) -> None:
+    """Cuts off half a line at the end of a file, the mark of a kill."""
     if not path.exists():
         return
     with path.open("r+b") as file:

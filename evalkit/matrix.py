@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from evalkit.comparison.policy import Policy
@@ -43,6 +44,8 @@ class Matrix:
     recipes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a checkpoint a seed
     execution: Execution = Execution()
     registered: str = ""  # the identity that the baseline must have, if the registry says one
+    runs: Mapping[str, Path] = field(default_factory=dict)  # a stage's folder, once it is trained
+    notes: tuple[str, ...] = ()  # what a reader must know of the training
 
     def row(self, name: str) -> Row:
         """The row of that name, the judge's included."""
@@ -51,20 +54,30 @@ class Matrix:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """(candidate, against): each against the baseline first, then against its parent."""
+        """(candidate, against): each against the baseline first, then against its parent.
+
+        A recipe stands for its seeds' checkpoints; its parent is the one checkpoint that all of
+        them started from, or the recipe whose seeds they started from one by one.
+        """
         seeds = {member for group in self.recipes.values() for member in group}
-        names = [
-            row.checkpoint.name
+        parents = {
+            row.checkpoint.name: row.checkpoint.parent
             for row in self.rows
-            if row.checkpoint.name not in (self.baseline, *seeds)
-        ]
-        parents = {row.checkpoint.name: row.checkpoint.parent for row in self.rows}
+            if row.checkpoint.name not in seeds
+        } | {name: self._parent(group) for name, group in self.recipes.items()}
+        known = {row.checkpoint.name for row in self.rows} | {*self.recipes}
+        names = [name for name in parents if name != self.baseline]
         return [
             *((name, self.baseline) for name in names),
-            *((recipe, self.baseline) for recipe in self.recipes),
             *(
                 (name, parents[name])
                 for name in names
-                if parents[name] in parents and parents[name] != self.baseline
+                if parents[name] in known and parents[name] != self.baseline
             ),
         ]
+
+    def _parent(self, group: tuple[str, ...]) -> str:
+        parents = tuple(self.row(name).checkpoint.parent for name in group)
+        if len(set(parents)) == 1:
+            return parents[0]
+        return next((name for name, other in self.recipes.items() if other == parents), "")

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalkit import training
-from evalkit.events import Notify
+from evalkit import run_folder, training
+from evalkit.errors import TrainingError
+from evalkit.events import Note, Notify
 from evalkit.matrix import Matrix, Row
-from evalkit.types import Stage
+from evalkit.overlap import overlaps
+from evalkit.run_folder import Made, OnTheWay
+from evalkit.types import REWARD_MODEL, Stage
 
 READ_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A stage whose checkpoint there is."""
+
+    stage: Stage  # with its parent's folder
+    made: Made
+    base: str  # the parent's identity
+
+    @property
+    def run(self) -> Path:
+        return self.made[0].parent
 
 
 def trained(
@@ -25,38 +42,101 @@ def trained(
 ) -> Matrix:
     """The matrix with every stage's checkpoint made; `only` some stages and what they build on.
 
-    Without `make`, a stage that has not been trained is a TrainingError.
+    Where a stage says so, checkpoints that it saved on the way are rows of their own.  All data
+    are looked over before anything is trained.  Without `make`, a stage that has not been trained
+    is a TrainingError.
     """
-    made: dict[str, tuple[Path, str]] = {}
-    for stage in _needed(matrix.stages, only):
-        parent, parent_identity = "", ""
-        if stage.parent in made:
-            parent, parent_identity = str(made[stage.parent][0]), made[stage.parent][1]
-        elif stage.parent:
-            declared = _identify(matrix.row(stage.parent)).checkpoint
-            parent, parent_identity = declared.model, declared.identity
-        ready = replace(stage, parent=parent)
+    runs, needed = results / "runs", needed_for(matrix.stages, only)
+    notes = {stage.name: overlaps(stage, matrix.exams, runs, look=make) for stage in needed}
+    done: dict[str, _Trained] = {}
+    for stage in needed:
+        ready, base = _ready(matrix, stage, done)
+        if make and notes[stage.name] and training.made(ready, base, runs) is None:
+            notify(Note(f"warning: {'; '.join(notes[stage.name])}"))
         train = training.train if make else training.found
-        made[stage.name] = train(ready, parent_identity, results / "runs", notify)
-    rows = tuple(_with_weights(row, made) for row in matrix.rows)
+        done[stage.name] = _Trained(ready, train(ready, base, runs, notify), base)
+    judge = matrix.judge and _final(matrix.judge, done)
     return replace(
-        matrix, rows=rows, judge=_with_weights(matrix.judge, made) if matrix.judge else None
+        matrix,
+        rows=tuple(made for row in matrix.rows for made in _rows(row, done)),
+        judge=judge,
+        runs={name: each.run for name, each in done.items()},
+        notes=tuple(note for stage in needed for note in notes[stage.name]),
     )
 
 
-def _needed(stages: tuple[Stage, ...], only: tuple[str, ...]) -> list[Stage]:
+def needed_for(stages: Sequence[Stage], only: Sequence[str]) -> list[Stage]:
+    """Some stages (all, if none is named) and those that they build on, in order."""
     wanted = set(only) or {stage.name for stage in stages}
     for stage in reversed(stages):
         if stage.name in wanted:
-            wanted.add(stage.parent)
+            wanted |= {stage.parent, stage.reward.removeprefix(REWARD_MODEL)}
     return [stage for stage in stages if stage.name in wanted]
 
 
-def _with_weights(row: Row, made: dict[str, tuple[Path, str]]) -> Row:
-    if row.checkpoint.name not in made:
+def _ready(matrix: Matrix, stage: Stage, done: dict[str, _Trained]) -> tuple[Stage, str]:
+    """The stage with the folders of its parent and of its reward model; the parent's identity."""
+    parent, identity = "", ""
+    if stage.parent in done:
+        parent, identity = str(done[stage.parent].made[0]), done[stage.parent].made[1]
+    elif stage.parent:
+        declared = _identify(matrix.row(stage.parent)).checkpoint
+        parent, identity = declared.model, declared.identity
+    scorer = stage.reward.removeprefix(REWARD_MODEL)
+    reward = f"{REWARD_MODEL}{done[scorer].made[0]}" if scorer in done else stage.reward
+    return replace(stage, parent=parent, reward=reward, lineage={"parent": stage.parent}), identity
+
+
+def _rows(row: Row, done: dict[str, _Trained]) -> Iterator[Row]:
+    """The row of a stage's checkpoint, after those of the ones on the way that are to be asked."""
+    found = done.get(row.checkpoint.name)
+    if found:
+        for saved in _to_evaluate(found):
+            checkpoint = replace(
+                row.checkpoint,
+                name=f"{row.checkpoint.name}@{saved.step}",
+                model=str(saved.folder),
+                identity=run_folder.identify(found.run, saved, found.base),
+                stage=row.checkpoint.name,
+                step=saved.step,
+            )
+            yield replace(row, checkpoint=checkpoint)
+    yield _final(row, done)
+
+
+def _final(row: Row, done: dict[str, _Trained]) -> Row:
+    found = done.get(row.checkpoint.name)
+    if not found:
         return row
-    folder, found = made[row.checkpoint.name]
-    return replace(row, checkpoint=replace(row.checkpoint, model=str(folder), identity=found))
+    folder, identity = found.made
+    checkpoint = replace(
+        row.checkpoint,
+        model=str(folder),
+        identity=identity,
+        stage=row.checkpoint.name,
+        step=run_folder.steps(found.run),
+    )
+    return replace(row, checkpoint=checkpoint)
+
+
+def _to_evaluate(found: _Trained) -> list[OnTheWay]:
+    """Raises TrainingError where a step that is asked for was not saved."""
+    wanted = found.stage.evaluate
+    if wanted == "final":
+        return []
+    saved = run_folder.on_the_way(found.run)
+    if isinstance(wanted, str):
+        return saved
+    last = run_folder.steps(found.run)
+    known = [each.step for each in saved]
+    missing = [step for step in wanted if step not in (*known, last)]
+    if missing:
+        there = ", ".join(map(str, known)) or "none"
+        raise TrainingError(
+            f"stage {found.stage.name} did not save step {missing[0]} (saved on the way: {there}): "
+            f"take it out of `evaluate`, or remove {found.run} to train again"
+        )
+    return [each for each in saved if each.step in wanted]
 
 
 def identified(matrix: Matrix) -> Matrix:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -130,12 +130,30 @@ def backend(name: str) -> Backend:
     return cast(Backend, find("backends", name))
 
 
-def trainer(method: str) -> Trainer:
-    """The trainer that knows a method."""
-    by_method = {m: t for t in all_plugins("trainers").values() for m in t.methods}
-    if method not in by_method:
-        raise UnknownName("training method", method, by_method)
-    return cast(Trainer, by_method[method])
+def trainer(method: str, name: str = "") -> Trainer:
+    """The trainer of that name, which must have the method; without a name, one in this process.
+
+    Raises UnknownName, and ConfigError naming those that have the method where it has not.
+    """
+    every: list[Trainer] = list(all_plugins("trainers").values())
+    having = {each.name: each for each in every if method in each.methods}
+    if name:
+        found = cast(Trainer, find("trainers", name))
+        if method not in found.methods and having:
+            raise ConfigError(f"{name} has no method {method!r}; those that have: {_all(having)}")
+        if method not in found.methods:
+            raise UnknownName(f"method of {name}", method, found.methods)
+        return found
+    own = [each for each in having.values() if not each.launched]
+    if having and not own:
+        raise ConfigError(f"{method} is trained by {_all(having)}: name one under `trainer:`")
+    if not own:
+        raise UnknownName("training method", method, {m for each in every for m in each.methods})
+    return own[0]
+
+
+def _all(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def source_files(plugin_module: str) -> list[str]:

@@ -10,13 +10,13 @@ from statistics import fmean, mode
 from pydantic import ValidationError
 
 from evalkit import plugins
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError, did_you_mean
 from evalkit.evidence.pairs import Sat
 from evalkit.report import stored
 from evalkit.store import Answer, Cell, Store
 from evalkit.tables import read_table
-from evalkit.types import Backend, Task, Trainer
+from evalkit.types import Backend, Family, Task, Trainer
 from evalkit.verdict import Pictures, Renderer, Report
 
 
@@ -102,16 +102,20 @@ def printable(text: str) -> str:
 
 
 def listing(kind: str) -> str:
-    """A line per plugin of a kind, with what tells it from the others."""
-    found = plugins.all_plugins(kind).items()
-    width = max((len(name) for name, _ in found), default=0)
-    return "\n".join(f"{name:<{width}}  {_told(plugin)}".rstrip() for name, plugin in found)
+    """A line per plugin of a kind, and per family of tasks, with what tells it from the others."""
+    found = dict(plugins.all_plugins(kind))
+    if kind == "tasks":
+        found |= {f"{name}:…": each for name, each in plugins.all_plugins("families").items()}
+    width = max(map(len, found), default=0)
+    return "\n".join(f"{name:<{width}}  {_told(found[name])}".rstrip() for name in sorted(found))
 
 
 def _told(plugin: object) -> str:
     if isinstance(plugin, Task):
         presets = f"; presets: {', '.join(plugin.presets)}" if plugin.presets else ""
         return f"{plugin.domain}{presets}"
+    if isinstance(plugin, Family):
+        return plugin.about
     if isinstance(plugin, Trainer):
         return f"methods: {', '.join(plugin.methods)}"
     if isinstance(plugin, Backend):

@@ -7,23 +7,30 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from evalkit import plugins
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
 from evalkit.comparison.compare import compare
-from evalkit.comparison.measured import Side, Sides
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
+from evalkit.comparison.sides import Side, Sides
 from evalkit.errors import ConfigError, StoreError
 from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.files import write_beside
+from evalkit.logged import training_notes
+from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
+from evalkit.sandbox.about import warning
 from evalkit.seat import Seat
-from evalkit.series.recipe import Recipe, members
+from evalkit.series.recipe import Recipe, members, seeds_of
 from evalkit.stats.decision import worst
-from evalkit.stats.intervals import wilson_ci
+from evalkit.stats.intervals import score_ci
+from evalkit.stats.linear import linear
 from evalkit.store import Store
+from evalkit.types import Checkpoint
 from evalkit.verdict import (
     CandidateVerdict,
     CheckpointNote,
@@ -65,47 +72,62 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
         with_recipes(found, matrix.recipes),
         policy,
     )
-    if judged:
-        verdict, exit_code = _worst(judged, report.scores)
-        report = report.model_copy(
-            update={"candidates": list(judged), "verdict": verdict, "exit_code": exit_code}
-        )
-    notes = [
-        CheckpointNote(
-            name=row.checkpoint.name,
-            identity=""
-            if row.checkpoint.identity.startswith("unstated")
-            else row.checkpoint.identity,
-            parent=row.checkpoint.parent,
-            method=row.checkpoint.method,
-            backend=row.checkpoint.backend,
-        )
-        for row in matrix.rows
+    candidates = _told_apart(judged or report.candidates, matrix)
+    verdict, exit_code = _worst([c for c in candidates if not c.on_the_way], report.scores)
+    hopeless_margins = [f"{each.name}: {each.words}" for each in hopeless(report, policy)]
+    parents = {row.checkpoint.name: row.checkpoint.parent for row in matrix.rows}
+    return report.model_copy(
+        update={
+            "verdict": verdict,
+            "exit_code": exit_code,
+            "candidates": candidates,
+            "checkpoints": [_lineage(row.checkpoint) for row in matrix.rows],
+            "changes": changes(found, parents, policy.alpha),
+            "judges": held.judges,
+            "noise": [note for seat in held.seats if (note := noted(seat))],
+            "training": training_notes(matrix),
+            "notes": [*report.notes, *_notes(held), *hopeless_margins],
+        }
+    )
+
+
+def _told_apart(judged: Sequence[CandidateVerdict], matrix: Matrix) -> list[CandidateVerdict]:
+    """The candidates, those that their stage has left behind marked as such."""
+    behind = {row.checkpoint.name for row in matrix.rows if row.checkpoint.on_the_way}
+    return [
+        each.model_copy(update={"on_the_way": True}) if each.name in behind else each
+        for each in judged
     ]
-    said = [*_notes(held), *(f"{each.name}: {each.words}" for each in hopeless(report, policy))]
-    noise = [note for seat in held.seats if (note := noted(seat))]
-    parents = {note.name: note.parent for note in notes}
-    told = {"checkpoints": notes, "judges": held.judges, "noise": noise, "notes": said}
-    return report.model_copy(update={**told, "changes": changes(found, parents, policy.alpha)})
 
 
-def of_store(store: Store, names: Sequence[str], policy: Policy) -> Report:
+def _lineage(checkpoint: Checkpoint) -> CheckpointNote:
+    return CheckpointNote(
+        name=checkpoint.name,
+        identity=_stated(checkpoint.identity),
+        parent=checkpoint.parent,
+        method=checkpoint.method,
+        backend=checkpoint.backend,
+        stage=checkpoint.stage,
+        step=checkpoint.step,
+    )
+
+
+def of_store(store: Store, names: Sequence[str], policy: Policy, *, seeds: bool = False) -> Report:
     """The report on checkpoints that a results folder holds already, the first the baseline.
 
+    With `seeds` a name stands for its training seeds, name-s0 and so on, where there are such.
     Raises StoreError naming what is there when one is not.
     """
     found = list(stored(store))
     there = {cell.checkpoint for cell in found}
-    groups = {name: members(name) for name in names}
-    if len(groups[names[0]]) > 1:
-        raise ConfigError(f"{names[0]}: the baseline is one checkpoint; seeds are of a candidate")
-    if any(names[0] in groups[name] for name in names[1:]):
+    groups = {name: (seeds and seeds_of(name, there)) or members(name) for name in names}
+    if any({*groups[names[0]]} & {*groups[name]} for name in names[1:]):
         raise ConfigError(f"{names[0]} is the baseline: name others to hold against it")
     for name in (member for group in groups.values() for member in group):
         if name not in there:
             known = ", ".join(sorted(there)) or "nothing"
             raise StoreError(f"no cells of {name!r} in {store.root}; there are: {known}")
-    tasks = {cell.task for cell in found if cell.checkpoint == names[0]}
+    tasks = {cell.task for cell in found if cell.checkpoint in groups[names[0]]}
     wanted = {member for group in groups.values() for member in group}
     chosen = [cell for cell in found if cell.checkpoint in wanted and cell.task in tasks]
     recipes = {name: group for name, group in groups.items() if len(group) > 1}
@@ -130,6 +152,9 @@ def assemble(
     baseline: str, pairs: Iterable[tuple[str, str]], found: Sequence[Found], policy: Policy
 ) -> Report:
     """Compares every pair over every task and puts the verdicts together."""
+    pairs = list(pairs)
+    if policy.whole_run:
+        policy = replace(policy, candidates=max(1, len(pairs)))
     by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
     domains = {cell.task: cell.domain for cell in found}
     rows: dict[str, list[int]] = {}
@@ -139,7 +164,7 @@ def assemble(
     candidates = []
     for name, against in pairs:
         sides = [
-            Sides(task, domain, _one(by_name.get((against, task))), by_name.get((name, task)))
+            Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
             for task, domain in domains.items()
         ]
         candidates.append(compare(name, against, sides, policy))
@@ -159,6 +184,7 @@ def assemble(
         candidates=candidates,
         scores=in_order,
         exams=_exams(baseline, found),
+        notes=_estimand(policy),
     )
 
 
@@ -182,10 +208,6 @@ def _flat(exam: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield from _flat(value)
         elif value not in ("", None, [], ()) and name != "task":
             yield name, str(value)
-
-
-def _one(side: Side | Recipe | None) -> Side | None:
-    return side if isinstance(side, Side) else None  # only candidates are averaged over seeds
 
 
 def _worst(
@@ -223,6 +245,14 @@ def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
     exams = meta["exams"]
     assert isinstance(exams, dict)
     return {**meta, "exam": exams[preset]}
+
+
+def _estimand(policy: Policy) -> list[str]:
+    """Whose differences are not about what the items are a sample of."""
+    if not policy.fixed:
+        return []
+    names = ", ".join(sorted(policy.fixed))
+    return [f"items fixed for {names}: those intervals are about these very items, and no others"]
 
 
 def _score(found: Found) -> CheckpointScore:
@@ -292,15 +322,15 @@ def _arm(found: Found) -> Arm | None:
 
 
 def _alone(arm: Arm, score: float) -> tuple[float, float] | None:
-    """Wilson's interval, for one 0/1 score per item."""
-    if arm.epochs != 1 or not arm.zero_one:
-        return None
-    low, high = wilson_ci(round(score * len(arm.items)), len(arm.items), conf=0.90)
-    return float(low), float(high)
+    """The interval of a score by itself; none where it has no two independent items."""
+    known = arm.take(np.flatnonzero(~np.isnan(arm.means))) if arm.missing else arm
+    weights = tuple(known.weights.values())
+    moved = linear(known.means[None, :], known.clusters, known.strata, weights)[0]
+    return score_ci(score, moved) if len(moved) > 1 else None
 
 
 def _notes(held: Held) -> list[str]:
-    notes = list(held.failures)
+    notes = [*held.failures, *held.matrix.notes]
     for backend in sorted({row.backend.name for row in held.matrix.rows}):
         names = [
             row.checkpoint.name
@@ -317,7 +347,8 @@ def _notes(held: Held) -> list[str]:
         for note in held.judges
         if note.advisory
     ]
-    return notes
+    reach = [seat.cell.meta().get("within_reach", ()) for seat in held.seats]
+    return [*notes, *sorted({warning(each) for each in reach if each})]
 
 
 def _stated(identity: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from evalkit import plugins
-from evalkit.comparison.gating import policy_of
+from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
     BackendSection,
     CheckpointSection,
@@ -17,11 +17,13 @@ from evalkit.config import (
     StageSection,
     TaskSection,
 )
-from evalkit.errors import ConfigError, EvalkitError, did_you_mean
+from evalkit.errors import EvalkitError, UnknownName, did_you_mean
 from evalkit.exam import Exam, sit
 from evalkit.matrix import Execution, Matrix, Row
+from evalkit.naming import named, options_of
 from evalkit.series.seeds import with_seeds
-from evalkit.types import Backend, Checkpoint, Stage
+from evalkit.staging import scores_only, stages
+from evalkit.types import Backend, Checkpoint
 
 
 def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
@@ -35,13 +37,15 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         for exam in _exams(loaded, index, section, limit or config.limit)
     )
     _unique_exams(loaded, exams)
+    check_fixed(loaded, exams, seeds=bool(recipes))
+    trained = stages(loaded)
     judge = _judge(loaded)
     rows = [
         _declared(loaded, index, section) for index, section in enumerate(config.checkpoints)
     ] + [
         _trained(loaded, section)
         for section in config.pipeline
-        if not (judge and judge.checkpoint.name == section.name)
+        if not (judge and judge.checkpoint.name == section.name) and not scores_only(section)
     ]
     names = [row.checkpoint.name for row in rows]
     if config.baseline not in names:
@@ -58,7 +62,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     return Matrix(
         config.baseline,
         tuple(rows),
-        tuple(_stage(loaded, index, section) for index, section in enumerate(config.pipeline)),
+        trained,
         exams,
         judge,
         policy_of(loaded, exams),
@@ -93,7 +97,13 @@ def _check_names(loaded: Loaded) -> None:
             where = ("checkpoints", index, "parent")
             raise loaded.error(where, f"no other checkpoint {section.parent!r}{hint}")
     for name in config.data:
-        _named(loaded, ("data", name), "tasks", name)
+        prefix, colon, _ = name.partition(":")
+        families = plugins.all_plugins("families")
+        if colon and prefix not in families:
+            unknown = UnknownName("family of tasks", prefix, families)
+            raise loaded.error(("data", name), str(unknown))
+        if prefix not in families:
+            named(loaded, ("data", name), "tasks", name)
 
 
 def _unique(loaded: Loaded, key: str, names: list[str], taken: Iterable[str] = ()) -> None:
@@ -102,13 +112,6 @@ def _unique(loaded: Loaded, key: str, names: list[str], taken: Iterable[str] = (
         if name in seen:
             raise loaded.error((key, index), f"two entries are called {name!r}; rename one")
         seen.add(name)
-
-
-def _named(loaded: Loaded, where: Location, kind: str, name: str) -> object:
-    try:
-        return plugins.find(kind, name)
-    except EvalkitError as error:
-        raise loaded.error(where, str(error)) from None
 
 
 def _place(loaded: Loaded, exam: Exam) -> Location:
@@ -127,10 +130,11 @@ def _unique_exams(loaded: Loaded, exams: tuple[Exam, ...]) -> None:
 
 
 def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) -> tuple[Exam, ...]:
-    given = loaded.config.data.get(section.name)
-    data = loaded.resolve(given) if given else None
+    given = loaded.config.data
+    name = section.name if section.name in given else section.name.partition(":")[0]
+    data = loaded.resolve(given[name]) if name in given else None
     if data and not data.exists():
-        raise loaded.error(("data", section.name), f"no file or folder at {data}")
+        raise loaded.error(("data", name), f"no file or folder at {data}")
     try:
         return sit(section, data, limit)
     except EvalkitError as error:
@@ -140,13 +144,9 @@ def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) 
 def _backend(
     loaded: Loaded, where: Location, section: BackendSection
 ) -> tuple[Backend, dict[str, object]]:
-    backend = _named(loaded, (*where, "name"), "backends", section.name)
+    backend = named(loaded, (*where, "name"), "backends", section.name)
     assert isinstance(backend, Backend)
-    options = {**backend.options, **section.options}
-    for key in section.options:
-        if key not in backend.options:
-            hint = did_you_mean(key, backend.options)
-            raise loaded.error((*where, key), f"unknown option of {backend.name}{hint}")
+    options = options_of(loaded, where, backend, section.options)
     if isinstance(options.get("path"), str) and options["path"]:
         options["path"] = str(loaded.resolve(str(options["path"])))
     return backend, options
@@ -198,69 +198,6 @@ def _trained(loaded: Loaded, section: StageSection) -> Row:
         method=section.method,
     )
     return Row(checkpoint, backend)
-
-
-def _stage(loaded: Loaded, index: int, section: StageSection) -> Stage:
-    """A stage with its paths resolved; raises ConfigError where something it names is not there."""
-    where: Location = ("pipeline", index)
-    earlier = [stage.name for stage in loaded.config.pipeline[:index]]
-    declared = [checkpoint.name for checkpoint in loaded.config.checkpoints]
-    if section.parent and section.parent not in (*earlier, *declared):
-        known = did_you_mean(section.parent, (*earlier, *declared))
-        raise loaded.error((*where, "parent"), f"no earlier checkpoint {section.parent!r}{known}")
-    key = "method"
-    try:
-        plugins.trainer(section.method)
-        key = "data"
-        data = {_source(loaded, name): weight for name, weight in section.data.items()}
-        key = "reward"
-        reward = _reward(loaded, section.reward)
-    except EvalkitError as error:
-        raise loaded.error((*where, key), str(error)) from None
-    seed = loaded.config.seed if section.seed is None else section.seed
-    stage = Stage(
-        section.name, section.method, "", section.parent, data, reward, section.args, seed
-    )
-    _check_stage(loaded, where, stage)
-    return stage
-
-
-def _check_stage(loaded: Loaded, where: Location, stage: Stage) -> None:
-    """What a trainer can tell to be wrong before any time is spent."""
-    try:
-        plugins.trainer(stage.method).check(stage)
-    except EvalkitError as error:
-        key, colon, message = str(error).partition(": ")
-        if colon and key in StageSection.model_fields:
-            raise loaded.error((*where, key), message) from None
-        raise loaded.error(where, str(error)) from None
-
-
-def _source(loaded: Loaded, name: str) -> str:
-    if name.startswith("task:"):
-        task = plugins.task(name.removeprefix("task:"))
-        if task.train is None:
-            raise ConfigError(f"{task.name} has no training split; give a JSONL file instead")
-        return name
-    path = loaded.resolve(name)
-    if not path.is_file():
-        raise ConfigError(f"no data file at {path}")
-    return str(path)
-
-
-def _reward(loaded: Loaded, name: str) -> str:
-    if name.startswith("task:"):
-        plugins.task(name.removeprefix("task:"))
-        return name
-    if not name:
-        return ""
-    stem, colon, function = name.partition(".py:")
-    if not colon or not function.isidentifier():
-        raise ConfigError(f"{name!r} is not a reward: give task:<name> or file.py:function")
-    path = loaded.resolve(f"{stem}.py")
-    if not path.is_file():
-        raise ConfigError(f"no file at {path}")
-    return f"{path}:{function}"
 
 
 def _judge(loaded: Loaded) -> Row | None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evalkit import asking, identity, judge
-from evalkit.errors import EvalkitError, ModelError
+from evalkit.errors import EvalkitError, ModelError, SandboxError
 from evalkit.events import Note, Notify
 from evalkit.executors import Work, execute, works
 from evalkit.grade import Grader, by_scorer
@@ -23,6 +25,7 @@ from evalkit.judge import Judge
 from evalkit.judging import judge_answers
 from evalkit.matrix import Matrix
 from evalkit.pipeline import identified, trained
+from evalkit.sandbox import about
 from evalkit.seat import Seat, seating
 from evalkit.series import baseline
 from evalkit.store import Store
@@ -48,6 +51,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
     matrix = identified(trained(identified(matrix), results, notify, make=ask))
     baseline.check(matrix)
     seats = seating(matrix, Store(results))
+    _tell_of_the_sandbox(seats, notify)
     with ExitStack() as beside, Graders() as graders:
 
         def here(work: Work) -> None:
@@ -82,6 +86,14 @@ def remember(seats: list[Seat]) -> None:
             os.utime(seat.cell.path / "cell.json", ns=(now, now))
 
 
+def _tell_of_the_sandbox(seats: list[Seat], notify: Notify) -> None:
+    """What a user should know before model code is run, if any is going to be."""
+    if any(seat.exam.task.runs_code and not seat.graded(None) for seat in seats):
+        said = about.note()
+        if said:
+            notify(Note(said))
+
+
 def _grade(matrix: Matrix, seats: list[Seat], graders: Graders) -> None:
     who = Judge(matrix.judge.checkpoint, matrix.judge.backend) if matrix.judge else None
     for seat in seats:
@@ -109,4 +121,13 @@ def grade_seat(
     scored = {**meta.get("scored", {}), exam.task.preset: seat.grading(who)}
     counts = {**meta.get("outcomes", {}), exam.task.preset: dict(summary.outcomes)}
     figures = {**meta.get("metrics", {}), exam.task.preset: dict(summary.metrics)}
-    cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures)
+    ran = _where_code_ran(meta) if exam.task.runs_code else {}
+    cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures, **ran)
+
+
+def _where_code_ran(meta: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        environment, reach = about.environment(), about.within_reach()
+    except SandboxError:
+        return {}
+    return {"environment": {**meta.get("environment", {}), **environment}, "within_reach": reach}

@@ -12,6 +12,7 @@ from typing import Any
 from evalkit import identity
 from evalkit.exam import Exam
 from evalkit.fingerprint import parts
+from evalkit.grade import UNGRADED
 from evalkit.judge import UNJUDGED, Judge
 from evalkit.matrix import Matrix, Row
 from evalkit.store import Cell, Store
@@ -57,9 +58,10 @@ class Seat:
         meta, preset = self.cell.meta(), self.exam.task.preset
         due = self.grading(who)
         whole = {name: value for name, value in due.items() if name != "only"}
+        outcomes = meta.get("outcomes", {}).get(preset, {})
         return bool(
             (meta.get("scored") or {}).get(preset) in (due, whole)
-            and UNJUDGED not in meta.get("outcomes", {}).get(preset, {})
+            and not any(name.startswith((UNGRADED, UNJUDGED)) for name in outcomes)
             and self.cell.scores_path(preset).exists()
         )
 
@@ -84,7 +86,7 @@ class Seat:
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()
-                if name not in ("options", "model", "by_content")
+                if name not in ("options", "model", "by_content", "stage", "step")
             }
             | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),

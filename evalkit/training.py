@@ -1,11 +1,13 @@
 """Training what is missing: each stage of a pipeline in a child process of its own.
 
 A stage's key is what it is trained from: parent's identity, data, reward, arguments, code and
-package versions, seed.  What has been trained under a key is not trained again.
+package versions, seed.  What has been trained under a key is not trained again, and a training
+that died goes on where its last whole checkpoint is.
 
     <results>/runs/<stage>-<key8>/
         stage.json    what was asked for
         evalkit.jsonl the manifest: one line per checkpoint
+        metrics.jsonl what the training logged, step by step
         train.log     what the trainer printed
         final/        the checkpoint
         done.json     its identity; there only once all of it is
@@ -13,32 +15,29 @@ package versions, seed.  What has been trained under a key is not trained again.
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeAlias
 
-from evalkit import identity, plugins
+from evalkit import plugins
 from evalkit.children import ERROR_MARK, end_with, why
 from evalkit.errors import EvalkitError, TrainingError
 from evalkit.events import Note, Notify
 from evalkit.files import write_beside
 from evalkit.fingerprint import fingerprint
 from evalkit.lock import hold
+from evalkit.run_folder import DONE, FINAL, Made, finished, reached
+from evalkit.stage_key import key, lineage
 from evalkit.store import safe
 from evalkit.types import Stage, Trainer
 
-FINAL, DONE = "final", "done.json"
-
-Made: TypeAlias = tuple[Path, str]
-"""A checkpoint's folder and its identity."""
+LEAST_ROOM = 2**20  # bytes; with less, whatever failed did so for want of room
 
 
 def train(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> Made:
@@ -46,13 +45,17 @@ def train(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> Mad
 
     Raises TrainingError naming the log where the stage does not end well.
     """
-    trainer = plugins.trainer(stage.method)
+    trainer = plugins.trainer(stage.method, stage.trainer)
     folder = _folder(stage, parent_identity, runs, trainer)
-    known = _made(folder)
+    known = finished(folder)
     if known is None:
-        notify(Note(f"training {stage.name} ({stage.method})"))
+        by = f" by {trainer.name}" if trainer.launched else ""
+        step = reached(folder) if trainer.resumes else 0
+        onwards = f" from step {step}" if step else ""
+        notify(Note(f"training {stage.name} ({stage.method}{by}){onwards}"))
+        stage = replace(stage, lineage=lineage(stage, parent_identity))
         _run_child(stage, folder, trainer)
-        known = _made(folder)
+        known = finished(folder)
     if known is None:
         raise TrainingError(f"stage {stage.name} left no {folder / DONE}: run again")
     return known
@@ -60,7 +63,8 @@ def train(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> Mad
 
 def made(stage: Stage, parent_identity: str, runs: Path) -> Made | None:
     """The stage's checkpoint and its identity, if it has been trained."""
-    return _made(_folder(stage, parent_identity, runs, plugins.trainer(stage.method)))
+    trainer = plugins.trainer(stage.method, stage.trainer)
+    return finished(_folder(stage, parent_identity, runs, trainer))
 
 
 def found(stage: Stage, parent_identity: str, runs: Path, notify: Notify) -> Made:
@@ -78,67 +82,15 @@ def _folder(stage: Stage, parent_identity: str, runs: Path, trainer: Trainer) ->
     return runs / f"{safe(stage.name)}-{key(stage, parent_identity, trainer)}"
 
 
-def _made(folder: Path) -> Made | None:
-    """What is there now counts, if it was overwritten since; what is gone keeps its identity."""
-    final = folder / FINAL
-    try:
-        known = str(json.loads((folder / DONE).read_bytes())["identity"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise TrainingError(f"{folder / DONE} cannot be read: remove it to train again") from None
-    return final, fingerprint(final) if final.is_dir() else known
-
-
-def key(stage: Stage, parent_identity: str, trainer: Trainer) -> str:
-    """The head of sha256 over all that a stage's weights depend on: 8 hexadecimal digits."""
-    whole = identity.digest(
-        [
-            stage.method,
-            parent_identity,
-            [[_content(source), weight] for source, weight in stage.data.items()],
-            _content(stage.reward) if stage.reward else "",
-            dict(stage.args),
-            stage.seed,
-            _files(plugins.source_files(trainer.run.__module__)),
-            [[name, _version(name)] for name in trainer.packages],
-        ]
-    )
-    return whole.hex()[:8]
-
-
-def _content(source: str) -> str:
-    """What a data source or a reward is, by content."""
-    if source.startswith("task:"):
-        found = plugins.task(source.removeprefix("task:"))
-        return _files(plugins.source_files(found.samples.__module__))
-    path, _, function = source.partition(".py:")
-    return _files([f"{path}.py" if function else path]) + function
-
-
-def _files(paths: Iterable[str]) -> str:
-    whole = hashlib.sha256()
-    for path in paths:
-        with Path(path).open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
-
-
 def _run_child(stage: Stage, folder: Path, trainer: Trainer) -> None:
     trainer.check(stage)
-    if folder.exists() and not _remove_remains(folder):
+    if folder.exists() and not trainer.resumes and not _remove_remains(folder):
         return
     spec = json.dumps({**asdict(stage), "out": str(folder)}, indent=1)
     write_beside(folder / "stage.json", spec.encode())
     spec_file, log = str(folder / "stage.json"), folder / "train.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
+        start = output.tell()
         child = subprocess.Popen(
             [sys.executable, "-m", "evalkit.training", spec_file, str(os.getpid())],
             stdin=subprocess.DEVNULL,
@@ -152,7 +104,8 @@ def _run_child(stage: Stage, folder: Path, trainer: Trainer) -> None:
             child.wait()
             raise
     if code != 0:
-        raise TrainingError(f"stage {stage.name} failed: {why(log, code)}; its log is {log}")
+        reason = why(log, code, start)
+        raise TrainingError(f"stage {stage.name} failed: {reason}; its log is {log}")
 
 
 def _remove_remains(folder: Path) -> bool:
@@ -174,12 +127,34 @@ def main() -> None:
     stage = Stage(**json.loads(Path(sys.argv[1]).read_text()))
     try:
         with hold(Path(stage.out) / "lock"):
-            plugins.trainer(stage.method).run(stage)
+            attempt(plugins.trainer(stage.method, stage.trainer).run, stage)
             final = fingerprint(Path(stage.out) / FINAL)
             write_beside(Path(stage.out) / DONE, json.dumps({"identity": final}).encode())
     except EvalkitError as error:
         print(f"{ERROR_MARK}{error}", flush=True)  # noqa: T201 - the log is the child's stdout
         sys.exit(1)
+
+
+def attempt(run: Callable[[Stage], None], stage: Stage) -> None:
+    """Runs a training; raises TrainingError where the disk is full, whoever says so."""
+    try:
+        run(stage)
+    except EvalkitError:
+        raise
+    except Exception as error:
+        if not _no_room(error, stage.out):
+            raise
+        raise TrainingError(
+            f"no room left on the disk of {stage.out}: make some and run again; what was saved "
+            "whole is kept"
+        ) from error
+
+
+def _no_room(error: BaseException, folder: str) -> bool:
+    """Libraries wrap a full disk in errors of their own, or print it only."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    said = any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
+    return full or said or shutil.disk_usage(folder).free < LEAST_ROOM
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Score:
     value: float  # on the task's own scale, see `Task.bounds`
     answer: str | None = None  # what was read out of the response; None is unparsed
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON-serialisable, for people
+    outcome: str = ""  # how an answer without full marks ended, where its text cannot tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,13 @@ class Source:
     revision: str  # commit there
     folder: str  # name of its folder under EVALKIT_DATA
     splits: Mapping[str, str]  # split -> stem of the upstream file
-    counts: Mapping[str, int]  # split -> rows expected
-    fields: tuple[str, ...]  # upstream fields every row must have
+    counts: Mapping[str, int]  # split -> rows expected; a split without is other material
+    fields: tuple[str, ...]  # upstream fields that every row must have, of splits with a count
     licence: str = ""
+    on_hub: Mapping[str, str] = field(default_factory=dict)  # split -> path there, less .suffix
+    split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits
+    collected: bool = False  # its splits are parts of one set, which one file may hold whole
+    large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +207,7 @@ class Task:
     solve: Callable[[Sample, Asker], Awaitable[Response]] | None = None  # more than one request
     vary: Callable[[Sample, int], Sample] | None = None  # the sample as an epoch asks it
     costly: bool = False  # its scorer takes long, or needs a main thread: processes of their own
+    runs_code: bool = False  # its scorer runs code of the model, in `evalkit.sandbox`
     metrics: Callable[[Sequence[Graded]], Mapping[str, float]] | None = None  # beside the mean
     weights: Mapping[str, float] = field(default_factory=dict)  # stratum -> weight; {}: by items
     refit: Callable[[ScoreRows, ScoreRows], Fitted] | None = None  # baseline's and candidate's
@@ -212,6 +219,11 @@ class Task:
     higher_is_better: bool = True
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
+
+    @property
+    def slow(self) -> bool:
+        """Whether its answers are graded several at a time, and their grades kept for good."""
+        return self.costly or self.runs_code
 
     def at(self, sample: Sample, epoch: int) -> Sample:
         """The sample as it is asked, and graded, in an epoch."""
@@ -283,7 +295,14 @@ class Checkpoint:
     identity: str = ""  # what the weights are; "" until it has been worked out
     parent: str = ""  # the checkpoint it was trained from, by name
     method: str = ""  # how it was trained
+    stage: str = ""  # the stage that made it
+    step: int | None = None  # of that stage's training; None: not known
     by_content: bool = False  # its identity was worked out from its files, not stated
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether its stage was trained on after it: it is shown, and gates nothing."""
+        return bool(self.stage) and self.name != self.stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +318,10 @@ class Backend:
     holds_device: Callable[[Checkpoint], bool] | None = None  # takes a GPU in its own process
 
 
+REWARD_MODEL = "model:"
+"""What the name of a reward begins with that a model gives: a stage's, then its folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One step of a pipeline, ready to run: everything a trainer needs, as plain values."""
@@ -308,9 +331,28 @@ class Stage:
     out: str  # folder of its own, absolute; checkpoints and the manifest go there
     parent: str = ""  # folder of the checkpoint it starts from; "" starts from nothing
     data: Mapping[str, float] = field(default_factory=dict)  # file or `task:<name>` -> weight
-    reward: str = ""  # `task:<name>` or `file.py:function`
+    reward: str = ""  # `task:<name>`, `file.py:function` or `model:<folder>`
     args: Mapping[str, Any] = field(default_factory=dict)  # the trainer's own, verbatim
     seed: int = 0
+    trainer: str = ""  # the trainer by name; "" is the one that has the method in this process
+    options: Mapping[str, Any] = field(default_factory=dict)  # how that trainer is run
+    lineage: Mapping[str, Any] = field(default_factory=dict)  # what it is trained from, by content
+    lora: Mapping[str, Any] = field(default_factory=dict)  # PEFT's LoraConfig; {}: all weights
+    accelerate: str = ""  # file of `accelerate config`; "": one process
+    evaluate: str | Sequence[int] = "final"  # final | every_save | the steps to be saved and asked
+    paths: Mapping[str, str] = field(default_factory=dict)  # task -> file or folder of its rows
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One whole checkpoint in a run's folder, as its trainer left it there."""
+
+    step: int
+    path: str  # the folder that the trainer keeps it in, absolute
+    format: str  # "hf": the files are a model as they are; anything else has to be exported
+    files: Mapping[str, str]  # the name each file has in a copy -> where it is now, absolute
+    train: Mapping[str, float] = field(default_factory=dict)  # training metrics kept beside it
+    final: bool = False  # the trainer writes nothing after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,3 +364,12 @@ class Trainer:
     run: Callable[[Stage], None]  # trains; called in a child process of its own
     check: Callable[[Stage], None]  # raises ConfigError before any time is spent
     packages: tuple[str, ...] = ()  # distributions whose versions are part of a stage's key
+    takes: tuple[str, ...] = ()  # of a stage's keys those that not every trainer knows
+    scorers: tuple[str, ...] = ()  # methods whose checkpoint scores answers and gives none
+    resumes: bool = False  # goes on from the last whole checkpoint that it finds in the folder
+    prompts: Callable[[Stage], Iterable[Prompt]] | None = None  # all of the data, each row checked
+    launched: bool = False  # a job of a framework in an environment of its own: chosen by name only
+    options: Mapping[str, Any] = field(default_factory=dict)  # what it takes besides, with defaults
+    environment: Callable[[Stage], Mapping[str, str]] | None = None  # framework -> its version
+    scan: Callable[[Path], Sequence[Saved]] | None = None  # the whole checkpoints of a run's folder
+    export: Callable[[Saved, Path], None] | None = None  # to a folder that transformers loads

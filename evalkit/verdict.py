@@ -138,6 +138,10 @@ class CandidateVerdict(_Model):
     )
     domains: list[DomainVerdict] = Field(default=[], description="one entry a domain")
     cells: list[CellVerdict] = Field(default=[], description="one entry a task")
+    on_the_way: bool = Field(
+        default=False,
+        description="its stage was trained on after it: it is shown, and decides nothing",
+    )
     sequential: list[DomainLooks] = Field(
         default=[], description="of a fast gate, one entry a domain; its intervals hold at any look"
     )
@@ -152,10 +156,28 @@ class CheckpointNote(_Model):
     )
     parent: str = Field(default="", description="the checkpoint it was trained from")
     method: str = Field(default="", description="how it was trained")
-    step: int | None = Field(
-        default=None, ge=0, description="optimizer steps of its own stage when it was saved"
-    )
     backend: str = Field(default="", description="how it was asked")
+    stage: str = Field(default="", description="the stage of the pipeline that made it")
+    step: int | None = Field(
+        default=None, ge=0, description="training steps of its stage after which it was saved"
+    )
+
+
+class Curve(_Model):
+    """One quantity over a training, at most 200 points of it."""
+
+    name: str = Field(description="as TRL calls it: loss, kl, entropy, reward, ...")
+    steps: list[int] = Field(description="training steps, rising")
+    values: list[float | None] = Field(description="one a step; null: it was no number")
+
+
+class TrainingNote(_Model):
+    """What a stage of the pipeline logged while it was trained."""
+
+    stage: str = Field(description="as in the configuration")
+    method: str = Field(default="", description="how it was trained")
+    curves: list[Curve] = Field(default=[], description="what was logged, by name")
+    flags: list[str] = Field(default=[], description="what in it warns of trouble, in words")
 
 
 class CheckpointScore(_Model):
@@ -189,16 +211,6 @@ class ChangeNote(_Model):
     before: str = Field(description="the last before it")
     delta: float = Field(description="mean after - mean before, within its segment")
     p: float = Field(description="that so low a z comes up somewhere, had nothing changed")
-
-
-class TrainingSeries(_Model):
-    """What a trainer logged while it made one checkpoint: a metric by step."""
-
-    checkpoint: str = Field(description="the checkpoint that was being trained")
-    method: str = Field(description="how: sft, dpo, grpo, ...")
-    name: str = Field(description="of the metric: loss, reward, ...")
-    steps: list[int] = Field(default=[], description="optimizer steps, rising")
-    values: list[float] = Field(default=[], description="one for each step")
 
 
 class ExamNote(_Model):
@@ -285,12 +297,12 @@ class Report(_Model):
     changes: list[ChangeNote] = Field(
         default=[], description="declines along a line of training; they decide nothing"
     )
-    training: list[TrainingSeries] = Field(
-        default=[], description="metrics that trainers logged, stage by stage"
-    )
     judges: list[JudgeNote] = Field(default=[], description="how far each judge may be trusted")
     noise: list[NoiseNote] = Field(
         default=[], description="how much scores move when nothing was changed"
+    )
+    training: list[TrainingNote] = Field(
+        default=[], description="what each stage of the pipeline logged"
     )
     notes: list[str] = Field(
         default=[], description="what a reader must know: replayed answers, ..."

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.verdict import ChangeNote, DomainVerdict, Report, TrainingSeries
+from evalkit.verdict import ChangeNote, DomainVerdict, Report
 
 from ._palette import OF_VERDICT, colour
 from ._plot import SMALL, WIDTH, Plot, mark, page, panel, rule, write
@@ -41,13 +41,23 @@ class Curve:
     changes: list[ChangeNote]
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One metric of one stage of training, and where on the axis the stage lies."""
+
+    start: float
+    end: float
+    steps: list[int]
+    values: list[float]  # NaN where it was no number
+
+
 def curves(report: Report) -> Plot | None:
     """The plot; None below three checkpoints."""
     found = list(_curves(report))
     axis = track(report)
     if len({name for curve in found for name in curve.units}) < 2:
         return None
-    metrics = _metrics(report.training, axis)
+    metrics = _metrics(report, axis)
     height = HEAD + len(found) * (DOMAIN + GAP) + len(metrics) * (METRIC + GAP) + FOOT
     return Plot(
         "curves",
@@ -85,12 +95,18 @@ def _says(curve: Curve) -> str:
     return f"{clean(curve.domain, 60)}: {told}{'; ' if begun else ''}{begun}."
 
 
-def _metrics(training: list[TrainingSeries], axis: Track) -> dict[str, list[TrainingSeries]]:
+def _metrics(report: Report, axis: Track) -> dict[str, list[Logged]]:
     """What trainers logged, by metric: the best known first, then those of most stages."""
-    found: dict[str, list[TrainingSeries]] = {}
-    for series in training:
-        if series.steps and series.checkpoint in axis.places and series.checkpoint in axis.before:
-            found.setdefault(series.name, []).append(series)
+    found: dict[str, list[Logged]] = {}
+    for note in report.training:
+        made = [each.name for each in report.checkpoints if note.stage in (each.stage, each.name)]
+        ends = [name for name in made if name in axis.places and name in axis.before]
+        for curve in note.curves if ends else ():
+            values = [math.nan if value is None else value for value in curve.values]
+            if not all(map(math.isnan, values)):
+                start = min(axis.places[axis.before[name]] for name in ends)
+                end = max(axis.places[name] for name in ends)
+                found.setdefault(curve.name, []).append(Logged(start, end, curve.steps, values))
 
     def order(name: str) -> tuple[int, int, str]:
         place = KNOWN.index(name) if name in KNOWN else len(KNOWN)
@@ -104,7 +120,7 @@ def _draw(
     baseline: str,
     axis: Track,
     found: list[Curve],
-    metrics: Mapping[str, list[TrainingSeries]],
+    metrics: Mapping[str, list[Logged]],
 ) -> None:
     paper = page(figure)
     top = float(HEAD)
@@ -220,15 +236,14 @@ def _last(paper: Axes, axis: Track, curve: Curve, top: float) -> None:
 
 
 def _metric(
-    paper: Axes, axes: Axes, axis: Track, name: str, found: list[TrainingSeries], top: float
+    paper: Axes, axes: Axes, axis: Track, name: str, found: list[Logged], top: float
 ) -> None:
-    for series in found:
-        start, end = axis.places[axis.before[series.checkpoint]], axis.places[series.checkpoint]
-        every = math.ceil(len(series.steps) / MOST_POINTS)
-        steps, values = series.steps[::every], series.values[::every]
-        xs = [start + (end - start) * step / (series.steps[-1] or 1) for step in steps]
+    for each in found:
+        every = math.ceil(len(each.steps) / MOST_POINTS)
+        steps, values = each.steps[::every], each.values[::every]
+        xs = [each.start + (each.end - each.start) * at / (each.steps[-1] or 1) for at in steps]
         axes.plot(xs, values, color=colour("no-regression"), linewidth=1.2)
-    values = [value for series in found for value in series.values]
+    values = [value for each in found for value in each.values if not math.isnan(value)]
     low, high = min(values), max(values)
     room = 0.15 * (high - low) or 0.5
     axes.set(ylim=(low - room, high + room), yticks=[low, high] if high > low else [low])

@@ -7,8 +7,11 @@ from evalkit.verdict import CellVerdict
 # As in triage: what never reached the scorer, then what it could not use, then what it graded.
 ORDER = (
     "errored",
+    "ungraded",
     "truncated",
     "unclosed_think",
+    "timed_out",
+    "forged",
     "unparsed",
     "refused",
     "empty",

@@ -164,7 +164,9 @@ def tally(candidate: CandidateVerdict) -> str:
     told = [f"{found[verdict]} {word(verdict)}" for verdict in WORST_FIRST if found[verdict]]
     line = f"{', '.join(told)} of {plural(len(units), noun)}" if told else "nothing that counts"
     advisory = len(all_units) - len(units)
-    return "; ".join([line, *_hidden(candidate), *([f"{advisory} advisory"] if advisory else [])])
+    behind = ["on the way, decides nothing"] if candidate.on_the_way else []
+    told = [f"{advisory} advisory"] if advisory else []
+    return "; ".join([line, *_hidden(candidate), *told, *behind])
 
 
 def _hidden(candidate: CandidateVerdict) -> Iterator[str]:

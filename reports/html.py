@@ -34,6 +34,7 @@ from ._rows import MARKS, claim, in_reading_order, p_shown, rows, sign, tally, w
 from ._samples import samples
 from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, plural
+from ._training import warnings
 
 PACKAGES = ("matplotlib", "rapidfuzz")
 
@@ -99,7 +100,7 @@ def _told(report: Report, *, shows_samples: bool) -> dict[str, Any]:
 CALLED = (
     *(cells_of, claim, count, interval, judge, looks, needed, noise, p_shown, p_value, percent),
     *(plural, rows, said_of, score_with_interval, scores_of, sign, strength, tally, throughout),
-    word,
+    *(warnings, word),
 )
 OTHERS = {
     "BESIDE": 4,  # candidates of a map that stands beside what did not pass

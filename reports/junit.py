@@ -7,6 +7,7 @@
 | invalid, detecting        | skipped | it was not measured, and holds nothing up              |
 | inconclusive, gating      | failure | passes where the exit code was set to tolerate it      |
 | advisory                  | passes  | its judge is too weak to decide anything               |
+| a checkpoint on the way   | passes  | all of it: its stage was trained on after it           |
 | anything else             | passes  | the numbers are in system-out                          |
 | the whole                 | error   | only where no unit accounts for the exit code          |
 
@@ -52,10 +53,10 @@ def _suite(root: Element, candidate: CandidateVerdict, level: float, evidence: E
     units += [Row("cell", cell, cell) for cell in candidate.cells]
     for row in units:
         case = SubElement(suite, "testcase", classname=name, name=_name(row))
-        tag = _tag(row.unit, candidate.exit_code)
+        tag = _tag(row.unit, candidate)
         samples = lost(candidate, row, evidence) if tag == "failure" else []
         _judge(case, row, tag, _text(row, level, samples))
-    if not _is_red(suite):
+    if not _is_red(suite) and not candidate.on_the_way:
         _verdict(suite, candidate)
     _total(suite)
     SubElement(suite, "system-out").text = f"{claim(candidate)}: {tally(candidate)}"
@@ -95,8 +96,9 @@ def _judge(case: Element, row: Row, tag: str, text: str) -> None:
     SubElement(case, tag, type=row.unit.verdict, message=message).text = text
 
 
-def _tag(unit: Unit, exit_code: int) -> str:
-    if is_advisory(unit):
+def _tag(unit: Unit, candidate: CandidateVerdict) -> str:
+    exit_code = candidate.exit_code
+    if is_advisory(unit) or candidate.on_the_way:
         return "skipped" if unit.verdict == "invalid" else ""
     if unit.verdict == "regressed":
         return "failure"

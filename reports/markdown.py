@@ -43,6 +43,7 @@ from ._rows import (
 )
 from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, plural, points
+from ._training import warnings
 
 MARKER = "<!-- evalkit:report -->"
 """By which a comment of ours is found again."""
@@ -95,7 +96,10 @@ def _page(report: Report, room: Room) -> str:
     return _squeezed(text)
 
 
-GLOBALS = (claim, judge, looks, needed, noise, p_shown, plural, rows, tally, throughout, word)
+GLOBALS = (
+    *(claim, judge, looks, needed, noise, p_shown, plural),
+    *(rows, tally, throughout, warnings, word),
+)
 
 
 @cache

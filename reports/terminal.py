@@ -37,6 +37,7 @@ from ._rows import (
 )
 from ._scores import in_words, scores
 from ._text import clean, count, interval, p_value, percent, points
+from ._training import warnings
 
 WIDTH = 100
 INDENT = 2
@@ -99,6 +100,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         ("Looks", _looks(report)),
         ("Judges", [judge(note) for note in report.judges]),
         ("Asked again, nothing changed", [noise(note) for note in report.noise]),
+        ("Training", list(warnings(report))),
         ("Notes", [clean(note, 500) for note in report.notes]),
     )
     for heading, lines in sections:

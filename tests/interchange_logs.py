@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.comparison.policy import Policy
-from evalkit.interchange.imported import Imported, Skipped, Wanted, keep
+from evalkit.interchange.imported import Imported, Skipped, Wanted
+from evalkit.interchange.kept import keep
 from evalkit.interchange.reading import read
 from evalkit.report import of_store
 from evalkit.store import Store

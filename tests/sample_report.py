@@ -9,12 +9,14 @@ from evalkit.verdict import (
     CellVerdict,
     CheckpointNote,
     CheckpointScore,
+    Curve,
     DomainVerdict,
     JudgeNote,
     NoiseNote,
     Outcome,
     Outcomes,
     Report,
+    TrainingNote,
 )
 
 N = 300
@@ -25,6 +27,20 @@ DOMAINS = {
     "function-calling": "mini-tools",
     "chat": "mini-chat",
 }
+
+
+TRAINING = TrainingNote(
+    stage="dpo",
+    method="dpo",
+    curves=[
+        Curve(name="loss", steps=[10, 20, 30], values=[0.69, 0.41, 0.2]),
+        Curve(name="rewards/chosen", steps=[10, 20, 30], values=[0.0, -0.4, -0.9]),
+    ],
+    flags=[
+        "the chosen answers became less likely (reward -0.9) while margins rose: "
+        "likelihood displacement"
+    ],
+)
 
 
 def pair(domain: str, verdict: Outcome, lost: int, gained: int, **more: Any) -> dict[str, Any]:
@@ -232,6 +248,7 @@ def sample_report() -> Report:
                 reworded=0.118,
             ),
         ],
+        training=[TRAINING],
         notes=["mmlu-pro: the answers of base and sft are replayed from recordings"],
     )
 

@@ -12,7 +12,7 @@ from evalkit.evidence.stored import StoredEvidence
 from evalkit.matrix import Row
 from evalkit.report import of_run, write
 from evalkit.types import Request, Response, Rows, Rubric, Sample, Task, ToolCall
-from evalkit.verdict import Made, Report, TrainingSeries
+from evalkit.verdict import Curve, Made, Report, TrainingNote
 from tests.hostile import HOSTILE
 from tests.small_exams import backend, checkpoint, doubles, exam, held, row
 from tests.test_judge import ask, fair, labelled, read
@@ -99,15 +99,14 @@ def made(results: Path) -> Report:
     policy = Policy(margins={"arithmetic": 0.05, "chat": 0.02})
     run = held(rows, [exam(task) for task in tasks()], results, judge=judge, policy=policy)
     steps = list(range(0, 110, 10))
+    falls = [1 / (1 + s) for s in steps]
     training = [
-        TrainingSeries(
-            checkpoint=name,
+        TrainingNote(
+            stage=name,
             method=name,
-            name=metric,
-            steps=steps,
-            values=[1 / (1 + s) for s in steps],
+            curves=[Curve(name=metric, steps=steps, values=falls) for metric in metrics],
         )
-        for name, metric in (("sft", "loss"), ("grpo", "loss"), ("grpo", "reward"))
+        for name, metrics in (("sft", ["loss"]), ("grpo", ["loss", "reward"]))
     ]
     how = Made(command="evalkit run-matrix my.yaml", config="baseline: base\n", versions={"x": "1"})
     return of_run(run).model_copy(update={"training": training, "made": how})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from evalkit.types import (
     Request,
     Response,
     Rows,
+    Rubric,
     Sample,
     Score,
     Task,
@@ -109,12 +111,32 @@ def doubles(
     return Task(domain=domain, version=1, **given)
 
 
+def ask_which(sample: Sample, first: str, second: str) -> Prompt:
+    return json.dumps([sample.target, first, second])
+
+
+def fair(request: Request) -> Response:
+    """A judge that prefers the reference; a tie where both say the same."""
+    assert isinstance(request.prompt, str)
+    target, first, second = json.loads(request.prompt)
+    return Response("tie" if first == second else "first" if first == target else "second")
+
+
+RUBRIC = Rubric(1, ask_which, lambda said: said.text)  # type: ignore[arg-type, return-value]
+
+
 def exam(task: Task, limit: int | None = None) -> Exam:
     return Exam(task, TaskSection(name=task.name, preset=task.preset), None, limit)
 
 
 def checkpoint(name: str = "base", **fields: Any) -> Checkpoint:
     return replace(Checkpoint(name, backend="written", identity=f"weights of {name}"), **fields)
+
+
+def logged(name: str, answer: Answering, **fields: Any) -> tuple[Row, Log]:
+    """A row, and what it is asked."""
+    asked_by, log = backend(answer)
+    return Row(checkpoint(name, **fields), asked_by), log
 
 
 def row(name: str, answer: Answering = right, **fields: Any) -> Row:

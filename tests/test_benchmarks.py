@@ -9,19 +9,22 @@ import pytest
 
 from benchmarks import (
     report,
+    sandbox_cost,
     scale,
     simulate_clusters,
     simulate_errors,
     simulate_families,
+    simulate_fast_designs,
     simulate_missing,
     simulate_strata,
     simulate_verdicts,
 )
 
 SIMULATIONS = {
-    simulate_clusters: 6,
+    simulate_clusters: 8,
     simulate_errors: 9,
     simulate_families: 7,
+    simulate_fast_designs: 7,
     simulate_missing: 7,
     simulate_strata: 5,
     simulate_verdicts: 7,
@@ -44,6 +47,16 @@ def test_a_simulation_prints_one_row_a_design_and_the_same_each_time(
     assert len(table(first)) == SIMULATIONS[script]  # type: ignore[index]
     script.main()  # type: ignore[attr-defined]
     assert capsys.readouterr().out == first
+
+
+def test_the_cost_of_the_sandbox_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sandbox_cost", "--programs", "3"])
+    sandbox_cost.main()
+    rows = table(capsys.readouterr().out)
+    assert rows[-1][0] == "`python -I`, nothing isolated"
+    assert all(float(row[2]) > 0 for row in rows[1:])
 
 
 def test_the_scale_benchmark_judges_every_cell_and_keeps_what_it_made(

@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import cli
+from evalkit.commands._best_table import table as text
 from evalkit.errors import ConfigError, DataError, UnknownName
 from evalkit.series.assembly import Series, of_store
-from evalkit.series.best import best, first_half, pareto, text
+from evalkit.series.best import best, first_half, pareto
 from evalkit.store import Store
 from tests.small_exams import doubles, echo, exam, held
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from evalkit import identity
-from evalkit.comparison.arm import load
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.compare import compare
-from evalkit.comparison.measured import Side, Sides
 from evalkit.comparison.policy import Policy
+from evalkit.comparison.scores import load
+from evalkit.comparison.sides import Side, Sides
 from evalkit.store import Cell
 from evalkit.tables import SCORE_COLUMNS, read_table, write_table
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict

@@ -1,6 +1,9 @@
 """A benchmark's rows: where they are looked for, and what is refused."""
 
+import gzip
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from evalkit import data
 from evalkit.data import digest, locate, open_rows, parse_list
 from evalkit.errors import DataError
+from evalkit.stored import Stored
 from evalkit.types import Source
 
 SOURCE = Source(
@@ -168,3 +172,55 @@ def test_lists_may_come_as_text() -> None:
     for bad in ("one, two", "[1, 2", "[" * 100_000, "{'a': 1}", 3, None):
         with pytest.raises(DataError, match="not a list"):
             parse_list(bad)
+
+
+def test_one_file_may_hold_every_split(home: Path) -> None:
+    source = replace(
+        SOURCE,
+        splits={"test": "whole", "validation": "whole"},
+        split_of=lambda row: "validation" if row["id"] > 2 else "test",
+    )
+    lines(home / "whole.jsonl", [*ROWS, {"id": 3, "question": "three"}])
+    rows = open_rows(source, None)
+    assert list(rows("test")) == ROWS
+    assert [row["id"] for row in rows("validation")] == [3]
+
+
+def test_the_hub_may_keep_a_split_in_a_folder_of_its_own(home: Path) -> None:
+    source = replace(SOURCE, on_hub={"test": "full/test", "validation": "other/test"})
+    lines(home / "full" / "test-00000-of-00001.jsonl", ROWS)
+    lines(home / "other" / "test-00000-of-00001.jsonl", ROWS[:1])
+    rows = open_rows(source, None)
+    assert list(rows("test")) == ROWS
+    assert list(rows("validation")) == ROWS[:1]
+
+
+def test_parts_of_one_set_may_be_in_one_file(tmp_path: Path) -> None:
+    source = replace(SOURCE, collected=True)
+    rows = open_rows(source, lines(tmp_path / "mine.jsonl", ROWS))
+    assert list(rows("test")) == ROWS
+    assert list(rows("validation")) == []
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".jsonl.gz"])
+def test_a_large_field_stays_where_it_is_until_it_is_read(tmp_path: Path, suffix: str) -> None:
+    text = "".join(json.dumps(row) + "\n" for row in ROWS)
+    given = tmp_path / f"mine{suffix}"
+    given.write_bytes(gzip.compress(text.encode()) if suffix.endswith("gz") else text.encode())
+    rows = list(open_rows(replace(SOURCE, large=("question",)), given)("test"))
+    stored = [row["question"] for row in rows]
+    assert all(isinstance(each, Stored) for each in stored)
+    assert [each.read() for each in stored] == ["one", "two"]
+    assert stored[0].sha256 == hashlib.sha256(b"one").hexdigest()
+    assert (stored[1].held is None) == (suffix == ".jsonl")
+
+
+def test_a_large_field_that_has_changed_is_an_error(tmp_path: Path) -> None:
+    given = lines(tmp_path / "mine.jsonl", ROWS)
+    (first, _) = open_rows(replace(SOURCE, large=("question",)), given)("test")
+    lines(given, [{"id": 1, "question": "uno"}])
+    with pytest.raises(DataError, match=r"mine\.jsonl has changed"):
+        first["question"].read()
+    given.unlink()
+    with pytest.raises(DataError, match=r"mine\.jsonl: cannot be read again"):
+        first["question"].read()

@@ -26,6 +26,7 @@ from evalkit.cli import cli
 from evalkit.errors import EvalkitError
 from tests.forge_server import ForgeServer, serving
 from trainers.pretrain import Args
+from trainers.reference import ARGS, PPO
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -84,6 +85,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "examples/quickstart.yaml").write_text(NO_MODEL + gate)
     chain = next(block for block in blocks("docs/series.md", "yaml") if "step-3" in block)
     (folder / "chain.yaml").write_text(chain)
+    (battles,) = blocks("docs/series.md", "json")
+    (folder / "battles.jsonl").write_text(battles)
     (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
     shutil.copytree(ROOT / "tests/fixtures/interchange/lm-eval", folder / "logs")
     (folder / "imported.yaml").write_text(blocks("docs/interchange.md", "yaml")[0])
@@ -250,12 +253,23 @@ def test_the_configuration_page_has_every_argument_of_pretraining() -> None:
     assert table == {name: json.dumps(default) for name, default in asdict(Args()).items()}
 
 
-def test_the_configuration_page_names_every_method_and_renderer() -> None:
-    text = _text("docs/configuration.md")
+def test_the_pages_name_every_method_and_renderer() -> None:
     methods = [m for trainer in plugins.all_plugins("trainers").values() for m in trainer.methods]
     renderers = [name for name in plugins.all_plugins("reports") if name != "json"]
-    for name in (*methods, *renderers):
-        assert f"`{name}`" in text or f"[{name}]" in text, name
+    for page, names in (("training", methods), ("configuration", renderers)):
+        text = _text(f"docs/{page}.md")
+        for name in names:
+            assert f"`{name}`" in text or f"[{name}]" in text, name
+
+
+@pytest.mark.parametrize(("column", "method"), [(1, "reinforce"), (2, "ppo")])
+def test_the_training_page_has_every_argument_of_the_reference_methods(
+    column: int, method: str
+) -> None:
+    rows = re.findall(r"^\| `(\w+)` \|(.*?)\|(.*?)\|", _text("docs/training.md"), re.M)
+    known = {name: json.dumps(value) for name, value in asdict(ARGS[method]()).items()}
+    told = {row[0]: row[column].strip().strip("`") for row in rows if row[0] in asdict(PPO())}
+    assert {name: value for name, value in told.items() if value} == known
 
 
 def test_every_task_is_described_with_its_domain() -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from evalkit import plugins
 from evalkit.cli import cli
+from tests.outside import distribution
 
 ROOT = Path(__file__).parent.parent
 BACKEND = '''
@@ -68,27 +67,11 @@ def example() -> str:
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def installed(tmp_path: Path) -> Iterator[Path]:
     """A distribution of one plugin of each kind, installed for the time of a test."""
     sources = {"tasks": example(), "backends": BACKEND, "reports": RENDERER, "trainers": TRAINER}
-    about = tmp_path / "outside-1.0.dist-info"
-    (tmp_path / "outside").mkdir()
-    about.mkdir()
-    (tmp_path / "outside" / "__init__.py").touch()
-    points = ""
-    for kind, source in sources.items():
-        (tmp_path / "outside" / f"{kind}.py").write_text(source)
-        points += f"[evalkit.{kind}]\nsomething = outside.{kind}\n"
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(points)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # the trainer runs in a child
-    monkeypatch.chdir(tmp_path)
-    plugins.all_plugins.cache_clear()
-    yield tmp_path
-    plugins.all_plugins.cache_clear()
-    for name in [name for name in sys.modules if name.partition(".")[0] == "outside"]:
-        del sys.modules[name]
+    with distribution(tmp_path, sources) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize(

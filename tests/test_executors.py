@@ -14,6 +14,7 @@ import pytest
 
 from evalkit.backends.transformers_local import holds_device
 from evalkit.types import Checkpoint
+from evalkit.verdict import Report
 from tests.mixed_tasks import COUNT, plugged
 from tests.servers import evalkit, requests, server
 
@@ -56,8 +57,10 @@ class Scene:
         path = self.folder / results
         return evalkit("run-matrix", config, "--results", path, variables=self.variables)
 
-    def report(self, results: str) -> bytes:
-        return (self.folder / results / "report" / "verdict.json").read_bytes()
+    def report(self, results: str) -> Report:
+        """What was found, without how: the configurations differ."""
+        found = (self.folder / results / "report" / "verdict.json").read_bytes()
+        return Report.model_validate_json(found).model_copy(update={"made": None})
 
     def wait_for(self, count: int) -> None:
         """Until so many requests have come."""

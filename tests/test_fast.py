@@ -18,17 +18,16 @@ from evalkit.exam import Exam
 from evalkit.fast.gate import fast_gate
 from evalkit.matrix import Row
 from evalkit.store import Store
-from evalkit.types import Request, Response, Rubric, Sample
+from evalkit.types import Request, Response, Sample
 from evalkit.verdict import Report
 from reports.terminal import render
 from tests.small_exams import (
     Answering,
     Log,
-    backend,
-    checkpoint,
     doubles,
     exam,
     held,
+    logged,
     matrix,
     right,
     row,
@@ -46,11 +45,6 @@ def knowing(skill: float, seed: str = "") -> Answering:
         return right(request) if draw[0] / 256 < skill else Response("no idea")
 
     return answer
-
-
-def logged(name: str, answer: Answering, **fields: Any) -> tuple[Row, Log]:
-    asked_by, log = backend(answer)
-    return Row(checkpoint(name, **fields), asked_by), log
 
 
 def gated(
@@ -291,19 +285,18 @@ def in_pairs(count: int) -> Any:
 def test_what_looks_cannot_decide_is_told_before_anything_is_asked(tmp_path: Path) -> None:
     before, known = logged("base", right)
     rows = [before, row("new")]
-    judged = replace(
-        doubles(ITEMS), score=None, rubric=Rubric(1, lambda *_: "Which?", lambda _: None)
-    )
-    with pytest.raises(ConfigError, match="does not take judged tasks yet"):
-        gated(rows, [exam(judged)], tmp_path)
+    fitted = replace(doubles(ITEMS), refit=lambda before, after: lambda drawn: 0.0)
+    with pytest.raises(ConfigError, match="headline of doubles is fitted"):
+        gated(rows, [exam(fitted)], tmp_path)
     with pytest.raises(ConfigError, match="has 30 items, too few"):
         gated(rows, [exam(doubles(30))], tmp_path)
-    with pytest.raises(ConfigError, match="clustered items"):
-        gated(rows, [exam(replace(doubles(ITEMS), samples=in_pairs(ITEMS)))], tmp_path)
+    with pytest.raises(ConfigError, match="has 40 clusters of items, too few"):
+        gated(rows, [exam(replace(doubles(80), samples=in_pairs(80)))], tmp_path)
     with pytest.raises(ConfigError, match="any-decline"):
         gated(rows, [exam(doubles(ITEMS))], tmp_path, any_decline=True)
-    with pytest.raises(ConfigError, match="bounds"):
-        gated(rows, [exam(doubles(ITEMS))], tmp_path, bounds={"truncated": {"all": 0.02}})
+    unasked = [exam(doubles(ITEMS)), exam(doubles(ITEMS, name="more", domain="other"))]
+    with pytest.raises(ConfigError, match="`gate: bounds: truncated: more`: a fast gate asks only"):
+        gated(rows, unasked, tmp_path, bounds={"truncated": {"more": 0.02}})
     with pytest.raises(ConfigError, match="nothing to hold against base"):
         gated(rows[:1], [exam(doubles(ITEMS))], tmp_path)
     assert known.asked == []

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 from evalkit import plugins
+from evalkit.backends.echo import WRONG
 from evalkit.config import TaskSection
 from evalkit.exam import sit
 from evalkit.reading import read_verdict
 from evalkit.verdict import Report
-from tests.chat_server import ChatServer, recordings, serving
+from tests.chat_server import ChatServer, recordings, serving, sha256
 from tests.servers import asked, server
 
 TASK = "mini-instruct"
@@ -117,3 +118,52 @@ def test_a_killed_fast_gate_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(counts) == looks.asked
     assert counts.total() - len(counts) <= 3 * CONCURRENCY
     assert before.asked.total() == 2 * len(recordings(str(base)))
+
+
+JUDGED = """\
+baseline: before
+checkpoints:
+  - {{name: before, backend: {{name: echo, skill: 0.9}}}}
+  - {{name: after, backend: {{name: echo, skill: 0.2}}}}
+judge: {{name: fair, model: x, identity: fair, base_url: "{judge}"}}
+tasks: [mini-chat]
+gate: {{margins: {{chat: 10.0}}}}
+"""
+
+
+def verdicts() -> dict[str, dict[str, str]]:
+    """What a fair judge says of every pair of answers that echo's checkpoints give rise to."""
+    task = plugins.task("mini-chat")
+    assert task.rubric is not None
+    assert task.rubric.audit is not None
+    assert task.solution is not None
+    pairs = [(pair.sample, pair.first, pair.second, pair.winner) for pair in task.rubric.audit()]
+    (exam,) = sit(TaskSection(name="mini-chat"), None, None)
+    for sample in exam.items.values():
+        pairs.append((sample, task.solution(sample), str(sample.target), "first"))
+        pairs.append((sample, WRONG, str(sample.target), "second"))
+    turned = {"first": "second", "second": "first"}
+    rows = []
+    for sample, one, other, better in pairs:
+        for first, second, verdict in ((one, other, better), (other, one, turned[better])):
+            prompt = task.rubric.ask(sample, first, second)
+            rows.append((prompt if isinstance(prompt, str) else prompt[-1]["content"], verdict))
+    return {sha256(prompt): {"text": verdict} for prompt, verdict in rows}
+
+
+def test_the_judge_is_not_asked_about_what_no_look_asked_for(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    with serving(ChatServer(verdicts())) as judge:
+        config.write_text(JUDGED.format(judge=judge.base_url))
+        code, report = run("gate", config, tmp_path / "r")
+        (looks,) = report.candidates[0].sequential
+        assert (code, report.verdict, looks.looks) == (1, "regressed", 1)
+        assert looks.asked < looks.items / 3
+        early = judge.asked.total()
+        run("gate", config, tmp_path / "r")
+        assert judge.asked.total() == early
+        code, whole = run("run-matrix", config, tmp_path / "r")
+        assert code == 0
+        assert whole.candidates[0].cells[0].verdict == "regressed"
+        # both orders of each of the candidate's answers that no look had asked for
+        assert judge.asked.total() - early == 2 * (looks.items - looks.asked)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from evalkit.interchange import write_every_eval_ever, write_lm_eval, write_mode
 from evalkit.interchange.exported import exported
 from evalkit.interchange.reading import READERS
 from evalkit.store import Store
-from evalkit.types import Request, Response
+from evalkit.types import Request, Response, Rows, Sample
 from tests.interchange_logs import LOGS, compared, imports, kept
 from tests.small_exams import doubles, right, right_below, sit
 
@@ -245,3 +248,24 @@ def test_every_eval_evers_own_schema_takes_what_is_written(results: Path, tmp_pa
         else:
             for line in path.read_text().splitlines():
                 jsonschema.validate(json.loads(line), one)
+
+
+def test_a_task_with_weights_goes_out_by_its_weighted_score(tmp_path: Path) -> None:
+    def samples(_: Rows) -> Iterable[Sample]:
+        for i in range(40):
+            yield Sample(str(i), f"twice {i}?", str(2 * i), stratum="few" if i < 10 else "many")
+
+    task = replace(doubles(40), samples=samples, weights={"few": 1.0, "many": 1.0})
+    sit(tmp_path / "r", task, right_below(25))  # all of the few, half of the many
+    (cell,) = exported(Store(tmp_path / "r"), "base")
+    assert cell.mean()[0] == pytest.approx(25 / 40)
+    score, error, n = cell.score()
+    assert n == 40
+    assert score == pytest.approx(0.75)
+    assert error == pytest.approx(0.5 * math.sqrt(0.25 / 29))
+    written(tmp_path / "r", "lm-eval", "base", tmp_path / "out")
+    (path,) = (tmp_path / "out").rglob("results_*.json")
+    numbers = json.loads(path.read_text())["results"]["doubles"]
+    assert numbers["acc,none"] == pytest.approx(0.625)
+    assert numbers["weighted,none"] == pytest.approx(0.75)
+    assert len(imports(tmp_path / "out")["doubles"].rows) == 40

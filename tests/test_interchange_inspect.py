@@ -13,7 +13,8 @@ import pytest
 from evalkit.errors import DataError
 from evalkit.interchange import _archive
 from evalkit.interchange._archive import Archive
-from evalkit.interchange.imported import identities, mean
+from evalkit.interchange.imported import mean
+from evalkit.interchange.kept import identities
 from tests.interchange_logs import LOGS, compared, imports, kept
 
 BASE, TUNED, JSON = (LOGS / "inspect" / name for name in ("base", "tuned", "base-json"))

@@ -13,6 +13,7 @@ from evalkit.comparison.policy import Policy
 from evalkit.errors import DataError
 from evalkit.interchange.imported import mean
 from evalkit.store import Store
+from evalkit.tables import read_table
 from tests.interchange_logs import LOGS, compared, copied, imports, kept, results_file, skips
 
 BASE, TUNED = LOGS / "lm-eval" / "base", LOGS / "lm-eval" / "tuned"
@@ -191,3 +192,16 @@ def test_damaged_samples_are_told_in_one_line(
 def test_samples_alone_say_what_else_is_needed() -> None:
     with pytest.raises(DataError, match="give the results file"):
         imports(samples_of(results_file("base"), "tiny_words"))
+
+
+def test_one_question_under_two_ids_is_a_cluster(tmp_path: Path) -> None:
+    results = copied("base", tmp_path / "logs")
+    path = samples_of(results, "tiny_choice")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1]["doc_hash"] = lines[0]["doc_hash"]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    kept(tmp_path / "r", "base", results)
+    cells = [cell for cell in Store(tmp_path / "r").cells() if "tiny_choice" in str(cell.path)]
+    clusters = [row["cluster"] for row in read_table(cells[0].scores_path()).to_pylist()]
+    assert sorted(map(bool, clusters)) == [False] * 14 + [True] * 2
+    assert len(set(filter(None, clusters))) == 1

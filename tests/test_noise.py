@@ -172,7 +172,7 @@ def test_a_dead_server_is_an_error(tmp_path: Path) -> None:
 CONFIG = """\
 baseline: base
 checkpoints:
-  - {name: base, backend: {name: echo, skill: 0.9}}
+  - {name: base, model: weights, backend: {name: echo, skill: 0.9}}
   - {name: sft, backend: {name: echo, skill: 0.8}}
 pipeline: [{name: later, method: sft, parent: base, data: task:mini-instruct}]
 tasks: [mini-arithmetic, mini-choice]

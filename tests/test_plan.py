@@ -222,7 +222,7 @@ def test_a_benchmark_whose_rows_are_not_here_is_planned_by_its_official_count(
 CONFIG = """\
 baseline: base
 checkpoints:
-  - {name: base, backend: {name: echo, skill: 0.9}}
+  - {name: base, model: weights, backend: {name: echo, skill: 0.9}}
   - {name: sft, backend: {name: echo, skill: 0.8}}
 pipeline: [{name: later, method: sft, parent: base, data: task:mini-instruct}]
 tasks: [mini-arithmetic]

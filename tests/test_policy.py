@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.cells import seal
+from benchmarks.recordings import Recorded
 from evalkit.comparison.compare import compare
-from evalkit.comparison.measured import Side, Sides
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless, refuse
+from evalkit.comparison.sides import Side, Sides
+from evalkit.comparison.stored_gate import stored_report
 from evalkit.config import load
 from evalkit.errors import ConfigError
+from evalkit.events import silent
+from evalkit.report import of_run
 from evalkit.resolve import resolve
+from evalkit.run import hold
 from evalkit.stats.distributions import critical_value
 from evalkit.stats.power import probability_of_pass
 from evalkit.store import Cell
@@ -114,7 +120,7 @@ def test_a_role_is_off_however_yaml_reads_the_word(tmp_path: Path, role: str) ->
         ("{mathematics: 3.0", "{knowledge: 3.0", "c.yaml:5: gate.margins.knowledge: is displayed"),
         ("{mathematics: 3.0", "{all: 3.0", "c.yaml:5: gate.margins.all: no such domain or task"),
         ("3.0", "{point: 3}", "gate.margins.mathematics.point: unknown key; did you mean 'points'"),
-        ("3.0", "{gate: true}", "gate.margins.mathematics.points: is required and is not there"),
+        ("3.0", "{gate: true}", "gate.margins.mathematics: give either `points` or `native`"),
         ("3.0", "{points: -3}", "gate.margins.mathematics.points: input should be greater than"),
         ("role: off", "role: of", "c.yaml:3: tasks[1].role: input should be 'detect' or 'off'"),
         ("role: off", "role: off, gate: true", "c.yaml:3: tasks[1].gate: `role: off` never gates"),
@@ -274,3 +280,57 @@ def test_two_forms_of_one_task_are_not_taken_for_independent(tmp_path: Path) -> 
     smallest = min(cell.p_regressed or 1 for cell in apart.cells)
     assert before == pytest.approx(2 * (1 - (1 - smallest) ** 2))
     assert after == pytest.approx(2 * 2 * smallest)
+
+
+def test_a_margin_may_be_in_the_tasks_own_unit(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(YAML.replace("{mathematics: 3.0", "{mathematics: {native: 0.03}"))
+    assert resolve(load(path)).policy.margins == {"mathematics": pytest.approx(0.03)}
+
+
+def test_a_margin_of_half_a_grade_is_an_eighteenth_of_nine(tmp_path: Path) -> None:
+    """Imported cells say on which scale they lie, and a stored gate goes by that."""
+    for name, grade in (("before", 7.0), ("after", 6.9)):
+        grades = [grade + 0.5 * (i % 3) for i in range(80)]
+        seal(tmp_path / "r", "bench", "chat", name, Recorded(dict(enumerate_text(grades)), (1, 10)))
+    path = tmp_path / "c.yaml"
+    config = "baseline: before\ncheckpoints: [{name: before}, {name: after}]\ntasks: [bench]\n"
+    path.write_text(config + "gate: {margins: {bench: {native: 0.5}}}\n")
+    found = stored_report(load(path), tmp_path / "r")
+    assert found.candidates[0].domains[0].margin == pytest.approx(0.5 / 9)
+    assert found.verdict == "passed"
+    path.write_text(config + "gate: {margins: {bench: {native: 9.5}}}\n")
+    with pytest.raises(ConfigError, match="no `native` margin fits the scale 1 to 10"):
+        stored_report(load(path), tmp_path / "r")
+
+
+def enumerate_text(values: Sequence[float]) -> Iterator[tuple[str, float]]:
+    yield from ((str(number), value) for number, value in enumerate(values))
+
+
+FAMILY = """\
+baseline: base
+checkpoints:
+  - {name: base, backend: {name: echo, skill: 0.8}}
+  - {name: one, backend: {name: echo, skill: 0.7}}
+  - {name: two, backend: {name: echo, skill: 0.8}}
+tasks: [mini-arithmetic]
+gate: {family: run}
+"""
+
+
+def test_all_candidates_of_a_run_may_be_one_family(tmp_path: Path) -> None:
+    """Every p-value counts once a candidate; intervals and the pass claim stay as they are."""
+    path = tmp_path / "c.yaml"
+    found = {}
+    for family in ("run", "candidate"):
+        path.write_text(FAMILY.replace("family: run", f"family: {family}"))
+        matrix = resolve(load(path), 200)
+        found[family] = of_run(hold(matrix, tmp_path / "r", silent)).candidates
+    for run, each in zip(found["run"], found["candidate"], strict=True):
+        whole, alone = run.domains[0], each.domains[0]
+        assert whole.p_regressed == alone.p_regressed
+        assert whole.p_regressed_adjusted == min(1.0, 2 * (alone.p_regressed_adjusted or 0))
+        assert whole.p_improved_adjusted == min(1.0, 2 * (alone.p_improved_adjusted or 0))
+        assert whole.ci == alone.ci
+        assert (run.cells[0].mde80 or 0) > (each.cells[0].mde80 or 0)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evalkit.battles import REFERENCE
-from evalkit.battles import battles as of_cells
 from evalkit.errors import DataError, UnknownName
+from evalkit.ranking.cells import REFERENCE
+from evalkit.ranking.cells import battles as of_cells
+from evalkit.ranking.style import FEATURES, style
 from evalkit.report import stored
 from evalkit.stats.battles import Battle, rank
 from evalkit.stats.rankings import bradley_terry
 from evalkit.store import Store
-from evalkit.style import FEATURES, style
-from evalkit.types import Prompt, Request, Response, Rubric, Sample
-from tests.small_exams import doubles, exam, held, right_below, row
+from tests.small_exams import RUBRIC, doubles, exam, fair, held, right_below, row
 
 TRUE = {"a": 0.0, "b": 0.5, "c": -0.7, "d": 1.2}
 LONG = {"a": 0.0, "b": 0.0, "c": 0.6, "d": 0.0}
@@ -124,22 +122,9 @@ def test_style_is_length_and_markdown_against_each_other() -> None:
     assert style(one, other) == pytest.approx(tuple(-x for x in style(other, one)))
 
 
-def ask(sample: Sample, first: str, second: str) -> Prompt:
-    return json.dumps([sample.target, first, second])
-
-
-def fair(request: Request) -> Response:
-    """Prefers the reference; a tie where both say the same."""
-    assert isinstance(request.prompt, str)
-    target, first, second = json.loads(request.prompt)
-    alike = first == second
-    return Response("tie" if alike else "first" if first == target else "second")
-
-
 def judged(results: Path) -> Store:
     """Two checkpoints judged against references, and a task that is not judged."""
-    rubric = Rubric(1, ask, lambda said: said.text)  # type: ignore[arg-type, return-value]
-    chat = doubles(40, name="chat", score=None, domain="chat", rubric=rubric)
+    chat = doubles(40, name="chat", score=None, domain="chat", rubric=RUBRIC)
     rows = [row("good", right_below(36)), row("weak", right_below(20))]
     held(rows, [exam(chat), exam(doubles(5))], results, judge=row("judge", fair))
     return Store(results)

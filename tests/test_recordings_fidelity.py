@@ -15,6 +15,7 @@ import pytest
 from benchmarks import recordings
 from benchmarks.real_pairs import RealPair, judged, unpaired_p
 from benchmarks.recordings import AST, Recorded
+from evalkit.several import Several
 
 HOME = Path(os.environ.get("EVALKIT_DATA") or "absent")
 
@@ -47,6 +48,9 @@ BFCL_MODELS = {
     "meta-llama_Meta-Llama-3-8B-Instruct": "Meta-Llama-3-8B-Instruct (Prompt)",
     "mistral-small-2402-FC-Auto": "Mistral-small-2402 (FC Auto)",
 }
+TAU_AIRLINE = {"avg@4": 0.42, "pass^2": 0.2733, "pass^3": 0.22, "pass^4": 0.20}
+"""Published for gpt-4o: pass^1 to pass^4."""
+
 BFCL_COLUMNS = {
     "Python Simple Function AST": ("simple",),
     "Java Simple Function AST": ("java",),
@@ -157,3 +161,13 @@ def test_one_missing_judgment_is_told_and_does_not_spoil_a_clear_verdict(tmp_pat
 def test_scores_that_are_equal_have_no_unpaired_difference() -> None:
     same = Recorded({"a": 1.0, "b": 0.0, "c": 1.0})
     assert unpaired_p(same, same) == 1.0
+
+
+def test_tau_bench_gives_the_published_pass_hat_k() -> None:
+    several = Several(4, 1.0, 0.0)
+    for task, rewards in recordings.tau_bench(HOME, "gpt-4o-airline").items():
+        for reward in rewards:
+            several.take(task, reward, None)
+    found = several.figures()
+    for name, published in TAU_AIRLINE.items():
+        assert found[name] == pytest.approx(published, abs=5e-5)

@@ -19,10 +19,11 @@ from evalkit.verdict import (
     CandidateVerdict,
     ChangeNote,
     CheckpointNote,
+    Curve,
     DomainVerdict,
     Pictures,
     Report,
-    TrainingSeries,
+    TrainingNote,
 )
 from reports._canvas import inline, png, svg
 from reports._figures import figures
@@ -175,8 +176,13 @@ def test_where_lines_branch_each_checkpoint_has_a_place_of_its_own() -> None:
 def test_curves_mark_where_a_decline_began_and_show_what_trainers_logged() -> None:
     notes = line(("base", "", "", None), ("sft", "base", "sft", None), ("dpo", "sft", "dpo", None))
     logged = [
-        TrainingSeries(checkpoint="sft", method="sft", name=name, steps=[1, 2], values=[2.5, 0.25])
-        for name in ("grad_norm", "loss")
+        TrainingNote(
+            stage="sft",
+            curves=[
+                Curve(name=name, steps=[1, 2, 3], values=[2.5, None, 0.25])
+                for name in ("grad_norm", "loss")
+            ],
+        )
     ]
     change = ChangeNote(
         task="t", domain="chat", checkpoint="dpo", before="sft", delta=-0.125, p=0.01

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.comparison.arm import load
+from evalkit.comparison.scores import load
 from evalkit.errors import StoreError
 from evalkit.store import Cell
 from evalkit.tables import SCORE_COLUMNS, write_table
@@ -44,7 +44,7 @@ def test_pandas_reads_the_file_as_it_is(tmp_path: Path) -> None:
 def test_reading_scores_imports_no_pandas(tmp_path: Path) -> None:
     cell = written(tmp_path, [row(i, value=None if i == 3 else 1.0) for i in range(10)])
     code = (
-        "import sys; from pathlib import Path; from evalkit.comparison.arm import load; "
+        "import sys; from pathlib import Path; from evalkit.comparison.scores import load; "
         "from evalkit.store import Cell; arm = load(Cell(Path(sys.argv[1])), {}, ''); "
         "print(arm.missing, 'pandas' in sys.modules)"
     )

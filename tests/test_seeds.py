@@ -19,7 +19,7 @@ from evalkit.stats.estimate import estimate
 from evalkit.store import Store
 from evalkit.types import Task
 from evalkit.verdict import CandidateVerdict
-from tests.small_exams import doubles, echo, exam, held
+from tests.small_exams import doubles, echo, exam, held, matrix
 
 TASK = doubles(400, solution=lambda sample: str(sample.target))
 NAMES = ["sft-s0", "sft-s1", "sft-s2"]
@@ -118,10 +118,8 @@ def test_every_seed_is_given_once(tmp_path: Path, name: str) -> None:
         compared(ran(tmp_path, [0.8, 0.8]), name)
 
 
-def test_the_baseline_is_one_checkpoint_and_no_seed_of_a_candidate(tmp_path: Path) -> None:
+def test_the_baseline_is_no_seed_of_a_candidate(tmp_path: Path) -> None:
     store = ran(tmp_path, [0.8, 0.8])
-    with pytest.raises(ConfigError, match="the baseline is one checkpoint"):
-        reporting.of_store(store, ["sft-s0,sft-s1", "base"], Policy())
     with pytest.raises(ConfigError, match="base is the baseline"):
         compared(store, "sft-s0,base")
 
@@ -138,7 +136,7 @@ def test_a_run_judges_the_recipe_in_place_of_its_seeds(tmp_path: Path) -> None:
 
 PIPELINE = """\
 baseline: base
-checkpoints: [{name: base, backend: {name: echo}}]
+checkpoints: [{name: base, model: weights, backend: {name: echo}}]
 pipeline:
   - {name: sft, method: sft, parent: base, data: task:mini-arithmetic, seeds: [0, 7]}
   - {name: dpo, method: dpo, parent: sft, data: task:mini-arithmetic, seeds: [0, 7]}
@@ -162,7 +160,57 @@ def test_a_stage_with_seeds_is_one_stage_a_seed(tmp_path: Path) -> None:
         ("dpo-s7", "sft-s7", 7),
     ]
     assert whole.recipes == {"sft": ("sft-s0", "sft-s7"), "dpo": ("dpo-s0", "dpo-s7")}
-    assert whole.pairs == [("sft", "base"), ("dpo", "base")]
+    assert whole.pairs == [("sft", "base"), ("dpo", "base"), ("dpo", "sft")]
+
+
+def test_a_recipe_is_compared_with_the_one_checkpoint_that_all_its_seeds_started_from() -> None:
+    names = ["base", "sft", "dpo-s0", "dpo-s1"]
+    parents = ["", "base", "sft", "sft"]
+    rows = [
+        replace(row, checkpoint=replace(row.checkpoint, parent=parent))
+        for row, parent in zip([echo(name, 0.5) for name in names], parents, strict=True)
+    ]
+    whole = matrix(rows, [exam(TASK)], recipes={"dpo": ("dpo-s0", "dpo-s1")})
+    assert whole.pairs == [("sft", "base"), ("dpo", "base"), ("dpo", "sft")]
+
+
+def staged(results: Path, *gains: float) -> Store:
+    """SFT with seeds that lie far apart, and DPO from each of them with these gains."""
+    skills = [0.9, 0.7, 0.5]
+    rows = [echo("base", 0.8), *(echo(f"sft-s{i}", skill, i) for i, skill in enumerate(skills))]
+    rows += [
+        echo(f"dpo-s{i}", skill + gain, i)
+        for i, (skill, gain) in enumerate(zip(skills, gains, strict=True))
+    ]
+    held(rows, [exam(TASK)], results)
+    return Store(results)
+
+
+def test_two_recipes_are_held_against_each_other_seed_by_seed(tmp_path: Path) -> None:
+    store = staged(tmp_path, -0.05, -0.06, -0.05)
+    names = [",".join(f"{stage}-s{i}" for i in range(3)) for stage in ("sft", "dpo")]
+    (cell,) = reporting.of_store(store, names, Policy()).candidates[0].cells
+    assert cell.delta == pytest.approx(-0.053, abs=0.02)
+    assert cell.verdict == "regressed"  # though the seeds lie 20 points apart
+    shuffled = reporting.of_store(store, [names[0], "dpo-s2,dpo-s0,dpo-s1"], Policy())
+    assert shuffled.candidates[0].cells[0].verdict == "inconclusive"
+
+
+def test_unequally_many_seeds_are_invalid(tmp_path: Path) -> None:
+    store = staged(tmp_path, 0.0, 0.0, 0.0)
+    found = reporting.of_store(store, ["sft-s0,sft-s1", RECIPE.replace("sft", "dpo")], Policy())
+    assert "2 seeds against 3: give both as many" in found.candidates[0].cells[0].reason
+
+
+def test_a_name_may_stand_for_its_seeds(tmp_path: Path) -> None:
+    store = staged(tmp_path, -0.05, -0.06, -0.05)
+    found = reporting.of_store(store, ["sft", "dpo"], Policy(), seeds=True)
+    named = [",".join(f"{stage}-s{i}" for i in range(3)) for stage in ("sft", "dpo")]
+    written_out = reporting.of_store(store, named, Policy())
+    assert (found.candidates[0].name, found.candidates[0].against) == ("dpo", "sft")
+    assert found.candidates[0].cells == written_out.candidates[0].cells
+    one = reporting.of_store(store, ["base", "dpo"], Policy(), seeds=True)
+    assert "seeds" in one.candidates[0].cells[0].flags
 
 
 @pytest.mark.parametrize(

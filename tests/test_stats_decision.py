@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from evalkit.stats.cell import Estimate
 from evalkit.stats.decision import (
     Decision,
     Evidence,
@@ -16,7 +17,6 @@ from evalkit.stats.decision import (
 )
 from evalkit.stats.designs import unpaired
 from evalkit.stats.domains import domain_mean
-from evalkit.stats.estimate import Estimate
 
 
 def found(lower: float, upper: float, p_regressed: float = 0.5) -> Estimate:

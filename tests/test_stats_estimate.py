@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evalkit.stats.clusters import cluster_se
 from evalkit.stats.designs import bootstrap, fixed_exam, seeds, stratified, unpaired
 from evalkit.stats.distributions import critical_value, t_quantile
 from evalkit.stats.domains import domain_mean, pooled
-from evalkit.stats.estimate import cluster_se, estimate
+from evalkit.stats.estimate import estimate
+from evalkit.stats.intervals import quasi_tango_ci
 from evalkit.stats.missing import missing_bounds
 from evalkit.stats.pvalues import paired_t, sign_flip
 from evalkit.stats.scales import orient
@@ -75,9 +77,22 @@ def test_unequal_clusters_get_a_clustered_error_and_t() -> None:
     found = estimate(FOURTHS, binary=False, clusters=labels)
     se = oracles.cluster_se(FOURTHS, labels, corrected=True)
     reach = float(t_quantile(0.95, 38)) * se
-    assert (found.lower, found.upper) == pytest.approx((found.delta - reach, found.delta + reach))
+    assert found.upper == pytest.approx(found.delta + reach)
     assert found.n == 39
-    assert found.se == pytest.approx(reach / critical_value(0.90))
+    assert found.se == pytest.approx((found.upper - found.lower) / (2 * critical_value(0.90)))
+
+
+def test_unequal_clusters_are_never_surer_than_their_totals() -> None:
+    """A Wald interval says too much where few changes carry it: 2 of 60 items, one asked twice."""
+    change = np.zeros(60)
+    change[[3, 7]] = -1.0
+    labels = [0, 0, *range(1, 59)]
+    found = estimate(change, binary=True, clusters=labels)
+    totals = np.bincount(labels, weights=change) * 59 / 60
+    lower, upper = map(float, quasi_tango_ci(totals))
+    assert (found.lower, found.upper) == pytest.approx((lower, upper))
+    wald = float(t_quantile(0.95, 58)) * oracles.cluster_se(change.tolist(), labels, corrected=True)
+    assert found.delta - found.lower > 1.3 * wald
 
 
 def test_few_or_dominant_clusters_are_flagged_and_tested_by_their_signs() -> None:

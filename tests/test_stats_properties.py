@@ -11,10 +11,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from evalkit.stats.cell import Estimate
 from evalkit.stats.decision import PASSING, Decision, decide_cell
 from evalkit.stats.distributions import t_quantile
 from evalkit.stats.domains import domain_mean, weighted_mean
-from evalkit.stats.estimate import Estimate, estimate
+from evalkit.stats.estimate import estimate
 from evalkit.stats.families import benjamini_hochberg, holm, regression_family
 from evalkit.stats.intervals import quasi_tango_ci, tango_ci, tango_statistic, wilson_ci
 from evalkit.stats.pvalues import mcnemar_midp, sign_flip

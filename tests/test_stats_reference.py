@@ -10,11 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.stats import designs, intervals, power, pvalues, rankings, samples, scales, sequential
+from evalkit.stats import (
+    boundaries,
+    designs,
+    intervals,
+    power,
+    pvalues,
+    rankings,
+    samples,
+    scales,
+    sequential,
+)
+from evalkit.stats.cell import Estimate
+from evalkit.stats.clusters import cluster_se
 from evalkit.stats.decision import Evidence, decide_cell, decide_domain, overall, saturated
 from evalkit.stats.distributions import t_quantile
 from evalkit.stats.domains import domain_mean, pooled
-from evalkit.stats.estimate import Estimate, cluster_se, estimate
+from evalkit.stats.estimate import estimate
 from evalkit.stats.families import benjamini_hochberg, holm, regression_family
 from evalkit.stats.missing import missing_bounds
 from evalkit.stats.trend import change_point
@@ -274,15 +286,18 @@ def eprocess(diffs: list[float], null: float, direction: str, lam: float) -> dic
 
 def gs_bounds(info: list[float], alpha: float, spending: str) -> dict[str, list[float]]:
     if spending == "lan_demets_pocock":
-        return {"z": sequential.boundaries(info, alpha, oracles.pocock_spending)}
-    return {"z": sequential.boundaries(info, alpha)}
+        return {"z": boundaries.boundaries(info, alpha, oracles.pocock_spending)}
+    return {"z": boundaries.boundaries(info, alpha)}
 
 
 def post_stratified(
     strata: list[dict[str, float]], flip_prior: float, margin: float, n_max: int
 ) -> dict[str, float]:
-    columns = ([s[name] for s in strata] for name in ("N", "n", "sum_d", "sum_d2"))
-    look = sequential.post_stratified(sequential.strata_of(*columns), n_max, flip_prior)
+    size, seen, total, squares = (
+        [s[name] for s in strata] for name in ("N", "n", "sum_d", "sum_d2")
+    )
+    found = sequential.strata_of(size, seen, total, squares)
+    look = sequential.post_stratified(found, n_max, flip_prior)
     return {
         "delta": look.delta,
         "var": look.variance,

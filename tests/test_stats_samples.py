@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from evalkit.several import Several
 from evalkit.stats import power
 from evalkit.stats.rankings import bradley_terry, elo, win_rate
 from evalkit.stats.samples import average, majority, pass_at_k, pass_hat_k, variance_shares
@@ -115,3 +116,39 @@ def test_drawing_k_of_the_answers_says_the_same(right: int, k: int) -> None:
     draws = list(combinations(answers, k))
     assert pass_at_k(5, right, k) == pytest.approx(np.mean([any(draw) for draw in draws]))
     assert pass_hat_k(5, right, k) == pytest.approx(np.mean([all(draw) for draw in draws]))
+
+
+def several(*items: str, best: float = 1.0, worst: float = 0.0) -> dict[str, float]:
+    """The figures of items as words: `1` and `0` are scores, `?` is missing, `x` is unread."""
+    known = {"1": (1.0, "right"), "0": (0.0, "zero"), "?": (None, None), "x": (0.0, None)}
+    found = Several(len(items[0]), best, worst)
+    for number, item in enumerate(items):
+        for mark in item:
+            found.take(number, *known.get(mark, (0.5, "half")))
+    return found.figures()
+
+
+def test_several_answers_are_told_in_every_way_that_is_in_use() -> None:
+    found = several("1111", "1100", "1000", "0000")
+    assert found["avg@4"] == pytest.approx((4 + 2 + 1) / 16)
+    assert found["pass@2"] == pytest.approx((1 + 5 / 6 + 3 / 6) / 4)
+    assert found["pass@4"] == 0.75
+    assert found["pass^2"] == pytest.approx((1 + 1 / 6) / 4)
+    assert found["pass^4"] == 0.25
+    assert found["maj@4"] == pytest.approx((1 + 0.5) / 4)
+    assert [name for name in found if name.startswith("pass@")] == ["pass@2", "pass@3", "pass@4"]
+
+
+def test_items_with_a_missing_answer_are_left_out_of_them() -> None:
+    assert several("11", "1?")["avg@2"] == 1.0
+    assert several("?1") == {}
+
+
+def test_one_answer_or_a_fractional_score_has_no_such_figures() -> None:
+    assert several("1", "0") == {}
+    assert several("h1", "11") == {}
+    assert "maj@2" not in several("xx", "xx")
+
+
+def test_where_less_is_better_the_lowest_score_is_the_right_one() -> None:
+    assert several("10", "00", best=0.0, worst=1.0)["pass^2"] == 0.5

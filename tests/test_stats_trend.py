@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evalkit.stats.clusters import cluster_se
 from evalkit.stats.declines import Decline, declines, first_decline
-from evalkit.stats.estimate import cluster_se
-from evalkit.stats.trend import by_cluster, change_point, change_points
+from evalkit.stats.linear import by_cluster
+from evalkit.stats.trend import change_point, change_points
 
 
 def series(

@@ -46,12 +46,31 @@ TRAINER = """
         if how == "slow":
             print("slow", flush=True)
             time.sleep(600)
+        if how == "onwards":
+            onwards(stage)
+        if how == "full":
+            raise OSError(28, os.strerror(28))
+        if how == "full inside":
+            raise RuntimeError(f"write failed: {os.strerror(28)} (os error 28)")
         final = Path(stage.out) / "final"
         final.mkdir()
         (final / "model.safetensors").write_bytes(b"weights" + bytes([stage.seed]))
         (final / "config.json").write_text("{}")
 
-    TRAINERS = (Trainer("writer", ("write",), run, check),)
+    def onwards(stage):
+        from evalkit import manifest
+        out = Path(stage.out)
+        done = [entry["step"] for entry in manifest.checkpoints(out)]
+        step = max(done, default=0) + 1
+        (out / f"checkpoint-{step}").mkdir()
+        manifest.append(out, {"event": "checkpoint", "step": step, "path": f"checkpoint-{step}"})
+        if step < 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    TRAINERS = (
+        Trainer("writer", ("write",), run, check),
+        Trainer("onwards", ("resume",), run, check, resumes=True),
+    )
 """
 
 
@@ -108,7 +127,14 @@ def test_a_stage_is_trained_once(runs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"args": {"lr": 1}}, {"reward": "task:mini-tools"}]
+    "change",
+    [
+        {"seed": 1},
+        {"args": {"lr": 1}},
+        {"reward": "task:mini-tools"},
+        {"lora": {"r": 4}},
+        {"accelerate": __file__},
+    ],
 )
 def test_another_seed_argument_or_reward_is_another_run(
     runs: Path, change: dict[str, object]
@@ -128,6 +154,11 @@ def test_another_parent_or_other_data_are_another_run(runs: Path, tmp_path: Path
     copy = data.rename(tmp_path / "e.jsonl")
     copy.write_text("{}\n")
     assert training.made(replace(STAGE, data={str(copy): 1.0}), "parent", runs) is not None
+
+
+def test_what_is_evaluated_of_a_run_does_not_make_it_another(runs: Path) -> None:
+    train(STAGE, runs)
+    assert training.made(replace(STAGE, evaluate="every_save"), "", runs) is not None
 
 
 def test_a_trainer_of_another_source_trains_again(runs: Path, tmp_path: Path) -> None:
@@ -164,6 +195,41 @@ def test_what_a_dead_stage_left_is_cleared_before_it_runs_again(runs: Path) -> N
     with pytest.raises(TrainingError):
         train(failing("killed"), runs)
     assert not (folder / "checkpoint-7").exists()
+
+
+def test_a_trainer_that_resumes_finds_what_it_had_saved(runs: Path) -> None:
+    stage = Stage("sft", "resume", "", args={"how": "onwards"})
+    told: list[Event] = []
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="killed by SIGKILL"):
+            training.train(stage, "", runs, told.append)
+    final, _ = training.train(stage, "", runs, told.append)
+    assert told == [
+        Note("training sft (resume)"),
+        Note("training sft (resume) from step 1"),
+        Note("training sft (resume) from step 2"),
+    ]
+    assert sorted(path.name for path in final.parent.glob("checkpoint-*")) == [
+        "checkpoint-1",
+        "checkpoint-2",
+        "checkpoint-3",
+    ]
+
+
+@pytest.mark.parametrize("how", ["full", "full inside"])
+def test_a_full_disk_is_called_one(runs: Path, how: str) -> None:
+    with pytest.raises(TrainingError, match=r"no room left on the disk of .*what was saved whole"):
+        train(failing(how), runs)
+
+
+def test_why_is_told_of_this_attempt_and_not_of_the_one_before(runs: Path) -> None:
+    stage = Stage("sft", "resume", "", args={"how": "error"})
+    with pytest.raises(TrainingError, match="the loss is not a number"):
+        train(stage, runs)
+    (log,) = runs.rglob("train.log")
+    log.write_text("evalkit: something that was mended since\n" + log.read_text())
+    with pytest.raises(TrainingError, match="failed: the loss is not a number"):
+        train(stage, runs)
 
 
 def test_two_runs_do_not_train_one_stage_at_once(runs: Path) -> None:

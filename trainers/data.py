@@ -1,124 +1,143 @@
-"""A stage's data to rows: JSONL files and tasks' training splits, mixed by weight.
+"""A stage's data to rows: files and tasks' training splits, mixed by weight.
 
-A row is one of `{prompt, completion}`, `{messages}`, `{prompt, chosen, rejected}`, `{prompt}`.
-The rows of `task:<name>` are the questions of its training split with their solutions; they
-also carry `source` and `id`, by which a reward finds the question again.
+The rows of `task:<name>` are the questions of its training split, with their solutions where the
+task has them; they carry `source` and `id`, by which a reward finds the question again.  Every
+row says under `_at` where it is from, so that whatever is wrong with it can be told.
 """
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
 
-from evalkit import Sample, Task, plugins
-from evalkit.errors import ConfigError
+from evalkit import Prompt, Sample, Stage, Task, formats, plugins
+from evalkit.data import open_rows
+from evalkit.errors import ConfigError, DataError
 
-Row: TypeAlias = dict[str, Any]
+from ._shapes import (
+    DEMONSTRATION,
+    PREFERENCE,
+    QUESTION,
+    TEXT,
+    VERDICT,
+    Row,
+    Shape,
+    shaped,
+)
 
 TASK = "task:"
-SHAPES = (("prompt", "completion"), ("messages",), ("prompt", "chosen", "rejected"), ("prompt",))
+AT = "_at"
+ANY: tuple[Shape, ...] = (VERDICT, DEMONSTRATION, PREFERENCE, QUESTION, TEXT)
+FIRST = 1  # rows looked at before a run; the others are read when the stage's turn comes
 
 
 def training_task(source: str) -> Task:
-    """The task that `task:<name>` names, which must be able to train."""
+    """The task that `task:<name>` names, which must have a training split."""
     task = plugins.task(source.removeprefix(TASK))
-    if task.train is None or task.solution is None:
+    if task.train is None:
         raise ConfigError(f"{source}: the task has no training split; give a JSONL file instead")
-    if task.source is not None:
-        raise ConfigError(f"{source}: the task reads a file; give the training rows as JSONL")
     return task
 
 
-def training_samples(source: str) -> Iterator[Sample]:
-    """The training split of `task:<name>`."""
+def training_samples(source: str, paths: Mapping[str, str] | None = None) -> Iterator[Sample]:
+    """The training split of `task:<name>`; `paths` are the files given for tasks that read any."""
     task = training_task(source)
     assert task.train is not None
-    return iter(task.train(lambda _: iter(())))
-
-
-def _task_rows(source: str) -> Iterator[Row]:
-    task = training_task(source)
-    assert task.solution is not None
-    for sample in training_samples(source):
-        prompt, answer = sample.rendered(), task.solution(sample)
-        said = [{"role": "assistant", "content": answer}]
-        completion = answer if isinstance(prompt, str) else said
-        yield {"prompt": prompt, "completion": completion, "source": source, "id": sample.id}
-
-
-def _file_rows(path: str, columns: tuple[str, ...]) -> Iterator[Row]:
-    with Path(path).open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                row = _checked(line, f"{path}:{number}")
-                missing = [column for column in columns if column not in row]
-                if missing:
-                    raise ConfigError(f"{path}:{number}: the row has no {missing[0]!r}")
-                yield row
-
-
-def _checked(line: str, where: str) -> Row:
+    if task.source is None:
+        yield from task.train(lambda _: iter(()))
+        return
+    given = (paths or {}).get(task.name)
     try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ConfigError(f"{where}: not JSON: {error}") from None
-    if not isinstance(row, dict) or not any(row.keys() >= set(shape) for shape in SHAPES):
-        wanted = " or ".join("/".join(shape) for shape in SHAPES)
-        raise ConfigError(f"{where}: a row has to have {wanted}")
-    if "messages" in row and "completion" not in row:
-        *prompt, last = row.pop("messages") or [{}]
-        if last.get("role") != "assistant" or not prompt:
-            raise ConfigError(f"{where}: messages have to end with an answer of the assistant")
-        row |= {"prompt": prompt, "completion": [last]}  # so that only the answer is learned
-    return row
+        yield from task.train(open_rows(task.source, Path(given) if given else None))
+    except DataError as error:
+        raise ConfigError(f"data: {source}: {error}") from None
 
 
-def load(source: str, columns: tuple[str, ...] = ()) -> list[Row]:
-    """All rows of one source; those of a file must have these columns."""
-    return list(_task_rows(source) if source.startswith(TASK) else _file_rows(source, columns))
+def rows(
+    source: str, shapes: Sequence[Shape] = ANY, paths: Mapping[str, str] | None = None
+) -> Iterator[Row]:
+    """The rows of one source; raises ConfigError at the first that fits none of the shapes."""
+    if source.startswith(TASK):
+        yield from _task_rows(source, shapes, paths)
+        return
+    try:
+        for place, row in formats.read(Path(source)):
+            at = f"{source}: {place}"
+            yield {**shaped(row, shapes, f"data: {at}"), AT: at}
+    except DataError as error:
+        raise ConfigError(f"data: {error}") from None
 
 
-def check(data: Mapping[str, float], columns: tuple[str, ...]) -> None:
-    """Raises ConfigError unless every source is there and its first row has these columns."""
+def _task_rows(
+    source: str, shapes: Sequence[Shape], paths: Mapping[str, str] | None
+) -> Iterator[Row]:
+    task = training_task(source)
+    if tuple(shapes) == (TEXT,):
+        raise ConfigError(f"data: {source}: questions are no running text; give files of `text`")
+    if task.solution is None and QUESTION not in shapes:
+        raise ConfigError(f"data: {source}: the task knows no solutions; give a JSONL file instead")
+    for sample in training_samples(source, paths):
+        prompt = sample.rendered()
+        row: Row = {"prompt": prompt, "source": source, "id": sample.id}
+        row[AT] = f"{source} {sample.id!r}"
+        if task.solution is not None:
+            answer = task.solution(sample)
+            said = [{"role": "assistant", "content": answer}]
+            row["completion"] = answer if isinstance(prompt, str) else said
+        yield row
+
+
+def check(
+    data: Mapping[str, float], shapes: Sequence[Shape], paths: Mapping[str, str] | None = None
+) -> None:
+    """Raises ConfigError unless every source is there and its first row fits one of the shapes."""
     if not data:
         raise ConfigError("data: give a JSONL file or task:<name>")
     for source, weight in data.items():
         if weight <= 0:
             raise ConfigError(f"data: the weight of {source} has to be above 0")
-        if source.startswith(TASK):
-            training_task(source)
-        elif not Path(source).is_file():
+        if not source.startswith(TASK) and not Path(source).is_file():
             raise ConfigError(f"data: there is no file {source}")
-        elif next(_file_rows(source, columns), None) is None:
+        if not list(islice(rows(source, shapes, paths), FIRST)):
             raise ConfigError(f"data: {source} holds no rows")
 
 
-def mixed(
-    data: Mapping[str, float], seed: int, columns: tuple[str, ...] = (), count: int = 0
-) -> list[Row]:
+def prompts(stage: Stage, shapes: Sequence[Shape]) -> Iterator[Prompt]:
+    """What a stage would learn to answer, row by row, every row of it looked at.
+
+    Raises ConfigError at the first row that will not do.
+    """
+    for source in stage.data:
+        for row in rows(source, shapes, stage.paths):
+            yield row.get("prompt") or row["text"]
+
+
+def mixed(stage: Stage, shapes: Sequence[Shape], count: int = 0) -> list[Row]:
     """So many rows, or as many as the sources hold, drawn from each by its share of the weights.
 
     A source gives its rows in random order, again from the start when they run out.
     """
-    loaded = {source: load(source, columns) for source in data}
+    data = stage.data
+    loaded = {source: list(rows(source, shapes, stage.paths)) for source in data}
     count = count or sum(map(len, loaded.values()))
-    chance = random.Random(seed)
+    chance = random.Random(stage.seed)
     drawn: list[Row] = []
-    for source, rows in loaded.items():
+    for source, held in loaded.items():
+        if not held:
+            raise ConfigError(f"data: {source} holds no rows")
         share = round(count * data[source] / sum(data.values()))
         while share > 0:
-            drawn += chance.sample(rows, min(share, len(rows)))
-            share -= len(rows)
+            drawn += chance.sample(held, min(share, len(held)))
+            share -= len(held)
     chance.shuffle(drawn)
     return _alike(drawn)
 
 
 def _alike(rows: list[Row]) -> list[Row]:
     """The rows as conversations if any is one, since a column has one type."""
-    if all(isinstance(row["prompt"], str) for row in rows):
+    if all(isinstance(row.get("prompt", ""), str) for row in rows):
         return rows
     roles = {"prompt": "user", "completion": "assistant", "chosen": "assistant"}
     roles["rejected"] = "assistant"

@@ -1,50 +1,55 @@
-"""The run manifest: what a stage has made, one line of JSON per checkpoint, only ever appended.
-
-    {"event": "checkpoint", "run": "sft", "step": 200, "path": "checkpoint-200", "format": "hf",
-     "backend": "trl", "backend_version": "1.16.0", "method": "sft", "parent": "…", "train": {…}}
-
-A line is written after its checkpoint is whole on disk, so whoever reads it may use the files.
-"""
+"""What a trainer says of a checkpoint that it has made: the line that goes into the manifest."""
 
 from __future__ import annotations
 
-import json
-import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from evalkit import Stage
+from evalkit.manifest import CHECKPOINT, NAME, read
+from evalkit.manifest import append as add
+from evalkit.weights import size
 
-NAME = "evalkit.jsonl"
+__all__ = ["NAME", "append", "read", "register"]
 
 
 def append(stage: Stage, path: str, step: int, backend: str, train: Mapping[str, Any]) -> None:
-    """Registers a checkpoint whose folder, relative to the stage's, is `path`."""
+    """Registers a checkpoint of a trainer in this process; `backend` is a distribution.
+
+    `path` is the checkpoint's folder, relative to the stage's.
+    """
     from importlib.metadata import version
 
+    known = version(backend).partition("+")[0]  # not the build
+    register(stage, path, step, (backend, known), train)
+
+
+def register(
+    stage: Stage,
+    path: str,
+    step: int,
+    framework: tuple[str, str],
+    train: Mapping[str, Any],
+) -> None:
+    """Registers a checkpoint that a framework of that name and version has made."""
+    out = Path(stage.out)
     entry = {
-        "event": "checkpoint",
+        "event": CHECKPOINT,
         "run": stage.name,
         "step": step,
         "path": path,
         "format": "hf",
-        "backend": backend,
-        "backend_version": version(backend).partition("+")[0],  # not the build
+        "backend": framework[0],
+        "backend_version": framework[1],
         "method": stage.method,
         "parent": stage.parent,
+        "args": dict(stage.args),
+        "seed": stage.seed,
+        **stage.lineage,
         "train": dict(train),
+        "time": round(time.time(), 3),
+        "bytes": size(out / path),
     }
-    with (Path(stage.out) / NAME).open("ab") as file:
-        file.write(json.dumps(entry).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read(folder: str | Path) -> list[dict[str, Any]]:
-    """The entries of a stage's manifest, oldest first; a torn last line is not one."""
-    path = Path(folder) / NAME
-    if not path.exists():
-        return []
-    whole = path.read_bytes().rpartition(b"\n")[0]
-    return [json.loads(line) for line in whole.splitlines() if line]
+    add(out, entry)

@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit import Stage, Trainer
-from evalkit.errors import ConfigError, did_you_mean
+from evalkit import Prompt, Stage, Trainer
+from evalkit.errors import ConfigError
 
 from . import data, manifest
+from ._settings import parse as settings
+from ._shapes import DEMONSTRATION, Row
 
-COLUMNS = ("prompt", "completion")
+SHAPES = (DEMONSTRATION,)
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,7 @@ class Args:
 
 def parse(args: Mapping[str, Any]) -> Args:
     """The stage's arguments; raises ConfigError for a name or a value that will not do."""
-    known = {name: type(value) for name, value in asdict(Args()).items()}
-    for name, value in args.items():
-        if name not in known:
-            raise ConfigError(f"args: pretrain has no {name!r}{did_you_mean(name, known)}")
-        if isinstance(value, bool) or not isinstance(value, known[name] | int) or value < 0:
-            raise ConfigError(f"args: {name} has to be {known[name].__name__} and not {value!r}")
-    parsed = Args(**args)
+    parsed = settings(Args, args, "pretrain")
     if parsed.hidden_size % (2 * parsed.heads):
         raise ConfigError("args: hidden_size has to be a multiple of twice heads")
     return parsed
@@ -55,11 +51,16 @@ def parse(args: Mapping[str, Any]) -> Args:
 def check(stage: Stage) -> None:
     """Raises ConfigError for a stage that cannot be run."""
     parse(stage.args)
-    data.check(stage.data, COLUMNS)
+    data.check(stage.data, SHAPES, stage.paths)
     if stage.parent:
         raise ConfigError("parent: pretrain starts from nothing; leave it out")
     if stage.reward:
         raise ConfigError("reward: pretrain takes none; leave it out")
+
+
+def prompts(stage: Stage) -> Iterator[Prompt]:
+    """What the stage would learn to answer."""
+    return data.prompts(stage, SHAPES)
 
 
 def run(stage: Stage) -> None:
@@ -72,7 +73,7 @@ def run(stage: Stage) -> None:
     args = parse(stage.args)
     torch.set_num_threads(1)  # more threads are slower at this size, and sum in another order
     torch.manual_seed(stage.seed)
-    rows = data.mixed(stage.data, stage.seed, COLUMNS, args.steps * args.batch_size)
+    rows = data.mixed(stage, SHAPES, args.steps * args.batch_size)
     tokenizer, sequences = _encode(rows)
     model = _model(args, tokenizer)
     loss = _train(model, args, _batches(sequences, args, stage.seed), tokenizer.pad_token_id)
@@ -82,14 +83,14 @@ def run(stage: Stage) -> None:
     manifest.append(stage, "final", args.steps, "torch", {"loss": loss, **asdict(args)})
 
 
-def _conversation(row: data.Row) -> list[dict[str, str]]:
+def _conversation(row: Row) -> list[dict[str, str]]:
     prompt, answer = row["prompt"], row["completion"]
     question = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     reply = [{"role": "assistant", "content": answer}] if isinstance(answer, str) else answer
     return [*question, *reply]
 
 
-def _encode(rows: list[data.Row]) -> tuple[Any, list[tuple[list[int], int]]]:
+def _encode(rows: list[Row]) -> tuple[Any, list[tuple[list[int], int]]]:
     """A tokenizer made of the rows, and each row as its tokens and the length of its prompt."""
     from ._tokenizer import word_tokenizer
 
@@ -192,5 +193,6 @@ TRAINERS = (
         run=run,
         check=check,
         packages=("tokenizers", "torch", "transformers"),
+        prompts=prompts,
     ),
 )

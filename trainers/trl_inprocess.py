@@ -1,124 +1,124 @@
-"""SFT, DPO and GRPO by TRL, in this process.
+"""Continual pre-training, SFT, DPO, KTO, reward models, GRPO and RLOO, by TRL.
 
 A stage's `args` go to TRL's own configuration as they are; what they leave out is TRL's default,
-but for the few values below.  Only the answers are learned from, never the prompts.
+but for the few values below.  Only answers are learned from, never prompts.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evalkit import Stage, Trainer
-from evalkit.errors import ConfigError, TrainingError, did_you_mean
+from evalkit import Prompt, Stage, Trainer
+from evalkit.errors import ConfigError, TrainingError
+from evalkit.types import REWARD_MODEL
 
-from . import data, manifest, rewards
-from ._arguments import names
-from ._pairs import on_policy
-from .data import Row
+from . import _accelerated, _lora, data, manifest, rewards
+from ._callbacks import metrics, registrar, saved
+from ._lengths import check_lengths
+from ._methods import METHODS, Method
+from ._resume import STATE, clear, ended, last_whole
+from ._shapes import Row
+from ._stage_checks import check, check_parent
+from .data import AT
 
 # what TRL would otherwise ask of a processor that is to do the work of a GPU
 ON_CPU = {"bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
 QUIET = {"report_to": "none", "save_strategy": "no", "disable_tqdm": True}
-OURS = {"output_dir": "the stage has a folder of its own", "seed": "set `seed` on the stage"}
 
 
-def _seen(stage: Stage) -> int:
-    """How many rows `max_steps` steps see; 0 where the length is given in epochs."""
-    steps = int(stage.args.get("max_steps", 0))
-    batch = int(stage.args.get("per_device_train_batch_size", 8))
-    return max(0, steps) * batch * int(stage.args.get("gradient_accumulation_steps", 1))
-
-
-@dataclass(frozen=True)
-class Method:
-    """How a method is called in TRL, and what its rows must have."""
-
-    trainer: str
-    config: str
-    file: str
-    columns: tuple[str, ...]
-    rows: Callable[[Stage, list[Row]], list[Row]]
-
-
-def _demonstrations(stage: Stage, rows: list[Row]) -> list[Row]:
-    seen = rows[: _seen(stage) or None]  # TRL tokenizes all that it is given
-    return [{"prompt": row["prompt"], "completion": row["completion"]} for row in seen]
-
-
-def _preferences(stage: Stage, rows: list[Row]) -> list[Row]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    if any("rejected" not in row for row in rows):
-        model: Any = AutoModelForCausalLM.from_pretrained(stage.parent)
-        model.to(_device(stage)).eval()
-        tokenizer = AutoTokenizer.from_pretrained(stage.parent)
-        rows = on_policy(rows, model, tokenizer, _seen(stage), stage.seed)
-        if not rows:
-            raise TrainingError(f"{stage.name}: the parent answers everything right: no pairs")
-    return [{key: row[key] for key in ("prompt", "chosen", "rejected")} for row in rows]
-
-
-def _questions(_: Stage, rows: list[Row]) -> list[Row]:
-    return [{"prompt": row["prompt"], "row": json.dumps(row)} for row in rows]
-
-
-METHODS = {
-    "sft": Method(
-        "SFTTrainer",
-        "SFTConfig",
-        "sft_config.py",
-        ("prompt", "completion"),
-        _demonstrations,
-    ),
-    "dpo": Method(
-        "DPOTrainer",
-        "DPOConfig",
-        "dpo_config.py",
-        ("prompt", "chosen", "rejected"),
-        _preferences,
-    ),
-    "grpo": Method("GRPOTrainer", "GRPOConfig", "grpo_config.py", ("prompt",), _questions),
-}
-
-
-def check(stage: Stage) -> None:
-    """Raises ConfigError for a stage that cannot be run."""
-    method = METHODS[stage.method]
-    known = names(method.config, method.file)
-    for name in stage.args:
-        if name not in known:
-            raise ConfigError(f"args: {method.config} has no {name!r}{did_you_mean(name, known)}")
-        if name in OURS:
-            raise ConfigError(f"args: leave out {name!r}: {OURS[name]}")
-    if not stage.parent:
-        raise ConfigError(f"parent: {stage.method} starts from a checkpoint: name one")
-    data.check(stage.data, method.columns)
-    if stage.method == "grpo":
-        rewards.check(stage.reward, stage.data)
-    elif stage.reward:
-        raise ConfigError(f"reward: {stage.method} takes none; leave it out")
+def prompts(stage: Stage) -> Iterator[Prompt]:
+    """What the stage would learn to answer."""
+    return data.prompts(stage, METHODS[stage.method].shapes)
 
 
 def run(stage: Stage) -> None:
     """Trains, and registers every checkpoint and last of all `final`."""
     check(stage)
-    if not (Path(stage.parent) / "config.json").is_file():
-        raise TrainingError(f"{stage.name}: there is no checkpoint in {stage.parent}")
+    check_parent(stage)
+    clear(stage.out)
+    if stage.accelerate:
+        rows_of(stage)  # pairs are made once, before the processes that are to agree on them
+        _accelerated.launch(stage)
+    else:
+        train(stage)
+
+
+def train(stage: Stage) -> None:
+    """Trains in this process, which may be one of several."""
     _prepare(stage)
+    method, rows = METHODS[stage.method], rows_of(stage)
+    trainer = trainer_of(stage, rows)
+    check_lengths(stage, method, trainer, rows)
+    try:
+        _learn(trainer, last_whole(stage.out))
+    except rewards.RewardError as error:
+        raise rewards.RewardError(f"{error}{_keep(stage, trainer)}") from error
+    _finish(stage, method, trainer)
+
+
+def _learn(trainer: Any, last: str | None) -> None:
+    """Trains to the end, from the checkpoint if there is one."""
+    from transformers import TrainerState
+
+    whole = not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+    if last is None or not (ended(last) and whole):
+        trainer.train(resume_from_checkpoint=last)
+        return
+    trainer._load_from_checkpoint(last)  # transformers would take a step beyond the last
+    trainer.state = TrainerState.load_from_json(str(Path(last) / STATE))
+
+
+def rows_of(stage: Stage) -> list[Row]:
+    """The rows that TRL is to see, each with the place it is from."""
     method = METHODS[stage.method]
-    rows = method.rows(stage, data.mixed(stage.data, stage.seed, method.columns))
-    trainer = _trainer(stage, method, rows)
-    trainer.train()
-    final = Path(stage.out) / "final"
-    trainer.save_model(str(final))
-    trainer.processing_class.save_pretrained(final)
-    manifest.append(stage, "final", trainer.state.global_step, "trl", _metrics(trainer.state))
+    return method.rows(stage, data.mixed(stage, method.shapes))
+
+
+def trainer_of(stage: Stage, rows: list[Row]) -> Any:
+    """TRL's trainer of the stage; raises ConfigError for arguments that TRL refuses."""
+    import trl
+    from datasets import Dataset
+    from transformers import AutoTokenizer, PrinterCallback
+
+    method = METHODS[stage.method]
+    given = {**QUIET, **(ON_CPU if stage.args.get("use_cpu") else {}), **stage.args}
+    try:
+        config = getattr(trl, method.config)(output_dir=stage.out, seed=stage.seed, **given)
+        trainer = getattr(trl, method.trainer)(
+            model=stage.parent,
+            args=config,
+            train_dataset=Dataset.from_dict(_columns(rows)),
+            processing_class=AutoTokenizer.from_pretrained(stage.parent),
+            callbacks=[registrar(stage)],
+            peft_config=_lora.config(stage, scores=method.scores),
+            **_reward(stage, method),
+        )
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"args: {method.config} refuses them: {error}") from error
+    except ImportError as error:  # such as vLLM, which lives where it is wanted
+        raise TrainingError(f"{stage.name}: {error}") from error
+    trainer.remove_callback(PrinterCallback)  # standard output is not ours
+    return trainer
+
+
+def _columns(rows: list[Row]) -> dict[str, list[Any]]:
+    """What each row has under every name that any row has, but for where it is from."""
+    names = dict.fromkeys(name for row in rows for name in row if name != AT)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _reward(stage: Stage, method: Method) -> dict[str, Any]:
+    if not method.rewarded:
+        return {}
+    if stage.reward.startswith(REWARD_MODEL):  # TRL asks it for a whole batch at a time
+        return {"reward_funcs": [stage.reward.removeprefix(REWARD_MODEL)]}
+    reward = rewards.load(stage.reward, stage.paths)
+    return {"reward_funcs": [rewards.for_trl(reward, stage.reward)]}
 
 
 def _prepare(stage: Stage) -> None:
@@ -136,61 +136,35 @@ def _prepare(stage: Stage) -> None:
     transformers.set_seed(stage.seed)
 
 
-def _trainer(stage: Stage, method: Method, rows: list[Row]) -> Any:
-    import trl
-    from datasets import Dataset
-    from transformers import AutoTokenizer, PrinterCallback
+def _keep(stage: Stage, trainer: Any) -> str:
+    """Saves what had been trained when a reward failed; with several devices that was done last.
 
-    given = {**QUIET, **(ON_CPU if stage.args.get("use_cpu") else {}), **stage.args}
-    try:
-        config = getattr(trl, method.config)(output_dir=stage.out, seed=stage.seed, **given)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"args: {method.config} refuses them: {error}") from error
-    extra: dict[str, Any] = {}
-    if stage.method == "grpo":
-        extra["reward_funcs"] = [rewards.for_trl(rewards.load(stage.reward))]
-    trainer = getattr(trl, method.trainer)(
-        model=stage.parent,
-        args=config,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=AutoTokenizer.from_pretrained(stage.parent),
-        callbacks=[_registrar(stage)],
-        **extra,
-    )
-    trainer.remove_callback(PrinterCallback)  # standard output is not ours
-    return trainer
+    Says where it is.
+    """
+    if trainer.args.world_size == 1 and trainer.state.global_step:
+        trainer._save_checkpoint(trainer.model, trial=None)
+        saved(stage, trainer.state)
+    kept = last_whole(stage.out)
+    return f"; what was learned until then is kept in {kept}" if kept else ""
 
 
-def _registrar(stage: Stage) -> Any:
-    from transformers import TrainerCallback
-
-    class Registrar(TrainerCallback):
-        """Registers each checkpoint once it is on disk."""
-
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            path = f"checkpoint-{state.global_step}"
-            manifest.append(stage, path, state.global_step, "trl", _metrics(state))
-
-    return Registrar()
-
-
-def _metrics(state: Any) -> dict[str, float]:
-    """The latest training metrics, without what depends on the clock."""
-    logged: Iterable[dict[str, Any]] = reversed(state.log_history)
-    last = next((entry for entry in logged if "train_runtime" not in entry), {})
-    clock = ("step_time", "runtime", "per_second")
-    return {
-        name: float(value)
-        for name, value in last.items()
-        if isinstance(value, int | float) and not name.endswith(clock)
-    }
-
-
-def _device(stage: Stage) -> str:
-    import torch
-
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return "cpu" if stage.args.get("use_cpu") or found is None else str(found)
+def _finish(stage: Stage, method: Method, trainer: Any) -> None:
+    """Writes `final`, which is there only once it is whole, and registers it."""
+    out = Path(stage.out)
+    part, adapter = out / "final.part", out / "adapter"
+    if trainer.is_fsdp_enabled:  # one file that transformers loads, however training saved
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    trainer.save_model(str(adapter if stage.lora else part))
+    if not trainer.is_world_process_zero():
+        return
+    if stage.lora:
+        _lora.merge(stage.parent, adapter, part, pad=trainer.processing_class.pad_token_id,
+                    scores=method.scores)  # fmt: skip
+    trainer.processing_class.save_pretrained(part)
+    shutil.rmtree(out / "final", ignore_errors=True)
+    part.rename(out / "final")
+    state = trainer.state
+    manifest.append(stage, "final", state.global_step, "trl", metrics(state))
 
 
 TRAINERS = (
@@ -199,6 +173,10 @@ TRAINERS = (
         methods=tuple(METHODS),
         run=run,
         check=check,
-        packages=("accelerate", "datasets", "torch", "transformers", "trl"),
+        packages=("accelerate", "datasets", "peft", "torch", "transformers", "trl"),
+        takes=("lora", "accelerate"),
+        scorers=tuple(name for name, method in METHODS.items() if method.scores),
+        resumes=True,
+        prompts=prompts,
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from evalkit.errors import ConfigError, ModelError
 from evalkit.types import Checkpoint
+from evalkit.weights import is_adapter, parsed
 
 FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -100,10 +100,10 @@ def dtype(name: str, checkpoint: Checkpoint) -> str:
     """The dtype meant: `auto` is the one that the weights are stored in."""
     if name != "auto":
         return name
-    try:
-        config = json.loads((Path(checkpoint.model) / "config.json").read_text())
-    except (OSError, ValueError):
-        return "auto"
+    folder = Path(checkpoint.model)
+    if is_adapter(folder):
+        folder = Path(str(parsed(folder / "adapter_config.json").get("base_model_name_or_path")))
+    config = parsed(folder / "config.json")
     return str(config.get("dtype") or config.get("torch_dtype") or "auto")
 
 

@@ -35,7 +35,7 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
         yield Text(f"displayed only: {', '.join(task.name for task in off)}")
     yield from ("", Text(LEGEND))
     yield from ("", Text("Where the spread of an item's difference is from"))
-    yield from (Text(f"  {task.name}: sd {task.sd:.2f}, {_source(task)}") for task in plan.tasks)
+    yield from (Text(f"  {task.name}: {_spread(task)}") for task in plan.tasks)
     yield from ("", Text("What is left to do"))
     yield _left(plan)
     yield ""
@@ -83,8 +83,15 @@ def _needed(unit: UnitPlan) -> str:
     )
 
 
-def _source(task: TaskPlan) -> str:
-    return printable(task.source)
+def _spread(task: TaskPlan) -> str:
+    told = f"sd {task.sd:.2f}, {printable(task.source)}"
+    if not task.between or task.within is None:
+        return told
+    noise = task.within / task.epochs / task.sd**2
+    return (
+        f"{told}; ω² {task.between:.3f}, s² {task.within / 2:.3f}: {noise:.0%} of it is the luck "
+        "of sampling"
+    )
 
 
 def _left(plan: Plan) -> Table:

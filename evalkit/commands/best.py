@@ -24,15 +24,15 @@ def best(
     With the Pareto front of what the target gains against what the worst other domain loses.
     Exits 4 where a task could not be measured, else 0.
     """
+    from evalkit.commands._best_table import table
     from evalkit.errors import UnknownName
     from evalkit.series.assembly import of_store
     from evalkit.series.best import best as choose
-    from evalkit.series.best import text
     from evalkit.store import Store
 
     series = of_store(Store(results or Path(RESULTS)), checkpoints)
     if baseline and baseline not in checkpoints:
         raise UnknownName("baseline among the checkpoints named", baseline, checkpoints)
     found = choose(series, baseline or checkpoints[0], target)
-    say(found.model_dump_json(indent=1) + "\n" if form == "json" else text(found))
+    say(found.model_dump_json(indent=1) + "\n" if form == "json" else table(found))
     sys.exit(4 if found.invalid else 0)

@@ -41,7 +41,8 @@ def import_logs(
 ) -> None:
     """Import logs of lm-eval, inspect or Every Eval Ever: PATHS are files, or folders of them."""
     from evalkit.errors import ConfigError, DataError
-    from evalkit.interchange.imported import Skipped, Wanted, keep
+    from evalkit.interchange.imported import Skipped, Wanted
+    from evalkit.interchange.kept import keep
     from evalkit.interchange.reading import read
     from evalkit.store import Store
 

@@ -1,32 +1,18 @@
-"""One cell's scores as arrays: what a comparison computes with, read from the store in one go.
-
-A score that is no number is a missing sample.
-"""
+"""One cell's scores as arrays: what a comparison computes with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.comparison.rows import Items, Numbers, Rows, coded, numbers
-from evalkit.errors import StoreError
-from evalkit.stats.scales import orient
-from evalkit.store import Cell
-from evalkit.tables import read_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from evalkit.comparison.rows import Items, Numbers
 
 Floats = NDArray[np.float64]
 
-COLUMNS = ("item", "epoch", "value", "outcome", "cluster")
-TEXTS = ("outcome", "cluster")
 MISSING = "errored"
 
 
@@ -40,6 +26,8 @@ class Arm:
     classes: tuple[str, ...]
     clusters: Numbers | None  # (n,) by number; None where every item stands alone
     native: tuple[float, float, bool]  # the task's bounds, and whether higher is better
+    strata: Numbers | None = None  # (n,) by number, where the task weighs its strata
+    weights: Mapping[str, float] = field(default_factory=dict)  # of each stratum, in that order
 
     @property
     def epochs(self) -> int:
@@ -69,9 +57,26 @@ class Arm:
 
     @cached_property
     def score(self) -> float | None:
-        """Mean over items of the mean over their samples."""
-        known = self.means[~np.isnan(self.means)]
-        return float(known.mean()) if len(known) else None
+        """Mean over items of the mean over their samples, or the weighted mean over strata."""
+        return self.headline(self.means)
+
+    def headline(self, means: Floats, among: NDArray[np.bool_] | None = None) -> float | None:
+        """The mean of these scores, one an item, as the task weighs them.
+
+        `among` tells which items count, all that have a score without it.  None where there are
+        none, or none of a stratum that counts.
+        """
+        known = ~np.isnan(means) if among is None else among
+        if self.strata is None:
+            return float(means[known].mean()) if known.any() else None
+        size = len(self.weights)
+        count = np.bincount(self.strata[known], minlength=size)
+        total = np.bincount(self.strata[known], means[known], size)
+        weight = np.array([*self.weights.values()])
+        counts = weight > 0
+        if not count[counts].all():
+            return None
+        return float((weight[counts] * total[counts] / count[counts]).sum() / weight.sum())
 
     @cached_property
     def outcomes(self) -> dict[str, int]:
@@ -86,13 +91,13 @@ class Arm:
 
     def take(self, index: NDArray[np.intp]) -> Arm:
         """The arm restricted to some of its items."""
-        return Arm(
-            self.items[index],
-            self.values[index],
-            self.ends[index],
-            self.classes,
-            None if self.clusters is None else self.clusters[index],
-            self.native,
+        return replace(
+            self,
+            items=self.items[index],
+            values=self.values[index],
+            ends=self.ends[index],
+            clusters=None if self.clusters is None else self.clusters[index],
+            strata=None if self.strata is None else self.strata[index],
         )
 
 
@@ -109,60 +114,3 @@ def item_means(values: Floats) -> Floats:
 def zero_one(values: Floats) -> bool:
     """Whether every score there is is 0 or 1."""
     return bool(((values == 0) | (values == 1) | np.isnan(values)).all())
-
-
-def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
-    """A cell's scores; raises StoreError where they cannot be read."""
-    path = cell.scores_path(preset)
-    return of_table(read_table(path, [*COLUMNS], dictionaries=TEXTS), cell, meta, path)
-
-
-def of_table(table: pa.Table, cell: Cell, meta: Mapping[str, Any], path: Path) -> Arm:
-    """The scores of a table that was read from `path`, its `TEXTS` as dictionaries."""
-    try:
-        return _arm(table, _scale(cell, meta))
-    except ValueError as error:
-        raise StoreError(f"{path}: {error}; remove the file, and run again") from None
-
-
-def _scale(cell: Cell, meta: Mapping[str, Any]) -> tuple[float, float, bool]:
-    low, high = meta.get("bounds", (0.0, 1.0))
-    higher = bool(meta.get("higher_is_better", True))
-    try:
-        orient([], (low, high), higher)
-    except ValueError as error:
-        reason = f"{cell.path / 'cell.json'}: {error}: no margin can be stated on such a scale"
-        raise StoreError(reason) from None
-    return low, high, higher
-
-
-def _arm(table: pa.Table, native: tuple[float, float, bool]) -> Arm:
-    rows = Rows.of(table)
-    values = rows.laid(numbers(table, "value").astype(np.float64, copy=False), np.nan)
-    classes, ends = coded(table, "outcome")
-    names, codes = coded(table, "cluster")
-    absent = classes.index(MISSING) if MISSING in classes else len(classes)
-    return Arm(
-        rows.items,
-        _oriented(values, *native),
-        rows.laid(ends, absent),
-        classes if absent < len(classes) else (*classes, MISSING),
-        _clusters(rows, names, codes),
-        native,
-    )
-
-
-def _oriented(values: Floats, low: float, high: float, higher: bool) -> Floats:
-    known = np.where(np.isfinite(values), values, np.nan)
-    if (low, high, higher) == (0.0, 1.0, True):
-        return known
-    return orient(known, (low, high), higher)
-
-
-def _clusters(rows: Rows, names: tuple[str, ...], codes: Numbers) -> Numbers | None:
-    """Clusters by number; an item without a name for its cluster is one of its own."""
-    if not any(names):
-        return None
-    own = names.index("") if "" in names else -1
-    found = rows.per_item(codes)
-    return np.where(found == own, len(names) + np.arange(len(found)), found)

@@ -6,7 +6,6 @@ A rate is the share of a candidate's samples; a broken bound fails it whatever i
 from __future__ import annotations
 
 from evalkit.comparison.arm import Arm
-from evalkit.comparison.measured import Measured
 from evalkit.comparison.policy import Policy
 
 RATES = {
@@ -25,11 +24,18 @@ def rate(arm: Arm, name: str) -> float:
     return sum(arm.outcomes.get(how, 0) for how in RATES[name]) / max(1, arm.ends.size)
 
 
-def broken(candidate: Arm, cell: Measured, policy: Policy) -> dict[str, str]:
-    """The bounds that a candidate breaks in a task: rate -> in words."""
+def broken(
+    candidate: Arm, task: str, domain: str, policy: Policy, due: int | None = None
+) -> dict[str, str]:
+    """The bounds that a candidate breaks in a task: rate -> in words.
+
+    With `due`, the answers to be had in the end, those that it breaks whatever the rest will be.
+    """
     found = {}
     for name in RATES:
-        bound, share = policy.bound(name, cell.task, cell.domain), rate(candidate, name)
+        bound, share = policy.bound(name, task, domain), rate(candidate, name)
+        if due:
+            share *= candidate.ends.size / due
         if bound is not None and share > bound:
             found[name] = f"{share:.1%} of its answers {name}: the bound is {bound:.1%}"
     return found

@@ -54,6 +54,12 @@ def comparability(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> 
     )
 
 
+def exam_of(meta: Mapping[str, Any], preset: str = "") -> Mapping[str, Any]:
+    """What a `cell.json` says of the exam: that of a side, or that of a preset."""
+    found = meta.get("exam") or meta.get("exams", {}).get(preset, {})
+    return found if isinstance(found, Mapping) else {}
+
+
 def _differences(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     if before == after:
         return []

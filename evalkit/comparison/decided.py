@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.comparison.measured import Measured
+from evalkit.comparison.paired import Variant
 from evalkit.comparison.policy import Policy
+from evalkit.stats.cell import Estimate
 from evalkit.stats.decision import Decision, Evidence, decide_cell, decide_domain
 from evalkit.stats.designs import seeds_mean
 from evalkit.stats.domains import domain_mean, pooled
-from evalkit.stats.estimate import Estimate
 from evalkit.stats.families import holm, regression_family
 from evalkit.stats.power import mde_regressed
 
@@ -20,7 +21,7 @@ from evalkit.stats.power import mde_regressed
 class Decided:
     """The decision table over all cells and domains, under one way of filling what is missing."""
 
-    def __init__(self, measured: Sequence[Measured], policy: Policy, variant: str) -> None:
+    def __init__(self, measured: Sequence[Measured], policy: Policy, variant: Variant) -> None:
         self.measured = measured
         self.policy = policy
         judged = [i for i, cell in enumerate(measured) if cell.task not in policy.off]
@@ -42,6 +43,7 @@ class Decided:
                 for domain, row in zip(self.domains, self._deciding_rows, strict=True)
             ],
             pooled=[self._over_seeds(domain) for domain in self.domains],
+            candidates=policy.candidates,
         )
         self.p_domain = dict(zip(self.domains, family.p_domain, strict=True))
         self.p_domain_adjusted = dict(zip(self.domains, family.p_domain_adjusted, strict=True))
@@ -50,11 +52,16 @@ class Decided:
             for members, row in zip(self._deciding_rows, family.p_cell_adjusted, strict=True)
             for i, p in zip(members, row, strict=True)
         }
-        raised = holm([_p(self.estimates[i], "p_improved") for i in judged])
-        self.p_improved = dict(zip(judged, raised.tolist(), strict=True))
-        improved = holm([_p(self.means[domain], "p_improved") for domain in self.domains])
-        self.p_domain_improved = dict(zip(self.domains, improved.tolist(), strict=True))
+        raised = self._improved([self.estimates[i] for i in judged])
+        self.p_improved = dict(zip(judged, raised, strict=True))
+        improved = self._improved([self.means[domain] for domain in self.domains])
+        self.p_domain_improved = dict(zip(self.domains, improved, strict=True))
         self.cells = [self._decide_cell(i) for i in range(len(measured))]
+
+    def _improved(self, units: Sequence[Estimate | None]) -> list[float]:
+        """Adjusted p-values of "it improved", Holm over cells or over domains."""
+        p = holm([_p(unit, "p_improved") for unit in units])
+        return [min(1.0, self.policy.candidates * each) for each in p.tolist()]
 
     @property
     def _deciding_rows(self) -> list[list[int]]:
@@ -142,7 +149,7 @@ class Decided:
             estimate.se,
             margin,
             cells_in_domain=cells,
-            n_domains=len(self.domains),
+            n_domains=len(self.domains) * self.policy.candidates,
             alpha=self.policy.alpha,
         )
 

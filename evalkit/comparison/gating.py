@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.comparison.policy import EVERYWHERE, Policy
-from evalkit.config import BoundsSection, Loaded, Location
+from evalkit.config import BoundsSection, Loaded, Location, MarginSection
 from evalkit.errors import did_you_mean
 from evalkit.exam import Exam
 
@@ -15,12 +15,16 @@ def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
     off = _off(loaded, exams)
     _check_names(loaded, exams, off, bounds)
     return Policy(
-        margins={name: margin.points / 100 for name, margin in gate.margins.items()},
+        margins={
+            name: _fraction(loaded, name, margin, exams) for name, margin in gate.margins.items()
+        },
         gating_cells=frozenset(exam.label for exam in exams if exam.section.gate),
         weights={exam.label: exam.section.weight for exam in exams},
         any_decline=gate.fail_on == "any-decline",
         inconclusive_passes=gate.on_inconclusive == "warn",
         suspect_fails=gate.suspect == "fail",
+        whole_run=gate.family == "run",
+        fixed=frozenset(exam.label for exam in exams if exam.section.items == "fixed"),
         off=off,
         forced=frozenset(name for name, margin in gate.margins.items() if margin.gate),
         bounds={
@@ -31,27 +35,58 @@ def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
     )
 
 
+def _fraction(loaded: Loaded, name: str, margin: MarginSection, exams: tuple[Exam, ...]) -> float:
+    """A margin as a fraction of the scale, which is the same for all tasks that it is about."""
+    if margin.native is None:
+        return (margin.points or 0.0) / 100
+    scales = {exam.task.bounds for exam in exams if name in (exam.label, exam.task.domain)}
+    (low, high), *others = scales
+    if others or margin.native > high - low:
+        told = ", ".join(f"{low:g} to {high:g}" for low, high in sorted(scales))
+        reason = f"no `native` margin fits the scale {told}; give `points`, hundredths of it"
+        raise loaded.error(("gate", "margins", name, "native"), reason)
+    return margin.native / (high - low)
+
+
+def check_fixed(loaded: Loaded, exams: tuple[Exam, ...], *, seeds: bool) -> None:
+    """Raises ConfigError at the first task whose items cannot be taken as fixed."""
+    for exam in exams:
+        task, where = exam.task, _place_of(loaded, exam, "items")
+        if exam.section.items == "sample":
+            continue
+        if seeds:
+            raise loaded.error(where, "`seeds:` are judged over items as a sample; drop `fixed`")
+        if task.refit:
+            raise loaded.error(where, f"{exam.label} has a fitted headline, no mean; drop `fixed`")
+        if task.epochs < 2 or not task.sampling.temperature:
+            raise loaded.error(
+                where,
+                "`fixed` takes two `epochs` or more, drawn at a temperature above 0 (here "
+                f"{task.epochs} at {task.sampling.temperature:g}): all else would be certain",
+            )
+
+
 def _off(loaded: Loaded, exams: tuple[Exam, ...]) -> frozenset[str]:
     """The tasks that are displayed only; they cannot gate, nor can two forms of one task."""
     off = frozenset(exam.label for exam in exams if exam.section.role == "off")
     for exam in exams:
         if exam.label in off and exam.section.gate:
-            raise loaded.error(_gate_of(loaded, exam), "`role: off` never gates; drop one")
+            raise loaded.error(_place_of(loaded, exam, "gate"), "`role: off` never gates; drop one")
     gating: set[str] = set()
     for exam in exams:
         if exam.section.gate and exam.task.name in gating:
             message = (
                 f"another form of {exam.task.name} gates already, with the same items; drop one"
             )
-            raise loaded.error(_gate_of(loaded, exam), message)
+            raise loaded.error(_place_of(loaded, exam, "gate"), message)
         gating |= {exam.task.name} if exam.section.gate else set()
     if len(off) == len(exams):
         raise loaded.error(("tasks",), "every task is `role: off`: nothing could be judged")
     return off
 
 
-def _gate_of(loaded: Loaded, exam: Exam) -> Location:
-    return ("tasks", loaded.config.tasks.index(exam.section), "gate")
+def _place_of(loaded: Loaded, exam: Exam, key: str) -> Location:
+    return ("tasks", loaded.config.tasks.index(exam.section), key)
 
 
 def _check_names(

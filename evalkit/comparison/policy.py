@@ -21,7 +21,10 @@ class Policy:
     suspect_fails: bool = False
     alpha: float = 0.05  # one-sided error rate of each family, and of each limit
     advisory: frozenset[str] = frozenset()  # tasks whose judge is too weak to decide anything
+    fixed: frozenset[str] = frozenset()  # tasks whose items are fixed, not a sample of others
     off: frozenset[str] = frozenset()  # tasks that are displayed only: in no family, no domain
+    whole_run: bool = False  # whether all candidates of a run are one family of tests
+    candidates: int = 1  # how many share the family
     forced: frozenset[str] = frozenset()  # margins that gate however little the data can show
     bounds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     # rate -> task, domain or EVERYWHERE -> the largest share tolerated

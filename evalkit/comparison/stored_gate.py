@@ -35,8 +35,9 @@ def stored_report(loaded: Loaded, results: Path) -> Report:
         hint = did_you_mean(config.baseline, names)
         raise loaded.error(("baseline",), f"no checkpoint goes by {config.baseline!r}{hint}")
     domains = {cell.task: cell.domain for cell in found}
+    bounds = {cell.task: _scale(cell) for cell in found}
     exams = tuple(
-        Exam(_judged_only(section.label, domains[section.label]), section)
+        Exam(_judged_only(section.label, domains[section.label], bounds[section.label]), section)
         for section in config.tasks
     )
     chosen = {
@@ -63,9 +64,14 @@ def _check(loaded: Loaded, key: str, names: list[str], there: set[str], results:
             raise loaded.error((key, index), f"{results} has no cells of {name!r}{hint}")
 
 
-def _judged_only(label: str, domain: str) -> Task:
-    """A task of which only the name and the domain are known: enough to judge it."""
-    return Task(label, domain, 1, _no_samples)
+def _judged_only(label: str, domain: str, bounds: tuple[float, float]) -> Task:
+    """A task of which only its name, domain and scale are known: enough to judge it."""
+    return Task(label, domain, 1, _no_samples, bounds=bounds)
+
+
+def _scale(cell: Found) -> tuple[float, float]:
+    low, high = (cell.side.meta if cell.side else {}).get("bounds", (0.0, 1.0))
+    return float(low), float(high)
 
 
 def _no_samples(rows: Rows) -> Iterator[Sample]:

@@ -25,7 +25,9 @@ def completed_scores(pair: Pair) -> tuple[float, float] | None:
     """
     before, after = _complete(pair.baseline), _complete(pair.candidate)
     both = ~(np.isnan(before) | np.isnan(after))
-    return (float(before[both].mean()), float(after[both].mean())) if both.any() else None
+    arms = ((pair.baseline, before), (pair.candidate, after))
+    scores = [arm.headline(means, both) for arm, means in arms]
+    return None if None in scores else (scores[0] or 0.0, scores[1] or 0.0)
 
 
 def _complete(arm: Arm) -> Floats:

@@ -17,7 +17,7 @@ from evalkit.errors import StoreError
 
 if TYPE_CHECKING:
     from evalkit.comparison.arm import Arm
-    from evalkit.stats.estimate import Estimate
+    from evalkit.stats.cell import Estimate
 
 AGGREGATE = "aggregate"
 """The key of `cell.json` under which a bare score stands."""
@@ -56,12 +56,17 @@ def published(meta: Mapping[str, Any]) -> Summary:
 
 
 def summary(arm: Arm) -> Summary:
-    """The score of a cell that has its samples: mean over items, SE = s/√n."""
-    known = arm.means[~np.isnan(arm.means)]
-    if len(known) < 2:
-        raise StoreError(f"{len(known)} items were answered; it takes two")
-    se = float(known.std(ddof=1)) / math.sqrt(len(known))
-    return Summary(float(known.mean()), se or None, len(known), arm.native)
+    """The score of a cell that has its samples, SE = s/√n for its clusters and strata."""
+    from evalkit.stats.linear import linear
+
+    known = arm.take(np.flatnonzero(~np.isnan(arm.means)))
+    score, n = known.headline(known.means), len(known.items)
+    if n < 2 or score is None:
+        raise StoreError(f"{n} items were answered; it takes two, and some of each stratum")
+    weights = tuple(known.weights.values())
+    moved = linear(known.means[None, :], known.clusters, known.strata, weights)[0]
+    se = float(moved.std(ddof=1)) / math.sqrt(len(moved)) if len(moved) > 1 else 0.0
+    return Summary(score, se or None, n, arm.native)
 
 
 def difference(baseline: Summary, candidate: Summary) -> Estimate:

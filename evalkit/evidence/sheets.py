@@ -1,6 +1,6 @@
 """Cells as the evidence needs them: each sample's score, and where the rest of its grade stands.
 
-Scores are those that the comparison computes with (`evalkit/comparison/arm.py`); texts stay in
+Scores are those that the comparison computes with (`evalkit/comparison/scores.py`); texts stay in
 the table until one of them is shown.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.comparison.arm import Arm, Floats, item_means
-from evalkit.comparison.arm import of_table as arm_of
 from evalkit.comparison.rows import Items, Numbers, Rows, coded
+from evalkit.comparison.scores import of_table as arm_of
 from evalkit.errors import StoreError
 from evalkit.evidence.values import Graded
 from evalkit.store import Cell
@@ -49,7 +49,7 @@ def read_sheet(cell: Cell, preset: str = "", checkpoint: str = "") -> Sheet:
     if not path.exists():
         raise StoreError(f"no scores at {path}: restore the cell, or run again")
     table = read_table(path, [*SCORE_COLUMNS], dictionaries=TEXT_CODES)
-    arm = arm_of(table, cell, meta, path)
+    arm = arm_of(table, cell, meta, preset)
     rows = Rows.of(table).laid(np.arange(table.num_rows), -1)
     return Sheet(checkpoint or meta["checkpoint"]["name"], cell, arm, rows, table)
 

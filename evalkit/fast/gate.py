@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit import identity
-from evalkit.comparison.arm import Arm, load
+from evalkit.comparison.arm import Arm
 from evalkit.comparison.policy import Policy
+from evalkit.comparison.scores import load
 from evalkit.errors import ConfigError, StoreError
 from evalkit.events import Note, Notify
-from evalkit.exam import Exam
+from evalkit.fast.asked import Sat
+from evalkit.fast.checks import check
+from evalkit.fast.judged import Judging
 from evalkit.fast.looked import verdict_of
-from evalkit.fast.looking import Looking, Sat
+from evalkit.fast.looking import Looking
 from evalkit.fast.looks import DomainPlan
 from evalkit.fast.planned import plans_of
 from evalkit.matrix import Matrix, Row
@@ -23,9 +25,6 @@ from evalkit.seat import Seat, seating
 from evalkit.store import Store
 from evalkit.verdict import CandidateVerdict, DomainVerdict, Report
 
-FEWEST_ITEMS = 50
-"""Below these the normal approximation of a look errs by more than the error it spends."""
-
 
 def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = True) -> Report:
     """Judges every candidate against the baseline by planned looks, and asks what they need.
@@ -33,13 +32,17 @@ def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = T
     Without `capped` the looks reach up to every item, for when a full run may follow.  Raises
     ConfigError where the config holds something that looks cannot decide.
     """
-    judged = tuple(exam for exam in matrix.exams if exam.label not in matrix.policy.off)
-    margins = domain_margins(replace(matrix, exams=judged))
-    matrix = replace(matrix, exams=tuple(e for e in judged if e.task.domain in margins))
-    _check(matrix)
+    matrix, margins = _with_margins(matrix)
+    check(matrix)
     matrix = identified(trained(identified(matrix), results, notify, make=False))
-    matrix = replace(matrix, stages=(), judge=None)
+    rows = tuple(row for row in matrix.rows if not row.checkpoint.on_the_way)
+    matrix = replace(matrix, rows=rows, stages=())
     known = hold(replace(matrix, rows=(matrix.row(matrix.baseline),)), results, notify)
+    weak = frozenset(note.task for note in known.judges if note.advisory)
+    matrix, margins = _with_margins(matrix, weak)
+    if matrix.policy.whole_run:
+        policy = replace(matrix.policy, candidates=len(matrix.rows) - 1)
+        matrix = replace(matrix, policy=policy)
     store = Store(results)
     seats = seating(matrix, store)
     failures = list(known.failures)
@@ -51,13 +54,33 @@ def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = T
             verdicts.append(_unmeasured(matrix, row, margins, known.failures[0]))
             continue
         own = [seat for seat in seats if seat.row is row]
-        sat = {s.exam.label: Sat(s, _arm(b)) for s, b in zip(own, known.seats, strict=True)}
-        looking = Looking(plans_of(matrix, store, sat, margins, capped=capped), sat)
+        held = {seat.exam.label: seat for seat in known.seats}
+        sat = {seat.exam.label: Sat(seat, _arm(held[seat.exam.label])) for seat in own}
+        plans = plans_of(matrix, store, sat, margins, capped=capped)
+        looking = Looking(plans, sat, matrix.policy, Judging(matrix, results, notify))
         notify(Note(f"{row.checkpoint.name}: at most {_most(looking.plans)}"))
         failures += filter(None, [looking.run(notify)])
         remember([seat for seat in own if seat.cell.meta()])
         verdicts.append(verdict_of(looking, row.checkpoint.name, matrix.baseline, matrix.policy))
-    return of_run(Held(matrix, seats, [], failures), verdicts)
+    return of_run(Held(matrix, seats, known.judges, failures), verdicts)
+
+
+def _with_margins(
+    matrix: Matrix, advisory: frozenset[str] = frozenset()
+) -> tuple[Matrix, dict[str, float]]:
+    """The matrix of the tasks that looks can decide about, and the margin of each domain.
+
+    Raises ConfigError where nothing is left.
+    """
+    judged = [exam for exam in matrix.exams if exam.label not in matrix.policy.off | advisory]
+    if not judged:
+        raise ConfigError(
+            f"the judge of {', '.join(sorted(advisory))} is too weak to decide anything, and "
+            "nothing else has a margin: take another judge, or leave out --fast"
+        )
+    margins = domain_margins(replace(matrix, exams=tuple(judged)))
+    kept = tuple(exam for exam in judged if exam.task.domain in margins)
+    return replace(matrix, exams=kept), margins
 
 
 def domain_margins(matrix: Matrix) -> dict[str, float]:
@@ -80,49 +103,6 @@ def _margin(policy: Policy, domain: str, tasks: list[str]) -> float | None:
     """A task alone in its domain speaks for it."""
     names = (domain, *tasks) if len(tasks) == 1 else (domain,)
     return next((policy.margins[name] for name in names if name in policy.margins), None)
-
-
-def _check(matrix: Matrix) -> None:
-    """Raises ConfigError on what looks cannot decide."""
-    if matrix.policy.any_decline:
-        raise ConfigError(
-            "`fail_on: any-decline` takes all items: a small decline cannot be told early; "
-            "leave out --fast"
-        )
-    if matrix.policy.bounds:
-        raise ConfigError(
-            "`gate: bounds:` takes all answers: a share of some of them decides nothing; "
-            "leave out --fast"
-        )
-    if len(matrix.rows) < 2:
-        raise ConfigError(f"there is nothing to hold against {matrix.baseline}: add a checkpoint")
-    asked: dict[str, str] = {}
-    for exam in matrix.exams:
-        if exam.task.rubric:
-            raise ConfigError(
-                f"a fast gate does not take judged tasks yet: take the margin of {exam.label}'s "
-                f"domain ({exam.task.domain}) away, or leave out --fast"
-            )
-        _check_items(exam)
-        key = identity.key(exam.task, matrix.rows[0].checkpoint)
-        if asked.setdefault(key, exam.label) != exam.label:
-            raise ConfigError(
-                f"{asked[key]} and {exam.label} share their answers: a fast gate takes one of them"
-            )
-
-
-def _check_items(exam: Exam) -> None:
-    clusters = [sample.cluster for sample in exam.items.values() if sample.cluster]
-    if len(set(clusters)) < len(clusters):
-        raise ConfigError(
-            f"{exam.label} has clustered items, which a fast gate does not take yet: "
-            "leave out --fast"
-        )
-    if len(exam.due) < FEWEST_ITEMS:
-        raise ConfigError(
-            f"{exam.label} has {len(exam.due)} items, too few to stop early "
-            f"({FEWEST_ITEMS} or more): leave out --fast"
-        )
 
 
 def _arm(seat: Seat) -> Arm:

@@ -7,8 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evalkit.comparison.arm import Arm, item_means, load
+from evalkit.comparison.arm import Arm, item_means
+from evalkit.comparison.scores import load
 from evalkit.errors import StoreError
 from evalkit.matrix import Matrix
 from evalkit.seat import Seat, seating
@@ -19,16 +21,30 @@ from evalkit.store import Cell, Store
 LEAST_VARIANCE = 0.02
 """A transition that changed hardly anything does not promise that the next will not either."""
 WHOLE = 0.99
+FEWEST = 30  # units of which a variance can be told
 
 
 def values_of(arm: Arm, items: Sequence[bytes]) -> FloatArray:
     """The scores of these items, a row each; NaN where there is none."""
-    if not len(arm.items):
-        return np.full((len(items), 1), np.nan)
+    found = np.full((len(items), max(1, arm.epochs)), np.nan)
+    row, there = _rows(arm, items)
+    found[there] = arm.values[row[there]]
+    return found
+
+
+def rows_of(arm: Arm, items: Sequence[bytes]) -> NDArray[np.intp]:
+    """Where those of these items that an arm has stand in it, in its own order."""
+    row, there = _rows(arm, items)
+    return np.sort(row[there])
+
+
+def _rows(arm: Arm, items: Sequence[bytes]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     wanted = np.array(items, dtype="S16")
-    row = np.minimum(np.searchsorted(arm.items, wanted), len(arm.items) - 1)
-    there = arm.items[row] == wanted
-    return np.where(there[:, None], arm.values[row], np.nan)
+    row = np.searchsorted(arm.items, wanted)
+    inside = row < len(arm.items)
+    row = np.where(inside, row, 0)
+    there = inside & (arm.items[row] == wanted) if len(arm.items) else inside
+    return row, there
 
 
 def earlier(store: Store, seat: Seat, items: Sequence[bytes], without: set[Path]) -> FloatArray:
@@ -42,19 +58,28 @@ def earlier(store: Store, seat: Seat, items: Sequence[bytes], without: set[Path]
     return np.array(rows) if rows else np.empty((0, len(items)))
 
 
-def last_variance(store: Store, matrix: Matrix, seat: Seat, items: Sequence[bytes]) -> float:
-    """σ² of an item's difference in the last step of this lineage that the store holds.
+def last_change(
+    store: Store, matrix: Matrix, seat: Seat, items: Sequence[bytes]
+) -> FloatArray | None:
+    """Each item's difference in the last step of this lineage that the store holds.
 
     The steps are those from a checkpoint to its parent, beginning with the candidate's parent;
-    where none was measured whole it is 0.20.
+    None where none was measured whole.
     """
     for name, parent in _steps(matrix, seat.row.checkpoint.name):
         seats = seating(matrix, store)
         found = {s.row.checkpoint.name: s for s in seats if s.exam is seat.exam}
         pair = [_whole(found[each].cell, seat, items) for each in (name, parent)]
         if pair[0] is not None and pair[1] is not None:
-            return max(float(np.nanvar(pair[0] - pair[1])), LEAST_VARIANCE)
-    return DISCORDANCE_PRIOR
+            return np.asarray(pair[0] - pair[1])
+    return None
+
+
+def variance(changes: FloatArray | None) -> float:
+    """σ² of a unit's difference, as planning assumes it; 0.20 where nothing is known."""
+    if changes is None or np.count_nonzero(~np.isnan(changes)) < FEWEST:
+        return DISCORDANCE_PRIOR
+    return max(float(np.nanvar(changes)), LEAST_VARIANCE)
 
 
 def _steps(matrix: Matrix, candidate: str) -> Iterator[tuple[str, str]]:

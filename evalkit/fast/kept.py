@@ -17,7 +17,7 @@ from evalkit.errors import StoreError
 from evalkit.fast.looks import CellPlan, DomainPlan
 from evalkit.files import write_beside
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def kept(path: Path) -> list[DomainPlan] | None:
@@ -52,6 +52,7 @@ def _domain(row: dict[str, Any]) -> DomainPlan:
 def _cell(row: dict[str, Any]) -> CellPlan:
     items = tuple(bytes.fromhex(item) for item in row["items"])
     strata = np.array(row["strata"], dtype=np.intp)
-    if len(items) != len(strata) or not len(items):
+    sizes = tuple(row["sizes"])
+    if not sizes or min(sizes) < 1 or sum(sizes) != len(items) or len(sizes) != len(strata):
         raise ValueError
-    return CellPlan(**{**row, "items": items, "strata": strata})
+    return CellPlan(**{**row, "items": items, "sizes": sizes, "strata": strata})

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from evalkit.comparison.policy import Policy
 from evalkit.fast.looking import Looking
 from evalkit.fast.looks import DomainPlan
 from evalkit.stats.clock import Taken
 from evalkit.stats.decision import overall
-from evalkit.verdict import CandidateVerdict, DomainLooks, DomainVerdict, Outcome
+from evalkit.verdict import CandidateVerdict, CellVerdict, DomainLooks, DomainVerdict, Outcome
 
 
 def verdict_of(looking: Looking, name: str, against: str, policy: Policy) -> CandidateVerdict:
     """The verdict on a candidate: regressed where a domain is, passed where all have passed."""
     domains = [_domain(looking, plan) for plan in looking.plans]
+    cells = [
+        _out_of_bounds(task, plan.domain, looking.broken[task])
+        for plan in looking.plans
+        for task in dict.fromkeys(cell.task for cell in plan.cells)
+        if task in looking.broken
+    ]
     verdict, exit_code = overall(
         [domain.verdict for domain in domains],
-        [],
+        [cell.verdict for cell in cells],
         warn_on_inconclusive=policy.inconclusive_passes,
     )
     return CandidateVerdict(
@@ -26,6 +33,7 @@ def verdict_of(looking: Looking, name: str, against: str, policy: Policy) -> Can
         verdict=verdict,
         exit_code=exit_code,
         domains=domains,
+        cells=cells,
         sequential=[_looks(plan, looking.taken[plan.domain]) for plan in looking.plans],
     )
 
@@ -35,7 +43,8 @@ def _domain(looking: Looking, plan: DomainPlan) -> DomainVerdict:
     invalid = looking.invalid.get(plan.domain, "")
     found = taken[-1].found if taken else "continue"
     verdict: Outcome = "invalid" if invalid else "inconclusive" if found == "continue" else found
-    stopped = verdict == "inconclusive" and len(taken) < plan.looks
+    stopped = verdict == "inconclusive" and not (taken and taken[-1].last)
+    what = "a bound was broken" if looking.broken else "another domain regressed"
     limits = taken[-1].limits if taken and not invalid else None
     flags = {
         "stopped": stopped,
@@ -44,12 +53,23 @@ def _domain(looking: Looking, plan: DomainPlan) -> DomainVerdict:
     return DomainVerdict(
         domain=plan.domain,
         verdict=verdict,
-        reason=invalid or ("another domain regressed first" if stopped else ""),
+        reason=invalid or (f"{what} first" if stopped else ""),
         delta=taken[-1].look.delta if limits else None,
         ci=limits,
         margin=plan.margin,
         gates=True,
         flags=[name for name, holds in flags.items() if holds],
+    )
+
+
+def _out_of_bounds(task: str, domain: str, bounds: Mapping[str, str]) -> CellVerdict:
+    """A task whose answers ended badly too often; of its score the looks say nothing."""
+    return CellVerdict(
+        task=task,
+        domain=domain,
+        verdict="regressed",
+        reason="; ".join(bounds.values()),
+        flags=[f"bound:{name}" for name in bounds],
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError
 from evalkit.report import stored
 from evalkit.store import Answer, Cell, Store
@@ -72,20 +72,49 @@ class Exported:
             found[each.item].append(each)
         return found
 
-    def score(self) -> tuple[float, float | None, int]:
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """What each stratum counts, where they do not count by their items."""
+        found = self.exam.get("weights") or {}
+        return {name: float(weight) for name, weight in found.items() if weight > 0}
+
+    def mean(self) -> tuple[float, float | None, int]:
         """Mean over items, its standard error s/√n where there are two, and n."""
         if not self.samples:
             whole = self.meta["aggregate"]
             return float(whole["score"]), whole["stderr"], int(whole["n"])
-        means = [
-            fmean(known)
+        means = [mean for _, mean in self._means()]
+        if not means:
+            raise StoreError(f"{self.task}: {self.checkpoint} answered nothing there")
+        return fmean(means), _error(means) if len(means) > 1 else None, len(means)
+
+    def score(self) -> tuple[float, float | None, int]:
+        """The headline: the mean over items, or over strata by their weights, √ΣW²s²/n."""
+        whole = self.mean()
+        if not self.weights or not self.samples:
+            return whole
+        parts = defaultdict[str, list[float]](list)
+        for stratum, mean in self._means():
+            parts[stratum].append(mean)
+        if any(len(parts[name]) < 2 for name in self.weights):
+            raise StoreError(f"{self.task}: {self.checkpoint} lacks a stratum that counts there")
+        total = sum(self.weights.values())
+        shares = {name: weight / total for name, weight in self.weights.items()}
+        score = sum(share * fmean(parts[name]) for name, share in shares.items())
+        errors = (w * _error(parts[name]) for name, w in shares.items())
+        return score, math.hypot(*errors), whole[2]
+
+    def _means(self) -> list[tuple[str, float]]:
+        """The stratum of each item that has a score, and the mean of its samples."""
+        return [
+            (rows[0].stratum, fmean(known))
             for rows in self.items().values()
             if (known := [each.value for each in rows if math.isfinite(each.value)])
         ]
-        if not means:
-            raise StoreError(f"{self.task}: {self.checkpoint} answered nothing there")
-        error = stdev(means) / math.sqrt(len(means)) if len(means) > 1 else None
-        return fmean(means), error, len(means)
+
+
+def _error(values: Sequence[float]) -> float:
+    return stdev(values) / math.sqrt(len(values))
 
 
 def exported(store: Store, checkpoint: str) -> list[Exported]:

@@ -16,20 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.identity import digest
-from evalkit.interchange._documents import count, finite, need, number, read_lines, section, text
+from evalkit.interchange._documents import finite, need, number, read_lines, section, text
+from evalkit.interchange._every_eval_ever_samples import rows_of
 from evalkit.interchange._metrics import scale
 from evalkit.interchange.imported import (
-    UNKNOWN_END,
     Aggregate,
     Asked,
     Imported,
     Metric,
-    Row,
     Skipped,
     Wanted,
 )
-from evalkit.types import Response
 
 NAME = "every-eval-ever"
 SERIES = "0.3"
@@ -108,7 +105,7 @@ def _task(
     name = need(result, "evaluation_name", str, str(path))
     where = f"{path}: {name}"
     config = need(result, "metric_config", dict, where)
-    rows = _rows(placed)
+    rows = rows_of(placed)
     aggregate = _aggregate(result, where, bool(rows))
     low, high = finite(config.get("min_score")), finite(config.get("max_score"))
     if low is not None and high is not None and low < high:  # the file states its own
@@ -159,58 +156,3 @@ def _aggregate(result: Mapping[str, Any], where: str, has_rows: bool) -> Aggrega
     if not has_rows and (n is None or n < 2):
         raise DataError(f"{where}: no samples beside it, and `uncertainty.num_samples` is missing")
     return Aggregate(score, stderr, int(n or 0))
-
-
-def _rows(placed: Sequence[tuple[str, dict[str, Any]]]) -> list[Row]:
-    epochs: dict[tuple[bytes, str], int] = defaultdict(int)
-    rows: list[Row] = []
-    for where, line in placed:
-        row = _row(line, where, 0)
-        epoch = epochs[row.content, row.id]
-        epochs[row.content, row.id] += 1
-        rows.append(row if not epoch else _row(line, where, epoch))
-    return rows
-
-
-def _row(line: Mapping[str, Any], where: str, epoch: int) -> Row:
-    asked, graded = need(line, "input", dict, where), need(line, "evaluation", dict, where)
-    question = need(asked, "raw", str, f"{where}: input")
-    reference = [str(each) for each in asked.get("reference") or ()]
-    choices = sorted(str(each) for each in asked.get("choices") or ())
-    score = number(graded.get("score"))
-    if score is None:
-        raise DataError(f"{where}: `evaluation.score` is missing")
-    answer = _answer(line.get("answer_attribution"))
-    usage, error = section(line, "token_usage"), text(line, "error")
-    return Row(
-        content=digest([question, sorted(reference), choices]),
-        id=need(line, "sample_id", str, where),
-        epoch=epoch,
-        value=math.nan if error else score,
-        question=question,
-        target=", ".join(reference),
-        answer=answer,
-        request=digest(text(asked, "formatted") or question),
-        response=Response(
-            text=_said(line) or answer or "",
-            finish_reason=text(section(line, "metadata"), "finish_reason") or UNKNOWN_END,
-            prompt_tokens=count(usage.get("input_tokens")),
-            completion_tokens=count(usage.get("output_tokens")),
-            error=error,
-        ),
-        stratum=text(section(line, "metadata"), "stratum"),
-    )
-
-
-def _answer(attributions: Any) -> str | None:
-    last = attributions[-1] if isinstance(attributions, list) and attributions else None
-    return (text(last, "extracted_value") or None) if isinstance(last, dict) else None
-
-
-def _said(line: Mapping[str, Any]) -> str:
-    raw = section(line, "output").get("raw")
-    if isinstance(raw, list):
-        return "\n".join(map(str, raw))
-    turns = line.get("messages")
-    spoken = [turn for turn in turns or () if isinstance(turn, dict)]
-    return next((text(t, "content") for t in reversed(spoken) if t.get("role") == "assistant"), "")

@@ -14,14 +14,15 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from evalkit.errors import DataError, did_you_mean
+from evalkit.errors import DataError
 from evalkit.identity import digest
 from evalkit.interchange._documents import finite, need, number, read_lines, section, text
+from evalkit.interchange._lm_eval_headline import Headline, Unfit, headline_of
+from evalkit.interchange._lm_eval_samples import row
 from evalkit.interchange._metrics import scale
 from evalkit.interchange.imported import (
-    UNKNOWN_END,
     Aggregate,
     Asked,
     Imported,
@@ -31,24 +32,12 @@ from evalkit.interchange.imported import (
     Wanted,
     mean,
 )
-from evalkit.types import Response
 
 NAME = "lm-eval"
 DATE = re.compile(r"\d{4}-\d\d-\d\dT[0-9.+-]+$")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-QUESTIONS = ("question", "query", "problem", "prompt", "input", "instruction", "text")
-UNREADABLE = ("[invalid]", "")
 NOT_THE_EXAM = ("metadata", "fewshot_split", "dataset_kwargs")
 TOLERANCE = 1e-6
-
-
-class Headline(NamedTuple):
-    """The number of a task that stands for it."""
-
-    metric: str
-    filter: str
-    score: float
-    stderr: float | None
 
 
 def recognises(document: Mapping[str, Any]) -> bool:
@@ -63,34 +52,9 @@ def read(path: Path, document: Mapping[str, Any], wanted: Wanted) -> Iterator[Im
     for task in sorted(results.keys() - groups):
         numbers = need(results, task, dict, f"{path}: results")
         try:
-            yield _task(path, document, task, _headline(task, numbers, wanted.metric), wanted)
-        except _Unfit as error:
+            yield _task(path, document, task, headline_of(task, numbers, wanted.metric), wanted)
+        except Unfit as error:
             yield Skipped(str(path), task, str(error))
-
-
-class _Unfit(DataError):
-    """One task cannot be taken over; the others can."""
-
-
-def _headline(task: str, numbers: Mapping[str, Any], metric: str) -> Headline:
-    found: dict[str, Headline] = {}
-    for key, value in numbers.items():
-        name, _, filter_ = key.partition(",")
-        score = number(value)
-        if score is None or name.endswith("_stderr") or name == "sample_len":
-            continue
-        if not math.isfinite(score):
-            raise _Unfit(f"{key} is {score}")
-        stderr = finite(numbers.get(f"{name}_stderr,{filter_}" if filter_ else f"{name}_stderr"))
-        found[key] = Headline(name, filter_ or "none", score, stderr)
-    if not found:
-        raise _Unfit("no score among its results")
-    if not metric:
-        return next(iter(found.values()))
-    for key, headline in found.items():
-        if metric in (key, headline.metric):
-            return headline
-    raise _Unfit(f"no metric {metric!r}{did_you_mean(metric, found)}")
 
 
 def _task(
@@ -103,7 +67,7 @@ def _task(
     try:
         bounds = _stated(config) or scale(headline.metric, values, wanted)
     except DataError as error:
-        raise _Unfit(str(error)) from None
+        raise Unfit(str(error)) from None
     return Imported(
         source=str(path),
         format=NAME,
@@ -222,59 +186,9 @@ def _rows(path: Path, document: Mapping[str, Any], task: str, headline: Headline
         value = math.nan if said is None else number(said)
         if value is None:  # counts that only make a number together
             return ()
-        rows.append(_row(line, value, where))
+        rows.append(row(line, value, where))
     due = _count(path, document, task)
     if len({row.id for row in rows}) != due:
         raise DataError(f"{samples}: {len(rows)} samples of {headline.filter}, {due} were asked")
     whole = all(math.isfinite(row.value) for row in rows)
     return rows if not whole or abs(mean(rows) - headline.score) < TOLERANCE else ()
-
-
-def _row(line: Mapping[str, Any], value: float, where: str) -> Row:
-    document = need(line, "doc", dict, where) if "doc_hash" not in line else section(line, "doc")
-    arguments = [part for part in section(line, "arguments").values() if isinstance(part, dict)]
-    prompt = text(arguments[0], "arg_0") if arguments else ""
-    options = [text(part, "arg_1") for part in arguments]
-    likelihoods = _likelihoods(line.get("resps"))
-    answer = _answer(line.get("filtered_resps"), likelihoods, options)
-    said = line.get("resps")
-    return Row(
-        content=digest(text(line, "doc_hash") or digest(document).hex()),
-        id=text(line, "doc_id"),
-        epoch=0,
-        value=value,
-        question=next((q for n in QUESTIONS if isinstance(q := document.get(n), str)), prompt),
-        target=text(line, "target"),
-        answer=answer,
-        request=digest(text(line, "prompt_hash") or prompt),
-        response=Response(
-            text="" if likelihoods else _first(said),
-            finish_reason=UNKNOWN_END,
-            loglikelihoods=likelihoods,
-        ),
-    )
-
-
-def _first(value: Any) -> str:
-    """The innermost first element of nested lists, as text."""
-    while isinstance(value, list) and value:
-        value = value[0]
-    return value if isinstance(value, str) else ""
-
-
-def _likelihoods(responses: Any) -> tuple[float, ...]:
-    """One for each option, of responses like [[["-1.2", "False"]], …]; else none."""
-    try:
-        if all(str(each[0][1]) in ("True", "False") for each in responses):
-            return tuple(float(each[0][0]) for each in responses)
-    except (TypeError, LookupError, ValueError):
-        pass
-    return ()
-
-
-def _answer(filtered: Any, likelihoods: tuple[float, ...], options: Sequence[str]) -> str | None:
-    if likelihoods:
-        best = likelihoods.index(max(likelihoods))
-        return options[best].strip() if best < len(options) else str(best)
-    answer = _first(filtered)
-    return None if answer in UNREADABLE else answer

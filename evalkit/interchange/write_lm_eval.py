@@ -61,7 +61,7 @@ def _results(cells: Sequence[Exported], now: datetime, hashes: dict[str, str]) -
             task: {cell.metric: cell.higher_is_better} for task, cell in named.items()
         },
         "n-samples": {
-            task: {"original": cell.score()[2], "effective": len(cell.items()) or cell.score()[2]}
+            task: {"original": cell.mean()[2], "effective": len(cell.items()) or cell.mean()[2]}
             for task, cell in named.items()
         },
         "config": {
@@ -83,14 +83,18 @@ def _results(cells: Sequence[Exported], now: datetime, hashes: dict[str, str]) -
 
 
 def _numbers(task: str, cell: Exported) -> dict[str, Any]:
-    score, stderr, n = cell.score()
-    return {
+    score, stderr, n = cell.mean()  # what the samples beside it add up to
+    numbers = {
         "name": task,
         "alias": task,
         "sample_len": n,
         f"{cell.metric},none": score,
         f"{cell.metric}_stderr,none": "N/A" if stderr is None else stderr,
     }
+    if cell.weights:
+        weighted, error, _ = cell.score()
+        numbers |= {"weighted,none": weighted, "weighted_stderr,none": error}
+    return numbers
 
 
 def _config(task: str, cell: Exported) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.comparison.arm import load
+from evalkit.comparison.scores import load
 from evalkit.errors import ModelError, UnknownName
 from evalkit.events import Notify
 from evalkit.exam import Exam

@@ -17,7 +17,7 @@ from evalkit.exam import Exam
 from evalkit.matrix import Matrix
 from evalkit.planning.effort import Effort, effort
 from evalkit.planning.spread import Spread, spread
-from evalkit.planning.stored import Shelf, items_of, shelf
+from evalkit.planning.stored import Shelf, effective, items_of, shelf
 from evalkit.stats.power import (
     mde_regressed,
     n_required,
@@ -62,6 +62,8 @@ class TaskPlan(UnitPlan):
     epochs: int
     sd: float  # of an item's difference
     source: str  # of that
+    between: float | None  # ω², the part of sd² that more answers per item leave
+    within: float | None  # s₀² + s₁², of one answer each: what they divide
     effort: Effort
 
 
@@ -79,6 +81,9 @@ class Plan:
 
 def plan(matrix: Matrix, results: Path) -> Plan:
     """The plan of a matrix, given what the results folder holds; asks and trains nothing."""
+    if matrix.policy.whole_run:
+        policy = replace(matrix.policy, candidates=max(1, len(matrix.pairs)))
+        matrix = replace(matrix, policy=policy)
     found = shelf(matrix, results)
     judged = [exam for exam in matrix.exams if exam.label not in matrix.policy.off]
     names = list(dict.fromkeys(exam.task.domain for exam in judged))
@@ -103,16 +108,17 @@ Groups = dict[str, list[Exam]]
 def _task(exam: Exam, groups: Groups, policy: Policy, found: Shelf) -> TaskPlan:
     task, label, domain = exam.task, exam.label, exam.task.domain
     off = label in policy.off
-    n = items_of(exam)
+    n, fixed = items_of(exam), label in policy.fixed
     known = spread(task, found.transitions(exam), found.alone(exam))
+    known = known.sampling_alone if fixed else known
     sd = known.at(task.epochs)
     members = groups.get(domain, [])
     margin = None if off else _margin(label, domain, members, policy)
     gates = not off and label in policy.gating_cells and margin is not None
     unit = _unit(
-        UnitPlan(label, domain, n, sd / math.sqrt(n), 0, 0, 0, margin, gates),
+        UnitPlan(label, domain, n, sd / math.sqrt(effective(exam, n)), 0, 0, 0, margin, gates),
         cells=max(1, len(members)),
-        domains=max(1, len(groups)),
+        domains=max(1, len(groups)) * policy.candidates,
         known=known,
     )
     return TaskPlan(
@@ -120,7 +126,9 @@ def _task(exam: Exam, groups: Groups, policy: Policy, found: Shelf) -> TaskPlan:
         role="off" if off else "gates" if gates else "detects",
         epochs=task.epochs,
         sd=sd,
-        source=known.source,
+        source=known.source + ("; items fixed" if fixed else ""),
+        between=known.between,
+        within=known.within,
         effort=effort(exam, n, found.seats(exam), found.unknown, found.past(exam)),
     )
 
@@ -136,7 +144,7 @@ def _domain(name: str, groups: Groups, policy: Policy, tasks: Sequence[TaskPlan]
     n = sum(cell.n for cell in cells)
     margin = _margin(name, name, members, policy)
     # p_D is twice the smaller of two p-values where there are several cells
-    looks = len(groups) * (1 if len(members) == 1 else 2)
+    looks = len(groups) * policy.candidates * (1 if len(members) == 1 else 2)
     unit = UnitPlan(name, name, n, se, 0, 0, 0, margin, margin is not None)
     return _unit(unit, cells=1, domains=looks)
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from evalkit.comparison.arm import Arm
+from evalkit.comparison.arm import Arm, Floats
 from evalkit.stats.intervals import wilson_ci
 from evalkit.verdict import NoiseNote
 
@@ -20,13 +20,14 @@ def note_of(
     items, whatever the number of pairs.  The A/A delta's standard deviation is √(2s²/kn), s² being
     the mean variance within an item (Miller 2024, arXiv:2411.00640).
     """
-    whole = arm.values[~np.isnan(arm.values).any(axis=1)]
+    arm = arm.take(np.flatnonzero(~np.isnan(arm.values).any(axis=1)))
+    whole = arm.values
     n, k = whole.shape
     if n < 2 or k < 2:
         return NoiseNote(task=task, checkpoint=checkpoint, n=0, greedy=greedy)
     flips = float((whole[:, 0 : k - 1 : 2] != whole[:, 1:k:2]).mean())
     lower, upper = wilson_ci(flips * n, n, conf=0.90)
-    s2 = float(whole.var(axis=1, ddof=1).mean())
+    s2 = whole.var(axis=1, ddof=1)
     return NoiseNote(
         task=task,
         checkpoint=checkpoint,
@@ -34,10 +35,20 @@ def note_of(
         epochs=k,
         flip_rate=flips,
         ci=(float(lower), float(upper)),
-        sd_delta=math.sqrt(2 * s2 / (epochs * n)),
+        sd_delta=math.sqrt(2 * _mean_variance(arm, s2) / epochs),
         greedy=greedy,
         reworded=sum(len(said) > 1 for said in texts.values()) / max(1, len(texts)),
     )
+
+
+def _mean_variance(arm: Arm, variances: Floats) -> float:
+    """The variance of the headline, given those of its items: Σ(W_h/n_h)²s² over all of them."""
+    if arm.strata is None:
+        return float(variances.mean()) / len(variances)
+    weights = np.array([*arm.weights.values()])
+    count = np.bincount(arm.strata, minlength=len(weights))
+    each = (weights / weights.sum() / np.maximum(count, 1))[arm.strata]
+    return float((np.square(each) * variances).sum())
 
 
 def words(note: NoiseNote) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evalkit.comparison import paired
 from evalkit.comparison.comparability import comparability
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError
+from evalkit.stats.cell import Differences
 from evalkit.stats.estimate import estimates
 from evalkit.stats.samples import variance_shares
 from evalkit.types import Task
@@ -49,6 +50,11 @@ class Spread:
     measured: bool = True
     between: float | None = None  # the part of its square that more answers per item leave
     within: float | None = None  # and the part of one answer each, that they divide
+
+    @property
+    def sampling_alone(self) -> Spread:
+        """What is left where the items are fixed; all of it, where that is not known apart."""
+        return self if self.within is None else replace(self, between=0.0)
 
     def at(self, epochs: int) -> float:
         """What it would be with so many answers per item, as far as that is known."""
@@ -92,12 +98,22 @@ def _of_transition(each: Transition) -> Spread | None:
         if pair.invalid:
             return None
         changes = paired.differences(pair)
-        variance = estimates([changes])[0].se ** 2 * len(changes.values)
+        variance = estimates([changes])[0].se ** 2 * _effective(changes)
         k = pair.baseline.epochs, pair.candidate.epochs
         asked = f"{len(changes.values):,} items" + (f", k = {max(k)}" if max(k) > 1 else "")
         source = f"measured: {each.name} against {each.against}, {asked}"
         return Spread(math.sqrt(variance), source, True, *_shares(pair, variance))
     return None
+
+
+def _effective(changes: Differences) -> float:
+    """The items that a mean over all alike would need for as small an error."""
+    if changes.strata is None:
+        return len(changes.values)
+    weights = np.asarray(changes.weights) / np.sum(changes.weights)
+    counts = np.bincount(changes.strata, minlength=len(weights))
+    there = weights > 0
+    return float(1 / (np.square(weights[there]) / counts[there]).sum())
 
 
 def _shares(pair: paired.Pair, variance: float) -> tuple[float | None, float | None]:

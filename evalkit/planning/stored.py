@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import identity
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, EvalkitError
 from evalkit.events import silent
 from evalkit.exam import Exam
@@ -99,6 +100,19 @@ def items_of(exam: Exam) -> int:
         if exam.data is not None or "test" not in counts:
             raise
         return min(counts["test"], exam.limit or counts["test"])
+
+
+def effective(exam: Exam, n: int) -> float:
+    """The items that a mean over all alike would need for the precision of the weighted strata."""
+    weights = exam.task.weights
+    if not weights:
+        return n
+    counts = Counter(sample.stratum for sample in exam.items.values())
+    whole = sum(weights.values())
+    rows = [(weight / whole, counts[name]) for name, weight in weights.items() if weight > 0]
+    if not all(count for _, count in rows):
+        return n  # its cells will be invalid, and say so
+    return 1 / sum(share**2 / count for share, count in rows)
 
 
 def _side(exam: Exam, cell: Cell, meta: Mapping[str, Any]) -> Side | None:

@@ -6,8 +6,9 @@ items.  The rules for data are those of a pair, each checkpoint against the firs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import lcm
 
 import numpy as np
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from evalkit.comparison import paired
 from evalkit.comparison.arm import Arm, Floats
 from evalkit.comparison.comparability import comparability
-from evalkit.comparison.measured import Side
 from evalkit.comparison.rows import Items, Numbers
+from evalkit.comparison.sides import Side
 from evalkit.errors import ConfigError, StoreError, UnknownName
 from evalkit.report import Found, stored
+from evalkit.stats.cell import Differences
 from evalkit.store import Store
 
 FEWEST = 3
@@ -39,20 +41,47 @@ class Series:
     lattice: int | None  # every score is a multiple of 1/lattice
     flags: tuple[str, ...] = ()
     invalid: str = ""
+    strata: Numbers | None = None  # (n,) by number, where the task weighs its strata
+    weights: Mapping[str, float] = field(default_factory=dict)  # of each stratum, in that order
+
+    @cached_property
+    def linear(self) -> Floats:
+        """(T, n or its clusters) scores of which means and standard errors are the design's."""
+        from evalkit.stats.linear import linear
+
+        return linear(self.values, self.clusters, self.strata, tuple(self.weights.values()))
+
+    @property
+    def too_few(self) -> str:
+        """What there is no estimate of: a stratum with fewer than two independent units."""
+        units = np.arange(len(self.items)) if self.clusters is None else self.clusters
+        if self.strata is None:
+            return "" if len(np.unique(units)) > 1 else "all of it"
+        for number, (name, weight) in enumerate(self.weights.items()):
+            if weight > 0 and len(np.unique(units[self.strata == number])) < 2:
+                return f"its stratum {name!r}"
+        return ""
+
+    @property
+    def scores(self) -> list[float]:
+        """The score of each checkpoint, as the task weighs its items."""
+        return [float(score) for score in self.linear.mean(axis=1)]
+
+    def differences(self, at: int, against: int) -> Differences:
+        """One checkpoint's scores less another's, and the shape they have."""
+        change = self.values[at] - self.values[against]
+        weights = tuple(self.weights.values())
+        shape = (self.binary, self.clusters, self.lattice, self.strata, weights)
+        return Differences(change, *shape)
 
     def take(self, keep: NDArray[np.bool_]) -> Series:
         """The series on some of its items."""
-        clusters = None if self.clusters is None else self.clusters[keep]
-        return Series(
-            self.task,
-            self.domain,
-            self.checkpoints,
-            self.values[:, keep],
-            self.items[keep],
-            clusters,
-            self.binary,
-            self.lattice,
-            self.flags,
+        return replace(
+            self,
+            values=self.values[:, keep],
+            items=self.items[keep],
+            clusters=None if self.clusters is None else self.clusters[keep],
+            strata=None if self.strata is None else self.strata[keep],
         )
 
 
@@ -115,7 +144,7 @@ def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side |
     first = arms[0].take(np.flatnonzero(known))
     whole = not any(np.isnan(arm.values[known]).any() for arm in arms)
     zero_one = all(arm.zero_one for arm in arms)
-    return Series(
+    found = Series(
         task,
         domain,
         tuple(names),
@@ -125,7 +154,10 @@ def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side |
         zero_one and all(arm.epochs == 1 for arm in arms),
         lcm(*(arm.epochs for arm in arms)) if zero_one and whole else None,
         tuple(dict.fromkeys(flags)),
+        strata=first.strata,
+        weights=first.weights,
     )
+    return invalid(f"fewer than two items of {short}") if (short := found.too_few) else found
 
 
 def _against(first: Side, other: Side) -> tuple[str, tuple[str, ...]]:

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.columns import columns, percent, points
-from evalkit.comparison.arm import Floats
 from evalkit.errors import DataError, UnknownName
 from evalkit.series.assembly import Series
+from evalkit.stats.cell import Estimate
 from evalkit.stats.domains import domain_mean, weighted_mean
-from evalkit.stats.estimate import Estimate, estimate
+from evalkit.stats.estimate import estimates
 
 
 class _Model(BaseModel):
@@ -71,10 +70,7 @@ class _Half:
 
     def score(self, names: Sequence[str], at: int) -> float:
         """The mean over domains of the mean over their tasks."""
-        means = [
-            np.mean([s.values[at].mean() for s in self.series if s.domain == name])
-            for name in names
-        ]
+        means = [np.mean([s.scores[at] for s in self.series if s.domain == name]) for name in names]
         return float(np.mean(means))
 
 
@@ -95,8 +91,10 @@ def best(series: Sequence[Series], baseline: str, target: str = "") -> Best:
     choosing, held = (
         _Half([each.take(first_half(each) == first) for each in valid]) for first in (True, False)
     )
-    if min(len(each.items) for half in (choosing, held) for each in half.series) < 2:
-        raise DataError("too few items: every task needs two in either half")
+    if any(each.too_few for half in (choosing, held) for each in half.series):
+        raise DataError(
+            "too few items: every task needs two in either half, of each stratum that counts"
+        )
     names, wanted = valid[0].checkpoints, [target] if target else domains
     base = names.index(baseline)
     order = sorted(range(len(names)), key=lambda t: (-choosing.score(wanted, t), t))
@@ -171,40 +169,4 @@ def _place(
 
 
 def _against(series: Series, at: int, base: int) -> Estimate:
-    difference: Floats = series.values[at] - series.values[base]
-    return estimate(
-        difference, binary=series.binary, clusters=series.clusters, lattice=series.lattice
-    )
-
-
-def text(found: Best) -> str:
-    """The choice for people: a table, the best first, and what may be said of it."""
-    rows = [
-        [
-            place.checkpoint,
-            percent(place.chosen_by),
-            percent(place.score),
-            f"{points(place.gain)} [{points(place.gain_ci[0])}, {points(place.gain_ci[1])}]",
-            f"{points(place.loss)} [{points(place.loss_ci[0])}, {points(place.loss_ci[1])}]",
-            place.worst_domain,
-            "yes" if place.on_front else "",
-        ]
-        for place in found.places
-    ]
-    head = ["checkpoint", "chose", "held out", "gain", "worst domain", "which", "front"]
-    top = found.places[0]
-    lines = [
-        columns(head, rows),
-        f"best: {found.best}, chosen by {found.items[0]} items; the other {found.items[1]} items "
-        f"say {percent(top.score)}, {points(top.gain)} points against {found.baseline}",
-        "its score on the items that chose it is too high: quote the held-out one",
-        *_doubt(found, top),
-        *(f"left out: {task}: {why}" for task, why in found.invalid.items()),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _doubt(found: Best, top: Place) -> list[str]:
-    if found.best == found.baseline or top.gain_ci[0] > 0:
-        return []
-    return [f"the held-out items do not show it to be better than {found.baseline}"]
+    return estimates([series.differences(at, base)])[0]

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evalkit.report import Found
 from evalkit.series.assembly import FEWEST, Series, assemble
-from evalkit.series.trend import independent
 from evalkit.verdict import ChangeNote
 
 
@@ -50,7 +49,7 @@ def _notes(found: Sequence[Series], alpha: float) -> Iterator[ChangeNote]:
     from evalkit.stats.trend import change_points
 
     for series in found:
-        for change in [] if series.invalid else change_points(independent(series), alpha):
+        for change in [] if series.invalid else change_points(series.linear, alpha):
             yield ChangeNote(
                 task=series.task,
                 domain=series.domain,

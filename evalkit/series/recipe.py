@@ -6,8 +6,8 @@ uncertainty is that of the items and that of the seeds, SE² = s_b²/s + SE²_it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,11 @@ from evalkit.comparison.arm import Arm, item_means
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.rows import Items
 from evalkit.errors import ConfigError, StoreError
+from evalkit.stats.cell import Estimate
 from evalkit.stats.designs import seeds
-from evalkit.stats.estimate import Estimate
 
 if TYPE_CHECKING:
-    from evalkit.comparison.measured import Side
+    from evalkit.comparison.sides import Side
 
 SEPARATOR = ","
 
@@ -64,25 +64,36 @@ def members(name: str) -> tuple[str, ...]:
     return found
 
 
+def seeds_of(name: str, there: Iterable[str]) -> tuple[str, ...]:
+    """Which of the checkpoints that are there are name-s<seed>, by seed."""
+    of_seed = {
+        int(seed): other
+        for other in there
+        for stem, mark, seed in [other.rpartition("-s")]
+        if mark and stem == name and seed.isdecimal()
+    }
+    return tuple(of_seed[seed] for seed in sorted(of_seed))
+
+
 def over_seeds(
     pair: paired.Pair,
-    count: int,
+    before: int,
+    after: int,
     items: Estimate,
-    fill: tuple[float, float] | None = None,
+    variant: paired.Variant = "plain",
     conf: float = 0.90,
 ) -> Estimate:
-    """The mean over seeds, `items` being the estimate of the seed-averaged items.
+    """The mean over the candidate's seeds, `items` being the estimate of seed-averaged items.
 
-    With `fill`, every missing sample of the baseline and of the candidate counts as that.
+    A baseline of one checkpoint (`before` is 1) is the same for all; one of as many seeds is held
+    against the candidate's seed by seed, since each may have started from its own.
     """
-    arms = [pair.baseline.values, pair.candidate.values]
-    if fill is not None:
-        arms = [np.where(np.isnan(a), f, a) for a, f in zip(arms, fill, strict=True)]
-    before = item_means(arms[0])
-    deltas = [
-        float(np.nanmean(item_means(seed) - before)) for seed in np.split(arms[1], count, axis=1)
-    ]
-    return seeds(deltas, items.se, items.n, conf)
+    old, new, _ = paired.samples(pair, variant)
+    olds = [item_means(part) for part in np.split(old, before, axis=1)]
+    news = [item_means(part) for part in np.split(new, after, axis=1)]
+    pairs = zip(olds * after if before == 1 else olds, news, strict=True)
+    deltas = [pair.candidate.headline(one - other) for other, one in pairs]
+    return seeds([items.delta if d is None else d for d in deltas], items.se, items.n, conf)
 
 
 def _differs(first: Side, other: Side) -> str:
@@ -101,12 +112,9 @@ def _beside(arms: Sequence[Arm]) -> Arm:
     taken = [arm.take(np.flatnonzero(np.isin(arm.items, common))) for arm in arms]
     classes = tuple(dict.fromkeys(name for arm in taken for name in arm.classes))
     ends = [np.array([classes.index(name) for name in arm.classes])[arm.ends] for arm in taken]
-    first = taken[0]
-    return Arm(
-        first.items,
-        np.hstack([arm.values for arm in taken]),
-        np.hstack(ends),
-        classes,
-        first.clusters,
-        first.native,
+    return replace(
+        taken[0],
+        values=np.hstack([arm.values for arm in taken]),
+        ends=np.hstack(ends),
+        classes=classes,
     )

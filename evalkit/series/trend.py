@@ -6,16 +6,11 @@ It annotates; it never gates.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.columns import columns, percent, points
-from evalkit.comparison.arm import Floats
 from evalkit.series.assembly import Series
-
-if TYPE_CHECKING:
-    from evalkit.stats.trend import ChangePoint
 
 
 class _Model(BaseModel):
@@ -83,14 +78,23 @@ def trend(series: Sequence[Series], alpha: float = 0.05) -> Trend:
 
 def _task(series: Series, alpha: float) -> TaskTrend:
     from evalkit.stats.declines import declines, first_decline
-    from evalkit.stats.trend import change_point, change_points
+    from evalkit.stats.trend import ChangePoint, change_point, change_points
 
+    names = series.checkpoints
     about = {"task": series.task, "domain": series.domain, "flags": list(series.flags)}
     if series.invalid:
         return TaskTrend(**about, n=0, invalid=series.invalid)
-    names, values = series.checkpoints, independent(series)
+
+    def change(found: ChangePoint) -> Change:
+        return Change(checkpoint=names[found.index], delta=found.delta, p=found.p)
+
     against = declines(
-        series.values, binary=series.binary, clusters=series.clusters, lattice=series.lattice
+        series.values,
+        binary=series.binary,
+        clusters=series.clusters,
+        lattice=series.lattice,
+        strata=series.strata,
+        weights=tuple(series.weights.values()),
     )
     first = first_decline(against, alpha)
     told = [
@@ -107,27 +111,14 @@ def _task(series: Series, alpha: float) -> TaskTrend:
         **about,
         n=len(series.items),
         scores=[
-            Point(checkpoint=name, score=float(score))
-            for name, score in zip(names, series.values.mean(axis=1), strict=True)
+            Point(checkpoint=name, score=score)
+            for name, score in zip(names, series.scores, strict=True)
         ],
-        change=_change(change_point(values), names),
-        changes=[_change(found, names) for found in change_points(values, alpha)],
+        change=change(change_point(series.linear)),
+        changes=[change(found) for found in change_points(series.linear, alpha)],
         declines=told,
         first_decline=told[against.index(first)] if first else None,
     )
-
-
-def independent(series: Series) -> Floats:
-    """(T, G) one column for each item that stands alone, and one for each cluster."""
-    from evalkit.stats.trend import by_cluster
-
-    if series.clusters is None:
-        return series.values
-    return by_cluster(series.values, series.clusters)
-
-
-def _change(found: ChangePoint, names: Sequence[str]) -> Change:
-    return Change(checkpoint=names[found.index], delta=found.delta, p=found.p)
 
 
 def text(found: Trend) -> str:

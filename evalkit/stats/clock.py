@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evalkit.stats.sequential import Boundary, Look, decide_look
+from evalkit.stats.boundaries import Boundary
+from evalkit.stats.sequential import Look, decide_look
 
 ALPHA = 0.05
 
@@ -24,6 +25,7 @@ class Taken:
     fail_statistic: float  # −T(0)
     fail_bound: float  # c_k(α/D)
     found: Found
+    last: bool  # whether it was the last: at the cap, or all the information planned for is in
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -48,10 +50,17 @@ def domain_look(cells: Sequence[Look], weights: Sequence[float]) -> Look:
 
 
 class Clock:
-    """The looks at one of D domains: Pass at T(−m) ≥ c_k(α), Regressed at −T(0) ≥ c_k(α/D)."""
+    """The looks at one of D domains: Pass at T(−m) ≥ c_k(α), Regressed at −T(0) ≥ c_k(α/D).
 
-    def __init__(self, margin: float, domains: int, alpha: float = ALPHA) -> None:
+    `enough` is the variance at which all the information that was planned for is in: where it is
+    reached before the cap, the look is the last (Mehta & Tsiatis 2001, Drug Inf. J. 35:1095).
+    """
+
+    def __init__(
+        self, margin: float, domains: int, alpha: float = ALPHA, *, enough: float = 0.0
+    ) -> None:
         self.margin = margin
+        self.enough = enough
         self._passing = Boundary(alpha)
         self._failing = Boundary(alpha / domains)
         self._time = 0.0
@@ -65,7 +74,9 @@ class Clock:
         and a regression under the `best`.
         """
         # What is known now says how fast the clock ran; it never runs backwards.
-        self._time = 1.0 if last else min(1.0, max(self._time, look.information))
+        arrived = max(look.final_variance, self.enough) / look.variance
+        last = last or arrived >= 1.0
+        self._time = 1.0 if last else max(self._time, arrived)
         pass_bound, fail_bound = self._passing.at(self._time), self._failing.at(self._time)
 
         def found(at: Look) -> Found:
@@ -83,4 +94,5 @@ class Clock:
             -look.statistic(0.0),
             fail_bound,
             decided,
+            last,
         )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.stats.estimate import Estimate
+from evalkit.stats.cell import Estimate
 
 if TYPE_CHECKING:  # pydantic costs more than the arithmetic
     from evalkit.verdict import Outcome, Overall

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from evalkit.stats.cell import Clusters, Differences, Numbers
 from evalkit.stats.distributions import FloatArray
-from evalkit.stats.estimate import Clusters, estimate
+from evalkit.stats.estimate import estimates
 from evalkit.stats.families import holm
-from evalkit.stats.trend import SEED, by_cluster
+from evalkit.stats.linear import linear
+from evalkit.stats.trend import SEED
 
 DRAWS_EACH = 100  # per checkpoint: Holm over T of them can still reach 1/100
 FEWEST_DRAWS = 1_000
@@ -39,6 +41,8 @@ def declines(
     binary: bool,
     clusters: Clusters | None = None,
     lattice: int | None = None,
+    strata: Numbers | None = None,
+    weights: Sequence[float] = (),
     seed: int = SEED,
 ) -> list[Decline]:
     """Every checkpoint but the first against the best before it, rows being checkpoints.
@@ -50,13 +54,16 @@ def declines(
     y = np.asarray(items, dtype=float)
     if y.ndim != 2 or y.shape[0] < 2 or y.shape[1] < 2:
         raise ValueError("a decline needs two checkpoints and two items")
-    scores = y.mean(axis=1)
+    moved = linear(y, clusters, strata, weights)
+    scores = moved.mean(axis=1)
     best = [int(np.argmax(scores[:t])) for t in range(1, len(y))]
-    alone = [
-        estimate(y[t] - y[s], binary=binary, clusters=clusters, lattice=lattice)
-        for t, s in enumerate(best, 1)
-    ]
-    selected = _selected_p(y if clusters is None else by_cluster(y, clusters), best, seed)
+    alone = estimates(
+        [
+            Differences(y[t] - y[s], binary, clusters, lattice, strata, weights)
+            for t, s in enumerate(best, 1)
+        ]
+    )
+    selected = _selected_p(moved, best, seed)
     p = holm([max(each.p_regressed, q) for each, q in zip(alone, selected, strict=True)])
     return [
         Decline(t, s, alone[t - 1].delta, alone[t - 1].upper, float(p[t - 1]))

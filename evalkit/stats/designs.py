@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evalkit.stats.distributions import FloatArray, critical_value, normal_cdf, t_cdf, t_quantile
+from evalkit.stats.cell import Clusters, Estimate
+from evalkit.stats.clusters import cluster_index
+from evalkit.stats.distributions import critical_value, normal_cdf, t_cdf, t_quantile
 from evalkit.stats.domains import weighted_mean
-from evalkit.stats.estimate import Estimate
 from evalkit.stats.intervals import quasi_tango_limits
+from evalkit.stats.samples import sampling_variances
 
 RESAMPLES = 1_000
 SEED = 20_250_704  # fixed: the same data give the same report
@@ -41,19 +43,25 @@ def unpaired(
     return _normal(score1 - score0, se, min(n0, n1), "unpaired", conf, ("unpaired",))
 
 
-def fixed_exam(baseline: ArrayLike, candidate: ArrayLike, conf: float = 0.90) -> Estimate:
+def fixed_exam(
+    baseline: ArrayLike,
+    candidate: ArrayLike,
+    conf: float = 0.90,
+    *,
+    clusters: Clusters | None = None,
+) -> Estimate:
     """The difference on exactly these items: only the sampling of answers is uncertain.
 
     Arrays of items × samples, NaN where an answer is missing; SE² is the mean's within-item
     sampling variance, Σ(s²/k)/n² of both arms.  Needs two samples per item in each arm; an item
-    left with one takes the mean variance of its arm.
+    left with one takes the mean variance of its arm.  Of clustered items, whose j-th samples may
+    be of one conversation, it is the variance of the clusters' totals.
     """
     arms = [np.asarray(arm, dtype=float) for arm in (baseline, candidate)]
     n = len(arms[0])
-    variance = sum(_within_variance(arm) for arm in arms)
+    labels = None if clusters is None else cluster_index(clusters, n)
+    variance = float(sampling_variances(arms[0], arms[1], labels).sum())
     delta = float(np.mean(np.nanmean(arms[1], axis=1) - np.nanmean(arms[0], axis=1)))
-    if not variance > 0:  # every item answered alike each time: shrink the shares off 0 and 1
-        variance = sum(_smoothed_variance(arm) for arm in arms)
     return _normal(delta, float(np.sqrt(variance)) / n, n, "fixed", conf)
 
 
@@ -157,18 +165,3 @@ def _proportion_se(share: float, n: int) -> float:
     if share in (0.0, 1.0):  # none or all of n: shrink, or the SE would be 0
         share = (share * n + 0.5) / (n + 1)
     return float(np.sqrt(share * (1 - share) / (n - 1)))
-
-
-def _within_variance(samples: FloatArray) -> float:
-    k = np.count_nonzero(~np.isnan(samples), axis=1)
-    repeated = k > 1
-    if not repeated.any() or not k.all():
-        raise ValueError("a fixed exam needs two samples of every item, in both arms")
-    spread = np.nanvar(samples[repeated], axis=1, ddof=1)
-    return float((spread / k[repeated]).sum() + (spread.mean() / k[~repeated]).sum())
-
-
-def _smoothed_variance(samples: FloatArray) -> float:
-    k = np.count_nonzero(~np.isnan(samples), axis=1)
-    share = (np.nansum(samples, axis=1) + 0.5) / (k + 1)
-    return float((share * (1 - share) / np.maximum(k - 1, 1)).sum())

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalkit.stats.cell import Estimate
 from evalkit.stats.distributions import critical_value, normal_cdf
-from evalkit.stats.estimate import Estimate
 from evalkit.stats.families import domain_p
 
 

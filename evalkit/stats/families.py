@@ -75,12 +75,14 @@ def regression_family(
     *,
     disjoint: Sequence[bool] | None = None,
     pooled: Sequence[float | None] | None = None,
+    candidates: int = 1,
 ) -> RegressionFamily:
     """Adjusted p-values of all domains and cells, from `p[domain][cell]`.
 
     Holm over the domains; a cell's is the larger of its domain's and Holm within the domain, so
     P(a domain in which nothing declined is flagged) ≤ α, however many others did.  A cell that
-    could not be measured enters with p = 1 and an infinite SE.
+    could not be measured enters with p = 1 and an infinite SE.  Of several `candidates` in one
+    family each has its share of α: every domain's p counts so many times.
     """
     if [len(row) for row in p] != [len(row) for row in se] or not all(p):
         raise ValueError("every domain needs a p and an SE for each of its cells")
@@ -90,7 +92,7 @@ def regression_family(
         domain_p(*row, disjoint=own, pooled=whole)
         for *row, own, whole in zip(p, se, apart, together, strict=True)
     ]
-    adjusted = holm(domains).tolist()
+    adjusted = np.minimum(candidates * holm(domains), 1.0).tolist()
     cells = [
         np.maximum(holm(row), domain).tolist() for row, domain in zip(p, adjusted, strict=True)
     ]

@@ -95,6 +95,22 @@ def wilson_ci(
     return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
 
 
+def score_ci(score: float, items: FloatArray, conf: float = 0.90) -> tuple[float, float]:
+    """The interval of one mean score in [0, 1]: Wilson's, for as many items as it is worth.
+
+    `items` are `linear.linear`'s, one or more a unit: s/√n is the score's standard error, and
+    p(1 − p)/SE² the 0/1 items that would have that one (Korn & Graubard 1998, Survey Methodology
+    24:193).  Of 0/1 scores these are the items themselves, but for n/(n − 1).
+    """
+    n = len(items)
+    variance = float(items.var()) / n
+    share = min(max(score, 0.0), 1.0)
+    worth = share * (1 - share) / variance if variance > 1e-15 else 0.0
+    worth = worth or float(n)  # nothing varies: as good as n items that agree
+    low, high = wilson_ci(share * worth, worth, conf)
+    return float(low), float(high)
+
+
 def _floats(values: ArrayLike) -> FloatArray:
     return np.asarray(values, dtype=np.float64)
 

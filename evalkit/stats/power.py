@@ -48,6 +48,11 @@ def n_required(variance: float, margin: float, alpha: float = 0.05, power: float
     return math.ceil((_z(1 - alpha) + _z(power)) ** 2 * variance / margin**2)
 
 
+def variance_for(margin: float, alpha: float = 0.05, power: float = 0.95) -> float:
+    """The variance of δ̂ with which an unchanged model passes with that power: (m/(z_α + z_β))²."""
+    return (margin / (_z(1 - alpha) + _z(power))) ** 2
+
+
 def probability_of_pass(margin: float, se: float, alpha: float = 0.05) -> float:
     """P(pass | nothing changed) = Φ(m/SE − z_α)."""
     return float(normal_cdf(margin / se - _z(1 - alpha)))

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from evalkit.stats.distributions import FloatArray
 
@@ -72,6 +72,49 @@ def variance_shares(baseline: ArrayLike, candidate: ArrayLike) -> VarianceShares
     total = float((arms[1].mean(axis=1) - arms[0].mean(axis=1)).var(ddof=1))
     share = min(1.0, within / total) if total > 0 else 0.0
     return VarianceShares(max(0.0, total - within), s0, s1, share)
+
+
+def sampling_variances(
+    baseline: FloatArray, candidate: FloatArray, labels: NDArray[np.intp] | None = None
+) -> FloatArray:
+    """How far each item's difference would move if it were answered anew: s₀²/k₀ + s₁²/k₁.
+
+    Arrays of items × samples, NaN where one is missing; of items in clusters (`labels`, by number)
+    the same of each cluster's total, since the j-th samples may be of one conversation.  What is
+    left with one sample takes the mean variance of its arm; where nothing varied in either arm,
+    shares are shrunk to (c + ½)/(k + 1).  Raises ValueError without two samples of anything.
+    """
+    arms = (baseline, candidate)
+    found = np.sum([_variances(_totals(arm, labels)) for arm in arms], axis=0)
+    if not found.any():
+        smoothed = np.sum([_smoothed(arm) for arm in arms], axis=0)
+        found = smoothed if labels is None else np.bincount(labels, smoothed)
+    return np.asarray(found)
+
+
+def _totals(samples: FloatArray, labels: NDArray[np.intp] | None) -> FloatArray:
+    if labels is None:
+        return samples
+    totals = np.zeros((int(labels.max()) + 1, samples.shape[1]))
+    np.add.at(totals, labels, samples)
+    return totals
+
+
+def _variances(samples: FloatArray) -> FloatArray:
+    k = np.count_nonzero(~np.isnan(samples), axis=1)
+    repeated = k > 1
+    if not repeated.any():
+        raise ValueError("a fixed exam needs two samples of its items, in both arms")
+    found = np.zeros(len(samples))
+    found[repeated] = np.nanvar(samples[repeated], axis=1, ddof=1)
+    found[~repeated] = found[repeated].mean()
+    return np.asarray(found / np.maximum(k, 1))
+
+
+def _smoothed(samples: FloatArray) -> FloatArray:
+    k = np.count_nonzero(~np.isnan(samples), axis=1)
+    share = (np.nansum(samples, axis=1) + 0.5) / (k + 1)
+    return np.asarray(share * (1 - share) / np.maximum(k - 1, 1))
 
 
 def _counts(n: ArrayLike, k: int) -> FloatArray:

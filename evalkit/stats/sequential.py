@@ -1,41 +1,38 @@
-"""Stopping early without spending more error: planned looks, boundaries and the estimate at a look.
+"""Stopping early: the order of the items, and the estimate at a look.
 
-One-sided Lan–DeMets boundaries with O'Brien–Fleming spending, on the information scale.  For the
-default estimand only (the items are a sample); the order of the items is fixed before the run.
+The order of the items is fixed before the run; what a look is held against is in `boundaries`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from evalkit.stats.distributions import FloatArray, normal_cdf, normal_quantile
-from evalkit.stats.power import n_required
+from evalkit.stats.distributions import FloatArray
 
-NODES = 400
-REACH = 8.5  # standard deviations that the integration covers below, and above an open boundary
 DISCORDANCE_PRIOR = 0.20
 PRIOR_WEIGHT = 3.0  # items' worth of the prior flip rate in every stratum's variance
 SMALLEST_VARIANCE = 1e-6
 SMALL_BENCHMARK = 600
 
-Spending = Callable[[float, float], float]
-
 
 @dataclass(frozen=True, slots=True)
 class Strata:
-    """What is known at a look of each stratum: its items, those seen, Σd and Σd² over these."""
+    """What is known at a look of each stratum: its units, those seen, Σd and Σd² over these.
+
+    `within` is Σ of the sampling variances of those seen, where the items are fixed.
+    """
 
     size: FloatArray
     seen: FloatArray
     total: FloatArray
     squares: FloatArray
+    within: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,56 +53,9 @@ class Look:
         return float((self.delta - hypothesis) / np.sqrt(self.variance))
 
 
-def obrien_fleming(t: float, alpha: float) -> float:
-    """α(t) = 2 − 2Φ(z_{α/2}/√t), by the lower tail since the upper one underflows at small t."""
-    return float(2 * normal_cdf(normal_quantile(alpha / 2) / np.sqrt(t)))
-
-
-class Boundary:
-    """One-sided z boundaries, look by look (Lan & DeMets 1983, Biometrika 70:659).
-
-    Found by the recursion of Armitage, McPherson & Rowe (1969, JRSS-A 132:235) on the
-    sub-density of S_k = Z_k√t_k.  A look without new information has an infinite boundary.
-    """
-
-    def __init__(self, alpha: float, spending: Spending = obrien_fleming) -> None:
-        self.alpha = alpha
-        self.spending = spending
-        self._spent, self._time = 0.0, 0.0
-        # where the walk may be, and with which probability
-        self._at, self._mass = np.zeros(1), np.ones(1)
-
-    def at(self, t: float) -> float:
-        """The boundary of the next look, which comes at information time t."""
-        step = float(np.sqrt(max(t - self._time, 0.0)))
-        increment = self.spending(t, self.alpha) - self._spent
-        bound = float("inf")
-        if step > 0.0 and increment > 0.0:
-            bound = _crossing(self._at, self._mass, step, increment) / float(np.sqrt(t))
-            self._spent += increment
-        if step > 0.0:
-            top = min(bound, REACH + 1) * float(np.sqrt(t))
-            self._at, self._mass = _advance(self._at, self._mass, step, top, t)
-            self._time = t
-        return bound
-
-
-def boundaries(
-    information: Sequence[float], alpha: float, spending: Spending = obrien_fleming
-) -> list[float]:
-    """The boundaries at information times that are all known."""
-    boundary = Boundary(alpha, spending)
-    return [boundary.at(t) for t in information]
-
-
 def look_count(items: int) -> int:
     """Ten equal looks, five at a small benchmark."""
     return 5 if items < SMALL_BENCHMARK else 10
-
-
-def item_cap(items: int, margin: float, variance: float = DISCORDANCE_PRIOR) -> int:
-    """Items after which nothing is gained: min(N, (2z_α)²σ²/m²), σ² from the last transition."""
-    return min(items, n_required(variance, margin, power=0.95)) if margin > 0 else items
 
 
 def item_order(strata: Mapping[str, Sequence[str]], seed: int) -> list[str]:
@@ -122,16 +72,23 @@ def post_stratified(strata: Strata, n_max: int, flip_prior: float = DISCORDANCE_
 
     S_h² = max(q_h − d̄_h², 10⁻⁶), q_h = (Σd² + 3f)/(n_h + 3);
     Var = ΣW_h²S_h²(1 − n_h/N_h)/n_h + [ΣW_hS_h² + ΣW_h(d̄_h − δ)²]/N (Cochran 1977, ch. 5).
+    Of fixed items the bracket is left out, and what sampling adds takes its place: with w_h the
+    mean sampling variance, Var = ΣW_h²[S_h²(1 − n_h/N_h) + w_h n_h/N_h]/n_h (ibid., ch. 10).
     """
     weight, items = strata.size / strata.size.sum(), float(strata.size.sum())
     mean = strata.total / strata.seen
     second = (strata.squares + PRIOR_WEIGHT * flip_prior) / (strata.seen + PRIOR_WEIGHT)
     spread = np.maximum(second - np.square(mean), SMALLEST_VARIANCE)
     delta = float(weight @ mean)
-    population = float(weight @ spread + weight @ np.square(mean - delta)) / items
+    population, within = 0.0, np.zeros_like(spread)
+    if strata.within is None:
+        population = float(weight @ spread + weight @ np.square(mean - delta)) / items
+    else:
+        within = np.maximum(strata.within / strata.seen, SMALLEST_VARIANCE)
 
     def variance(seen: FloatArray) -> float:
-        sampling = np.square(weight) * spread * (1 - seen / strata.size) / seen
+        share = seen / strata.size
+        sampling = np.square(weight) * (spread * (1 - share) + within * share) / seen
         return float(sampling.sum()) + population
 
     return Look(delta, variance(strata.seen), variance(strata.size * min(1.0, n_max / items)))
@@ -150,13 +107,27 @@ def merged(strata: Strata, fewest: int = 2) -> Strata:
     def joined(values: FloatArray) -> FloatArray:
         return np.array([values[group].sum() for group in groups])
 
-    columns = (strata.size, strata.seen, strata.total, strata.squares)
-    return Strata(*(joined(column) for column in columns))
+    return Strata(
+        joined(strata.size),
+        joined(strata.seen),
+        joined(strata.total),
+        joined(strata.squares),
+        None if strata.within is None else joined(strata.within),
+    )
 
 
-def strata_of(size: ArrayLike, seen: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Strata:
+def strata_of(
+    size: ArrayLike,
+    seen: ArrayLike,
+    total: ArrayLike,
+    squares: ArrayLike,
+    within: FloatArray | None = None,
+) -> Strata:
     """`Strata` from plain lists."""
-    return Strata(*(np.asarray(column, dtype=float) for column in (size, seen, total, squares)))
+    sizes, seens, totals, sums = (
+        np.asarray(column, dtype=float) for column in (size, seen, total, squares)
+    )
+    return Strata(sizes, seens, totals, sums, within)
 
 
 def decide_look(
@@ -171,31 +142,3 @@ def decide_look(
     if -look.statistic(0.0) >= fail_bound and (last or look.delta <= -margin):
         return "regressed"
     return "continue"
-
-
-def _crossing(at: FloatArray, mass: FloatArray, step: float, increment: float) -> float:
-    """The level that a walk from `at` exceeds after `step` with probability `increment`."""
-    low, high = -50.0, 50.0
-    for _ in range(100):
-        level = (low + high) / 2
-        above = float(mass @ normal_cdf((at - level) / step))
-        low, high = (level, high) if above > increment else (low, level)
-    return (low + high) / 2
-
-
-def _advance(
-    at: FloatArray, mass: FloatArray, step: float, top: float, t: float
-) -> tuple[FloatArray, FloatArray]:
-    """Where the walk may be after `step` if it stayed below `top`, on Gauss–Legendre nodes."""
-    bottom = -REACH * np.sqrt(t)
-    nodes, weights = _legendre()
-    place = bottom + (nodes + 1) * (top - bottom) / 2
-    jump = (place[:, None] - at[None, :]) / step
-    density = np.exp(-np.square(jump) / 2) / (step * np.sqrt(2 * np.pi)) @ mass
-    return place, density * weights * (top - bottom) / 2
-
-
-@cache
-def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    return np.asarray(nodes), np.asarray(weights)

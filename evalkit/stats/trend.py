@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.stats.distributions import FloatArray
-from evalkit.stats.estimate import Clusters
 
 RESAMPLES = 1_000
 SEED = 20_250_704  # fixed: the same data give the same report
@@ -69,21 +68,6 @@ def change_points(items: ArrayLike, alpha: float = 0.05, *, seed: int = SEED) ->
             return sorted({each.index: each for each in found}.values(), key=lambda c: c.index)
         del splits[weakest]
     return []
-
-
-def by_cluster(items: ArrayLike, clusters: Clusters) -> FloatArray:
-    """The item matrix with one column a cluster, for which the same formulas are right.
-
-    Y'_tc = Ȳ_t + (G/n) Σ_{i∈c}(Y_ti − Ȳ_t): the means stay, and sd/√G of any contrast becomes its
-    CR1 standard error (Liang & Zeger 1986, Biometrika 73:13).
-    """
-    y = np.asarray(items, dtype=float)
-    label = np.unique(np.asarray(clusters), return_inverse=True)[1]
-    groups = int(label.max()) + 1
-    mean = y.mean(axis=1, keepdims=True)
-    sums = np.zeros((groups, len(y)))
-    np.add.at(sums, label, (y - mean).T)
-    return np.asarray(mean + sums.T * (groups / y.shape[1]))
 
 
 def _segment(y: FloatArray, start: int, alpha: float, seed: int) -> list[int]:

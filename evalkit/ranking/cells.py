@@ -9,12 +9,12 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from evalkit.comparison.comparability import comparability
-from evalkit.comparison.measured import Side
+from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, StoreError, UnknownName
 from evalkit.grade import without_thoughts
+from evalkit.ranking.style import style
 from evalkit.report import Found
 from evalkit.stats.battles import Battle
-from evalkit.style import style
 from evalkit.tables import read_table
 
 REFERENCE = "reference"
@@ -24,8 +24,8 @@ def battles(found: Iterable[Found], task: str, names: Sequence[str]) -> list[Bat
     """The battles of these checkpoints on one judged task, each against `REFERENCE`.
 
     Items of one cluster are one prompt.  A missing judgment is no battle.  Raises UnknownName for
-    a checkpoint without such a cell, DataError where the task is not judged, StoreError where
-    two of them sat different exams.
+    a checkpoint without such a cell, DataError where the task is not judged in pairs, StoreError
+    where two of them sat different exams.
     """
     sides = {
         cell.checkpoint: cell.side
@@ -35,8 +35,9 @@ def battles(found: Iterable[Found], task: str, names: Sequence[str]) -> list[Bat
     for name in names:
         if name not in sides:
             raise UnknownName(f"checkpoint that sat {task}", name, sides)
-        if not sides[name].meta["exam"].get("judge"):
-            raise DataError(f"{task} is not judged: it has scores, and no battles")
+        meta = sides[name].meta
+        if not meta["exam"].get("judge") or tuple(meta.get("bounds", (0, 1))) != (0, 1):
+            raise DataError(f"{task} is not judged in pairs: it has scores, and no battles")
         differs = comparability(sides[names[0]].meta, sides[name].meta).exam
         if differs:
             raise StoreError(
@@ -44,6 +45,17 @@ def battles(found: Iterable[Found], task: str, names: Sequence[str]) -> list[Bat
                 "evaluate both alike"
             )
     return [battle for name in names for battle in _of_cell(name, sides[name])]
+
+
+def judged_tasks(found: Iterable[Found]) -> list[str]:
+    """The tasks of which some checkpoint's answers were judged."""
+    return list(
+        dict.fromkeys(
+            cell.task
+            for cell in found
+            if isinstance(cell.side, Side) and cell.side.meta["exam"].get("judge")
+        )
+    )
 
 
 def _of_cell(name: str, side: Side) -> Iterator[Battle]:

@@ -1,0 +1,1 @@
+"""Players ranked by judged battles: read, controlled for style, fitted, told."""
