@@ -1,8 +1,9 @@
 """Where a benchmark's rows come from: a local file or folder, or the hub at a pinned revision.
 
 A path that the user's file gives comes first, then the benchmark's folder under EVALKIT_DATA,
-then the hub.  The official data must have the official number of rows; a path given in the user's
-file may hold any number but none, since people also evaluate on a part or a variant of a benchmark.
+then the hub, or the environment whose package brings the rows along.  The official data must have
+the official number of rows; a path given in the user's file may hold any number but none, since
+people also evaluate on a part or a variant of a benchmark.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import orjson
 
 from evalkit import formats, stored
-from evalkit.errors import DataError
+from evalkit.errors import DataError, EvalkitError
 from evalkit.formats import read
 from evalkit.types import Rows, Source
 
@@ -28,18 +29,30 @@ SHARD = re.compile(r"-\d{5}-of-\d{5}$")  # as the hub numbers them: test-00000-o
 
 
 def locate(source: Source, given: Path | None) -> Path | None:
-    """The file or folder a benchmark is read from; None is the hub."""
+    """The file or folder a benchmark is read from; None is the hub, or that there is none yet."""
     if given is not None:
         if not given.exists():
             raise DataError(f"{given}: no such file or folder (data for {source.folder})")
         return given
     root = os.environ.get(VARIABLE)
-    if not root:
-        return None
-    if not Path(root).is_dir():
+    if root and not Path(root).is_dir():
         raise DataError(f"{VARIABLE}={root}: no such folder; mend it or unset it")
-    folder = Path(root) / source.folder
-    return folder if folder.is_dir() else None
+    folder = Path(root) / source.folder if root else None
+    return folder if folder and folder.is_dir() else _in_environment(source)
+
+
+def _in_environment(source: Source) -> Path | None:
+    """The folder inside an environment's packages; None where the environment is not made."""
+    if not source.environment:
+        return None
+    from evalkit.envs import python_of
+
+    name, _, inside = source.environment.partition(":")
+    try:
+        libraries = python_of(name).parent.parent / "lib"
+    except EvalkitError:
+        return None
+    return next(iter(sorted(libraries.glob(f"python*/site-packages/{inside}"))), None)
 
 
 def open_rows(source: Source, given: Path | None) -> Rows:
@@ -81,7 +94,7 @@ def digest(source: Source, given: Path | None) -> str:
     """
     path = locate(source, given)
     if path is None:
-        return f"{source.hub}@{source.revision}"
+        return f"{source.hub or source.environment}@{source.revision}"
     whole = hashlib.sha256()
     for split in sorted({*source.splits, "test"}):
         for file in _files(source, path, split):
@@ -110,7 +123,8 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
         return [path] if split == "test" else []
     known = sorted(file for file in path.rglob("*") if formats.stem(file.name) and file.is_file())
     for name in _names(source, split):
-        found = [file for file in known if formats.stem(file.name) == name]
+        found = [file for file in known if f"/{_stem(file, path)}".endswith(f"/{name}")]
+        found = [file for file in found if _stem(file, path) == name] or found
         if len(found) > 1:
             raise DataError(f"{path}: which is the {split} split: {_listed(found, path)}?")
         if found:
@@ -128,9 +142,14 @@ def _unsharded(file: Path) -> str:
     return SHARD.sub("", formats.stem(file.name))
 
 
+def _stem(file: Path, folder: Path) -> str:
+    """Where a file lies, without its suffix."""
+    return (file.relative_to(folder).parent / formats.stem(file.name)).as_posix()
+
+
 def _place(file: Path, folder: Path) -> str:
     """Where a file lies in a repository, without the number of its shard and its suffix."""
-    return (file.relative_to(folder).parent / _unsharded(file)).as_posix()
+    return SHARD.sub("", _stem(file, folder))
 
 
 def _names(source: Source, split: str) -> list[str]:
@@ -190,6 +209,9 @@ def _snapshot(source: Source) -> Path:
         f"give local data: `data: {{TASK: path}}` in your file, or the folder {source.folder}"
         f" under {VARIABLE}"
     )
+    if source.environment:
+        name = source.environment.partition(":")[0]
+        raise DataError(f"{source.folder}: `evalkit env {name}` fetches it; or {instead}")
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError

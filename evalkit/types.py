@@ -118,16 +118,17 @@ class Graded:
 class Source:
     """Where a benchmark's rows come from: the hub at a pinned revision, or local files."""
 
-    hub: str  # dataset id on the hub
-    revision: str  # commit there
+    hub: str  # dataset id on the hub; "" where it is not there
+    revision: str  # commit there, or version of the package that brings it along
     folder: str  # name of its folder under EVALKIT_DATA
-    splits: Mapping[str, str]  # split -> stem of the upstream file
+    splits: Mapping[str, str]  # split -> stem of the upstream file, with its folder if need be
     counts: Mapping[str, int]  # split -> rows expected; a split without is other material
     fields: tuple[str, ...]  # upstream fields that every row must have, of splits with a count
     licence: str = ""
     on_hub: Mapping[str, str] = field(default_factory=dict)  # split -> path there, less .suffix
     split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits
     collected: bool = False  # its splits are parts of one set, which one file may hold whole
+    environment: str = ""  # the one with that package, and the folder in it: `name:package/data`
     large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
 
 

@@ -83,16 +83,12 @@ def _as_text(rule: Mapping[str, Any], language: str) -> dict[str, Any]:
     """An argument of another language: a text, with its type told in words."""
     known, told = dict(rule), rule["description"]
     if rule["type"] == "any":
-        told += (
-            f" This parameter can be of any type of {language} object in string representation."
-        )
+        told += f" This parameter can be of any type of {language} object in string representation."
     else:
         told += f" This is {language} {rule['type']} type parameter in string representation."
     if rule["type"] in ("ArrayList", "Array", "array"):
         element = known.pop("items")["type"]
-        told += (
-            f" The list elements are of type {element}; they are not in string representation."
-        )
+        told += f" The list elements are of type {element}; they are not in string representation."
     if rule["type"] == "dict" and "properties" in known:
         members = json.dumps(known.pop("properties"))
         told += (

@@ -100,9 +100,7 @@ def _call_fault(
     return next((f"{name} is missing" for name in missing), "")
 
 
-def _argument_fault(
-    value: Any, rule: Mapping[str, Any], right: Sequence[Any], types: Types
-) -> str:
+def _argument_fault(value: Any, rule: Mapping[str, Any], right: Sequence[Any], types: Types) -> str:
     """What is wrong with the value of an argument that is declared by `rule`."""
     declared = rule["type"]
     element = rule["items"]["type"] if declared in types.listed else ""
@@ -139,7 +137,7 @@ def _type_of(values: Sequence[Any]) -> type | None:
     return next((type(value) for value in values if value != ""), None)
 
 
-def _elements_fit(value: list[Any], right: Any, inner: type) -> bool:
+def _elements_fit(value: Any, right: Any, inner: type) -> bool:
     """Whether the elements have the declared type, or that of the values that are right."""
     if type(right) is not list:
         return True
@@ -153,7 +151,7 @@ Comparison = Callable[[Any, Sequence[Any]], bool]
 def _comparison(outer: type, inner: type | None) -> Comparison:
     if outer is list and inner is dict:
         return _dicts_among
-    return {dict: _dict_among, str: _text_among, list: _list_among}.get(outer, _among)
+    return COMPARISONS.get(outer, _among)
 
 
 def _among(value: Any, right: Sequence[Any]) -> bool:
@@ -199,3 +197,6 @@ def _plain(value: Any) -> Any:
     if type(value) is not str:
         return value
     return IGNORED.sub("", value).lower().replace("'", '"')
+
+
+COMPARISONS: dict[type, Comparison] = {dict: _dict_among, str: _text_among, list: _list_among}

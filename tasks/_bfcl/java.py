@@ -1,4 +1,4 @@
-"""Java: a call with named arguments (`f(a=1, b="x")`), and literals in its syntax to values."""
+"""Java: a call with named arguments (`f(a=1, b="x")`), and its literals to values."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ WHOLE = re.compile(r"-?\d+$")
 LONG = re.compile(r"-?\d+[lL]$")
 DECIMAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?$")
 SINGLE = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?[fF]$")
+
+MARKS = ("(", ",", ")")
 
 ARRAY = re.compile(r"new\s+\w+\[\]\s*\{(.*?)\}")
 LISTED = re.compile(r"new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)")
@@ -91,7 +93,11 @@ def _inner(node: Node | None, source: str) -> str:
         return f"new {_inner(kind, source)}[]{_inner(elements, source)}"
     if node.type == "object_creation_expression":
         given = node.child_by_field_name("arguments")
-        inside = [child for child in given.children if child.type not in ("(", ",", ")")] if given else []
+        inside = (
+            [child for child in given.children if child.type not in ("(", ",", ")")]
+            if given
+            else []
+        )
         arguments = ", ".join(_inner(child, source) for child in inside)
         return f"new {_inner(node.child_by_field_name('type'), source)}({arguments})"
     whole = ("string_literal", "character_literal", "class_literal", "method_invocation")

@@ -1,4 +1,4 @@
-"""JavaScript: a call with named arguments (`f(a=1, b='x')`), and literals in its syntax to values."""
+"""JavaScript: a call with named arguments (`f(a=1, b='x')`), and its literals to values."""
 
 from __future__ import annotations
 

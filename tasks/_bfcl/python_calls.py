@@ -77,29 +77,38 @@ def _name(node: ast.expr) -> str:
 
 def _value(node: ast.expr | None) -> Any:
     """An argument's value; a name, a subscript or a call without named arguments is its text."""
-    match node:
-        case ast.Constant(value=value):
-            return "..." if value is Ellipsis else value
-        case ast.UnaryOp(operand=ast.Constant(value=value)):
-            return -value  # whatever the sign: upstream takes every one for a minus
-        case ast.List(elts=elements):
-            return [_value(element) for element in elements]
-        case ast.Tuple(elts=elements):
-            return tuple(_value(element) for element in elements)
-        case ast.Dict(keys=keys, values=values):
-            return {_value(key): _value(each) for key, each in zip(keys, values, strict=True)}
-        case ast.BinOp():
-            return _computed(node)
-        case ast.Name(id=name):
-            return name
-        case ast.Call(keywords=[]):
-            return ast.unparse(node)
-        case ast.Call():
-            nested = _call(node)
-            return {nested.name: dict(nested.arguments)}
-        case ast.Subscript(value=whole, slice=index):
-            return f"{ast.unparse(whole)}[{ast.unparse(index)}]"
-    raise Unreadable(f"a {type(node).__name__} as an argument")
+    read = READERS.get(type(node))
+    if read is None:
+        raise Unreadable(f"a {type(node).__name__} as an argument")
+    return read(node)
+
+
+def _signed(node: ast.UnaryOp) -> Any:
+    """A literal with a sign: upstream takes every one of them for a minus."""
+    if not isinstance(node.operand, ast.Constant):
+        raise Unreadable("a sign before what is no literal")
+    value: Any = node.operand.value
+    return -value
+
+
+def _nested(node: ast.Call) -> Any:
+    if not node.keywords:
+        return ast.unparse(node)
+    call = _call(node)
+    return {call.name: dict(call.arguments)}
+
+
+READERS: dict[type, Callable[[Any], Any]] = {
+    ast.Constant: lambda node: "..." if node.value is Ellipsis else node.value,
+    ast.UnaryOp: _signed,
+    ast.List: lambda node: [_value(each) for each in node.elts],
+    ast.Tuple: lambda node: tuple(_value(each) for each in node.elts),
+    ast.Dict: lambda node: dict(zip(map(_value, node.keys), map(_value, node.values), strict=True)),
+    ast.Name: lambda node: node.id,
+    ast.Call: _nested,
+    ast.Subscript: lambda node: f"{ast.unparse(node.value)}[{ast.unparse(node.slice)}]",
+    ast.BinOp: lambda node: _computed(node),
+}
 
 
 def _computed(node: ast.expr) -> Any:

@@ -16,6 +16,7 @@ from .answers import Language
 from .asking import undotted
 
 LEFT_OUT = object()
+QUOTES, APOSTROPHES = '"', "'"
 
 
 def as_text(sample: Sample, language: Language) -> str:
@@ -42,32 +43,33 @@ def _due(sample: Sample, language: Language) -> Iterator[tuple[str, dict[str, An
         yield next(iter(functions)), {}
     for truth in sample.target:
         for name, due in truth.items():
-            rules = functions[name]["properties"]
+            rules, required = functions[name]["properties"], functions[name]["required"]
+            first = {key: _first(values, key in required) for key, values in due.items()}
             yield (
                 name,
                 {
-                    key: value if language == "python" else _text(value, rules[key], language)
-                    for key, values in due.items()
-                    if key in rules
-                    and (value := _first(values, key in functions[name]["required"]))
-                    is not LEFT_OUT
+                    key: _written(_plain(value), rules[key], language)
+                    for key, value in first.items()
+                    if key in rules and value is not LEFT_OUT
                 },
             )
 
 
-def _first(values: Sequence[Any], required: bool) -> Any:
+def _first(values: Sequence[Any], required: bool = False) -> Any:
     """The first of the values that an argument may have, unless it may be left out."""
     if "" in values and not required:
         return LEFT_OUT
-    return _plain(next((value for value in values if value != ""), ""))
+    return next((value for value in values if value != ""), "")
 
 
 def _plain(value: Any) -> Any:
-    """A value without the choices inside it."""
-    if isinstance(value, dict):
-        members = {key: _first(values, required=False) for key, values in value.items()}
-        return {key: member for key, member in members.items() if member is not LEFT_OUT}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+    """A value without the choices in it: those of a dictionary's members, alone or in a list."""
+    if isinstance(value, list):
+        return [_plain(each) if isinstance(each, dict) else each for each in value]
+    if not isinstance(value, dict):
+        return value
+    members = {key: _first(values) for key, values in value.items()}
+    return {key: member for key, member in members.items() if member is not LEFT_OUT}
 
 
 def _literal(value: Any, language: Language) -> str:
@@ -81,37 +83,40 @@ def _literal(value: Any, language: Language) -> str:
     return f"'{value}'" if "'" not in value else str(value)
 
 
-def _text(value: Any, rule: Mapping[str, Any], language: Language) -> str:
-    """A value as a text in its language."""
-    write = _java if language == "java" else _javascript
-    return write(value, rule["type"])
+def _written(value: Any, rule: Mapping[str, Any], language: Language) -> Any:
+    """A value, or a text in its language."""
+    if language == "python":
+        return value
+    if language == "javascript":
+        return _javascript(value)
+    return _java(value, rule["type"], rule.get("items", {}).get("type", ""))
 
 
-def _java(value: Any, declared: str) -> str:
+def _java(value: Any, declared: str, element: str) -> str:
     match value:
-        case bool():
-            return str(value).lower()
-        case int() if declared == "long":
-            return f"{value}L"
         case dict():
-            puts = "".join(f'put("{key}", {_quoted(each)}); ' for key, each in value.items())
+            puts = "".join(f'put("{key}", {_item(each, QUOTES)}); ' for key, each in value.items())
             return f"new HashMap<String, Object>() {{{{ {puts}}}}}"
         case list() if declared == "ArrayList":
-            inside = ", ".join(f"'{each}'" if isinstance(each, str) else str(each) for each in value)
+            inside = ", ".join(_item(each, APOSTROPHES, element) for each in value)
             return f"new ArrayList<>(Arrays.asList({inside}))"
         case list():
-            return f"new Object[]{{{', '.join(map(str, value))}}}"
-    return str(value)
+            return f"new Object[]{{{', '.join(_item(each, '', element) for each in value)}}}"
+    return _item(value, "", declared)
 
 
-def _javascript(value: Any, declared: str) -> str:
+def _item(value: Any, quote: str, declared: str = "") -> str:
+    if isinstance(value, str):
+        return f"{quote}{value}{quote}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value}L" if declared == "long" else str(value)
+
+
+def _javascript(value: Any) -> str:
     match value:
         case bool():
             return str(value).lower()
         case dict() | list():
             return json.dumps(value)
     return str(value)
-
-
-def _quoted(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else _java(value, "")
