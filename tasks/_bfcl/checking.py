@@ -165,7 +165,7 @@ def _text_among(value: str, right: Sequence[Any]) -> bool:
 def _list_among(value: list[Any], right: Sequence[Any]) -> bool:
     """Texts in a list may differ as texts may; lists in it may not.  "" is like an empty list."""
     plain = [_plain(each) for each in value]
-    return plain in [[_plain(each) for each in one] for one in right]
+    return plain in [[_plain(each) for each in _parts(one)] for one in right]
 
 
 def _dict_among(value: Any, right: Sequence[Any]) -> bool:
@@ -173,14 +173,13 @@ def _dict_among(value: Any, right: Sequence[Any]) -> bool:
 
 
 def _dict_fits(value: Any, right: Any) -> bool:
-    """Each key's value is one of a list; where the data have a text, upstream takes its letters."""
     if not (isinstance(value, dict) and isinstance(right, dict)):
         return False
     known = all(
-        key in right and _plain(each) in [_plain(one) for one in right[key]]
+        key in right and _plain(each) in [_plain(one) for one in _parts(right[key])]
         for key, each in value.items()
     )
-    return known and all(key in value or "" in values for key, values in right.items())
+    return known and all(key in value or "" in _parts(each) for key, each in right.items())
 
 
 def _dicts_among(value: list[Any], right: Sequence[Any]) -> bool:
@@ -188,8 +187,13 @@ def _dicts_among(value: list[Any], right: Sequence[Any]) -> bool:
     return any(
         len(value) == len(each)
         and all(_dict_among(one, [other]) for one, other in zip(value, each, strict=True))
-        for each in right
+        for each in map(_parts, right)
     )
+
+
+def _parts(values: Any) -> Sequence[Any]:
+    """The elements of a list; where the data have a text instead, upstream takes its letters."""
+    return values if isinstance(values, list | str) else ()
 
 
 def _plain(value: Any) -> Any:
