@@ -73,7 +73,7 @@ def _samples(rows: Rows) -> Iterator[tuple[Sample, list[asking.Function]]]:
         truths = _truths(rows, category)
         for row in rows(category):
             identity, functions = str(row["id"]), row.get("function") or []
-            if truths and identity not in truths:
+            if category in TRUTHS and identity not in truths:
                 raise DataError(f"bfcl: {identity} has no ground truth")
             _check(identity, functions, category)
             turns = row["question"][0]

@@ -35,11 +35,67 @@ TEXTS = (
     *("", "[]", "[[]]", "None", "No function fits.", "[None]", "[f]", "f", "f()", "[f(), g()]"),
 )
 PYTHON = (
-    *("1 + 1", "2 ** 3", "10 * 2.5", "-5", "+5", "~5", "not True", "-'a'", "- -5", "7 // 2", "7 % 2"),
-    *("'a' + 'b'", "'a' * 3", "[1] + [2]", "1 << 4", "1 / 0", "x + 1", "(1, 2)", "{1, 2}", "...", "b'a'"),
-    *("name", "a.b", "f()", "f(1)", "f(x=1)", "x[0]", "x[1:2]", "x[1, 2]", "lambda: 1", "1 if x else 2"),
-    *("f'{x}'", "'a' 'b'", "1 < 2", "a or b", "[*x]", "{**x}", "[i for i in x]", "(y := 1)", "1j", "await x"),
-    *("r'\\d'", "'\\d'", "'''a\nb'''", "0x1f", "1_000", "1e400", "'é'", "None", "True", "{'a': [1, (2, 3)]}"),
+    *(
+        "1 + 1",
+        "2 ** 3",
+        "10 * 2.5",
+        "-5",
+        "+5",
+        "~5",
+        "not True",
+        "-'a'",
+        "- -5",
+        "7 // 2",
+        "7 % 2",
+    ),
+    *(
+        "'a' + 'b'",
+        "'a' * 3",
+        "[1] + [2]",
+        "1 << 4",
+        "1 / 0",
+        "x + 1",
+        "(1, 2)",
+        "{1, 2}",
+        "...",
+        "b'a'",
+    ),
+    *(
+        "name",
+        "a.b",
+        "f()",
+        "f(1)",
+        "f(x=1)",
+        "x[0]",
+        "x[1:2]",
+        "x[1, 2]",
+        "lambda: 1",
+        "1 if x else 2",
+    ),
+    *(
+        "f'{x}'",
+        "'a' 'b'",
+        "1 < 2",
+        "a or b",
+        "[*x]",
+        "{**x}",
+        "[i for i in x]",
+        "(y := 1)",
+        "1j",
+        "await x",
+    ),
+    *(
+        "r'\\d'",
+        "'\\d'",
+        "'''a\nb'''",
+        "0x1f",
+        "1_000",
+        "1e400",
+        "'é'",
+        "None",
+        "True",
+        "{'a': [1, (2, 3)]}",
+    ),
 )
 
 
@@ -52,7 +108,12 @@ def different(value: Any, chance: Random) -> Any:
         case int():
             ways += [lambda: float(value), lambda: str(value), lambda: value + 1, lambda: -value]
         case float():
-            ways += [lambda: round(value, 0), lambda: f"{value:g}", lambda: value + 0.5, lambda: -value]
+            ways += [
+                lambda: round(value, 0),
+                lambda: f"{value:g}",
+                lambda: value + 0.5,
+                lambda: -value,
+            ]
         case str():
             ways += [lambda: respelt(value, chance)] * 6
         case list():
@@ -135,7 +196,9 @@ def argument_added(calls: Calls, chance: Random) -> Calls:
 
 def renamed(calls: Calls, chance: Random) -> Calls:
     at, (name, arguments) = chance.choice(list(enumerate(calls)))
-    other = chance.choice([f"{name}x", name.upper(), name.replace(".", "_"), name.replace("_", ".")])
+    other = chance.choice(
+        [f"{name}x", name.upper(), name.replace(".", "_"), name.replace("_", ".")]
+    )
     return [*calls[:at], (other or "f", arguments), *calls[at + 1 :]]
 
 
@@ -249,10 +312,56 @@ def _chosen(value: Any) -> Any:
 
 
 PIECES = (
-    *("new ", "int", "String", "Object", "[]", "{", "}", "(", ")", "[", "]", "<", ">", ",", ", ", ":"),
+    *(
+        "new ",
+        "int",
+        "String",
+        "Object",
+        "[]",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "<",
+        ">",
+        ",",
+        ", ",
+        ":",
+    ),
     *("ArrayList<", "ArrayList<>(", "Arrays.asList(", "HashMap<", "HashMap<>()", "put(", "add("),
-    *("{{", "}}", "))", 'put("a", ', 'put("b", 2)', "add(1)", "new Array(", "[[", "]]", "], [", "],["),
-    *("a", "b", "1", "-2", "3.5", "4L", "5f", "6n", "true", "false", '"x"', "'y'", '"', "'", " ", "\n"),
+    *(
+        "{{",
+        "}}",
+        "))",
+        'put("a", ',
+        'put("b", 2)',
+        "add(1)",
+        "new Array(",
+        "[[",
+        "]]",
+        "], [",
+        "],[",
+    ),
+    *(
+        "a",
+        "b",
+        "1",
+        "-2",
+        "3.5",
+        "4L",
+        "5f",
+        "6n",
+        "true",
+        "false",
+        '"x"',
+        "'y'",
+        '"',
+        "'",
+        " ",
+        "\n",
+    ),
 )
 
 
@@ -260,4 +369,6 @@ def literal(chance: Random) -> str:
     """Something like a literal of Java or JavaScript, mostly a collection, mostly broken."""
     if chance.random() < 0.5:
         return "".join(chance.choices(PIECES, k=chance.randint(1, 14)))
-    return garbled(chance.choice(SOURCE), chance) if chance.random() < 0.5 else chance.choice(SOURCE)
+    return (
+        garbled(chance.choice(SOURCE), chance) if chance.random() < 0.5 else chance.choice(SOURCE)
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ SYNTAX: dict[Language, Callable[[str], list[Call]]] = {
     "java": lambda text: java.calls(text[1:-1]),
     "javascript": lambda text: javascript.calls(text[1:-1]),
 }
-TAGGED = re.compile(r"<tool_call>\n?(.*?)\n?</tool_call>", re.DOTALL)
+OPENED, CLOSED = "<tool_call>", "</tool_call>"
 
 
 def prompted(response: Response, language: Language) -> list[Call]:
@@ -41,8 +40,8 @@ def native(response: Response, language: Language = "python") -> list[Call]:
     """
     if response.tool_calls:
         return [_tool_call(call) for call in response.tool_calls]
-    found = [_json(text) for text in TAGGED.findall(response.text)]
-    return [_tagged(each) for each in found]
+    tagged = (part.partition(CLOSED) for part in response.text.split(OPENED)[1:])
+    return [_tagged(_json(inside)) for inside, closed, _ in tagged if closed]
 
 
 def _tool_call(call: ToolCall) -> Call:

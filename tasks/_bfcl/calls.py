@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST = 100_000
+LONGEST = 50_000
 """Characters of an answer that are read; what is longer is no call."""
 
 DEEPEST = 200

@@ -34,7 +34,7 @@ MARKS = ("(", ",", ")")
 
 ARRAY = re.compile(r"new\s+\w+\[\]\s*\{(.*?)\}")
 LISTED = re.compile(r"new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)")
-ADDED = re.compile(r"new\s+ArrayList<\w*>\(\)\s*\{\{\s*(.+?)\s*\}\}", re.DOTALL)
+ADDING = re.compile(r"new\s+ArrayList<\w*>\(\)\s*\{\{")
 ADD = re.compile(r"add\((.+?)\)")
 NO_LIST = re.compile(r"new\s+ArrayList<\w*>\(\)")
 MAP = re.compile(r"new\s+HashMap<")
@@ -149,8 +149,10 @@ def _array(text: str, element: str) -> Any:
 def _array_list(text: str, element: str) -> Any:
     if found := LISTED.search(text):
         return [_element(part.strip(), element) for part in found[1].split(",")]
-    if found := ADDED.search(text):
-        return [_element(part.strip(), element) for part in ADD.findall(found[1])]
+    opened = ADDING.search(text)
+    if opened and (end := text.find("}}", opened.end() + 1)) >= 0:
+        added = ADD.findall(text[opened.end() : end])
+        return [_element(part.strip(), element) for part in added]
     return [] if NO_LIST.search(text) else text
 
 
