@@ -14,7 +14,7 @@ Arguments = dict[str, Any]
 Calls = list[tuple[str, Arguments]]
 Mutation = Callable[[Calls, Random], Calls]
 
-STRANGE = (
+STRANGE: tuple[Any, ...] = (
     *("", " ", "None", "null", "true", "é", "İ", "ß", "日本", "‘a’", "a'b", 'a"b', "x" * 300),
     *(0, 1, -1, 10**30, 0.0, -0.0, 1.5, float("inf"), True, False, None),
     *([], [[]], ["a"], [1, "a"], {}, {"a": 1}, [{"a": 1}], [None], {"a": {"b": [1]}}),
@@ -299,7 +299,16 @@ def _right(declared: str, variable: bool, chance: Random) -> Any:
         return {key: [chance.choice(STRANGE), *chance.choice(([], [""]))] for key in "ab"}
     if declared in ("array", "tuple", "Array", "ArrayList"):
         members = [{"a": [1, ""], "b": ["x"]}, {"a": ["y"]}]
-        kinds = ([1, 2], ["a", "B c"], [1.5], [True], members, [[1], [2]], ["a", 1], [])
+        kinds: tuple[list[Any], ...] = (
+            [1, 2],
+            ["a", "B c"],
+            [1.5],
+            [True],
+            members,
+            [[1], [2]],
+            ["a", 1],
+            [],
+        )
         return chance.choice(kinds)
     return chance.choice(STRANGE)
 

@@ -17,11 +17,9 @@ from typing import Any
 
 def registry() -> ModuleType:
     """What stands for the official registry."""
-    module: Any = ModuleType("bfcl_eval.constants.model_config")
-    module.MODEL_CONFIG_MAPPING = {
-        "fc": SimpleNamespace(underscore_to_dot=True),
-        "prompt": SimpleNamespace(underscore_to_dot=False),
-    }
+    module = ModuleType("bfcl_eval.constants.model_config")
+    known = {name: SimpleNamespace(underscore_to_dot=name == "fc") for name in ("fc", "prompt")}
+    vars(module)["MODEL_CONFIG_MAPPING"] = known
     return module
 
 

@@ -19,7 +19,7 @@ from evalkit import plugins
 from evalkit.config import TaskSection
 from evalkit.errors import DataError
 from evalkit.exam import sit
-from evalkit.types import Graded, Response, Sample, Score, ToolCall
+from evalkit.types import Graded, Message, Response, Sample, Score, ToolCall
 from tasks import bfcl
 from tasks._bfcl import figures, java, javascript, python_calls
 from tasks._bfcl.calls import Unreadable
@@ -37,7 +37,7 @@ NOBODY_PASSES = {
     *("simple_java_36", "simple_java_65"),  # lists of several types, read as texts
 }
 
-AREA = {
+AREA: dict[str, Any] = {
     "name": "geometry.area",
     "description": "The area.",
     "parameters": {
@@ -95,6 +95,12 @@ def called(*calls: tuple[str, Any], category: str = "simple_python") -> Score:
     return bfcl.score_native(sample(category), Response(tool_calls=made))
 
 
+def turns_of(one: Sample) -> list[Message]:
+    prompt = one.rendered()
+    assert not isinstance(prompt, str)
+    return list(prompt)
+
+
 @cache
 def official(name: str) -> dict[str, Sample]:
     return {one.id: one for one in sit(TaskSection(name=name), None, None)[0].items.values()}
@@ -104,16 +110,13 @@ def official(name: str) -> dict[str, Sample]:
 
 
 def test_functions_are_described_in_the_system_prompt_before_what_it_says() -> None:
-    system, user = sample().rendered()
-    assert isinstance(system, dict)
-    assert isinstance(user, dict)
+    system, user = turns_of(sample())
     assert user == {"role": "user", "content": "Go."}
     listed = system["content"].partition("that you can invoke.\n")[2]
     assert json.loads(listed)[0]["name"] == "geometry.area"
     assert json.loads(listed)[0]["description"].endswith("in Python 3 syntax.")
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Go."}]
-    first, *rest = sample(question=[turns]).rendered()
-    assert isinstance(first, dict)
+    first, *rest = turns_of(sample(question=[turns]))
     assert first["content"] == f"{system['content']}\n\nBe brief."
     assert rest == turns[1:]
 
@@ -245,9 +248,9 @@ def test_what_is_due_may_not_be_left_out() -> None:
 def test_parallel_calls_come_in_any_order_and_all_of_them() -> None:
     truths = [{AREA["name"]: {"base": [number]}} for number in (1, 2, 2)]
     one, two = "geometry.area(base=1)", "geometry.area(base=2)"
-    for calls in ((one, two, two), (two, one, two), (two, two, one)):
+    for calls in ([one, two, two], [two, one, two], [two, two, one]):
         assert right(f"[{', '.join(calls)}]", "parallel", *truths)
-    for calls in ((one, two), (one, one, two), (one, two, two, two), (one,)):
+    for calls in ([one, two], [one, one, two], [one, two, two, two], [one]):
         assert not right(f"[{', '.join(calls)}]", "parallel", *truths)
     assert said(f"[{one}]", "parallel", *truths).details["fault"] == "1 calls, 3 are due"
 
