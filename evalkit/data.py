@@ -123,8 +123,9 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
         return [path] if split == "test" else []
     known = sorted(file for file in path.rglob("*") if formats.stem(file.name) and file.is_file())
     for name in _names(source, split):
-        found = [file for file in known if f"/{_stem(file, path)}".endswith(f"/{name}")]
-        found = [file for file in found if _stem(file, path) == name] or found
+        others = [each for each in source.splits.values() if "/" in each and each != name]
+        found = [file for file in known if _is_at(name, file, path)]
+        found = [file for file in found if not any(_is_at(each, file, path) for each in others)]
         if len(found) > 1:
             raise DataError(f"{path}: which is the {split} split: {_listed(found, path)}?")
         if found:
@@ -140,6 +141,11 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
 
 def _unsharded(file: Path) -> str:
     return SHARD.sub("", formats.stem(file.name))
+
+
+def _is_at(name: str, file: Path, folder: Path) -> bool:
+    """Whether a file has that name, with its folder if the name has one."""
+    return f"/{_stem(file, folder)}".endswith(f"/{name}")
 
 
 def _stem(file: Path, folder: Path) -> str:
