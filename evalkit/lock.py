@@ -30,6 +30,16 @@ def hold(path: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
+def held(path: Path) -> bool:
+    """Whether a process that is alive holds the lock file, as far as can be told from here."""
+    owner: dict[str, Any] = {}
+    with suppress(OSError, ValueError, TypeError):
+        owner = dict(json.loads(path.read_bytes()))
+    if owner.get("host") != socket.gethostname():
+        return bool(owner)
+    return bool(owner.get("started") == _started(owner.get("pid", 0)) != "")
+
+
 def _take(path: Path) -> None:
     mine = path.with_name(f"{path.name}.{os.getpid()}")
     mine.write_text(
@@ -54,7 +64,7 @@ def _break_if_stale(path: Path) -> None:
         seen = path.read_bytes()
         owner = dict(json.loads(seen))
     here = owner.get("host") == socket.gethostname()
-    if here and owner.get("started") == _started(owner.get("pid", 0)) != "":
+    if here and held(path):
         raise StoreError(
             f"{path.parent} is being written by process {owner['pid']}: wait for it, or stop it"
         )
@@ -75,6 +85,11 @@ def _remove(path: Path, seen: bytes) -> None:
             with suppress(FileExistsError):
                 os.link(aside, path)
         aside.unlink()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of that number does anything yet."""
+    return _started(pid) != ""
 
 
 def _started(pid: int | None = None) -> str:

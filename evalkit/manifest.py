@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import StoreError
+from evalkit.errors import ModelError, StoreError
+from evalkit.fingerprint import fingerprint
 from evalkit.journal import drop_torn_tail, dumps
+from evalkit.weights import lacking, lacks_tokenizer, size
 
 NAME = "evalkit.jsonl"
 CHECKPOINT = "checkpoint"
@@ -66,3 +69,35 @@ def checkpoints(folder: str | Path) -> Iterator[dict[str, Any]]:
     for entry in read(folder):
         if entry.get("event") == CHECKPOINT and isinstance(entry.get("path"), str):
             yield entry
+
+
+def adding(run: Path, path: Path, step: int, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Registers a model that was made elsewhere, and returns its entry.
+
+    Raises ModelError where the folder is no whole model, StoreError where the step is another's.
+    """
+    reason = lacking(path) or ("there is no tokenizer" if lacks_tokenizer(path) else "")
+    if reason:
+        raise ModelError(f"{path} is no whole model: {reason}")
+    identity = fingerprint(path)
+    for entry in checkpoints(run):
+        if entry.get("step") == step and entry.get("identity") != identity:
+            raise StoreError(f"{run} has another checkpoint of step {step}: give another --step")
+        if entry.get("step") == step:
+            return entry
+    run.mkdir(parents=True, exist_ok=True)
+    entry = {
+        "event": CHECKPOINT,
+        "run": run.resolve().name,
+        "step": step,
+        "path": str(path.resolve()),
+        "format": "hf",
+        "identity": identity,
+        "backend": "",
+        **told,
+        "train": {},
+        "time": round(time.time(), 3),
+        "bytes": size(path),
+    }
+    append(run, entry)
+    return entry

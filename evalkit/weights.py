@@ -8,6 +8,8 @@ first, since some trainers write a `config.json` beside it.
 from __future__ import annotations
 
 import json
+import os
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from evalkit.fingerprint import CONFIG, NOT_THE_MODEL, TOKENIZER, WEIGHTS
+from evalkit.types import Saved
 
 MODEL = ("model.safetensors", "pytorch_model.bin")
 ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
@@ -44,9 +47,18 @@ def lacking(folder: Path) -> str:
 def lacks_tokenizer(folder: Path) -> bool:
     """Whether there is nothing to make tokens with."""
     names = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
-    return not any((folder / name).is_file() for name in names) or not parsed(
+    return not any(_closed(folder / name) for name in names) or not parsed(
         folder / "tokenizer_config.json"
     )
+
+
+def _closed(path: Path) -> bool:
+    """Whether a file is there and, where it is JSON, ends as such files end: it may be large."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 16), os.SEEK_END)
+        end = file.read().rstrip()
+        return end.endswith(b"}") if path.suffix == ".json" else bool(end)
+    return False
 
 
 def _of_weights(folder: Path, name: str) -> Iterator[str]:
@@ -115,6 +127,26 @@ def _belongs(name: str) -> bool:
         return False
     kinds = (WEIGHTS, TOKENIZER, CONFIG)
     return name in EXTRAS or name.endswith(".py") or any(kind.fullmatch(name) for kind in kinds)
+
+
+def saved(step: int, folder: Path) -> Saved | None:
+    """A folder in Hugging Face's layout as a checkpoint; None where it is not whole."""
+    return None if lacking(folder) else Saved(step, str(folder), _kind(folder), files(folder))
+
+
+def _kind(folder: Path) -> str:
+    """Its format: what it lacks of being a model as it is."""
+    if is_adapter(folder):
+        return "peft"
+    if not any((folder / f"model.safetensors{end}").exists() for end in ("", ".index.json")):
+        return "bin"
+    return "bare" if lacks_tokenizer(folder) else "hf"
+
+
+def quiet(folder: Path, seconds: float) -> bool:
+    """Whether no file of the folder was written to for so long."""
+    stamps = [path.stat().st_mtime for path in folder.iterdir() if path.is_file()]
+    return time.time() - max(stamps, default=0.0) >= seconds
 
 
 def size(folder: Path) -> int:

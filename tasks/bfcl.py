@@ -34,21 +34,30 @@ OTHER_LANGUAGES: dict[str, Language] = {"simple_java": "java", "simple_javascrip
 MOST_SHOWN, MOST_SAID = 2000, 300
 """Characters of the calls, and of what is wrong with them, that are kept with a score."""
 
+AT = "bfcl_eval/data"
+FILES = {
+    **{name: f"/BFCL_v4_{name}" for name in figures.COUNTS},
+    **{split: f"/possible_answer/BFCL_v4_{name}" for name, split in TRUTHS.items()},
+}
 SOURCE = Source(
-    hub="",
-    revision="2026.3.23",
+    hub="",  # the hub has the files of V3
+    revision="6ea57973c7a6097fd7c5915698c54c17c5b1b6c8",
     folder="bfcl_v4",
-    splits={
-        **{name: f"BFCL_v4_{name}" for name in figures.COUNTS},
-        **{split: f"possible_answer/BFCL_v4_{name}" for name, split in TRUTHS.items()},
-    },
+    splits=FILES,
     counts={
         **figures.COUNTS,
         **{split: figures.COUNTS[name] for name, split in TRUTHS.items()},
     },
     fields=("id",),
     licence="Apache-2.0",
-    environment="bfcl:bfcl_eval/data",
+    elsewhere={
+        split: (
+            f"package:bfcl-eval/{AT}{file}.json",
+            "github:ShishirPatil/gorilla@6ea57973c7a6097fd7c5915698c54c17c5b1b6c8"
+            f"/berkeley-function-call-leaderboard/{AT}{file}.json",
+        )
+        for split, file in FILES.items()
+    },
 )
 
 

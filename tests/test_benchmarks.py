@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import (
+    convert_rows,
     report,
     sandbox_cost,
     scale,
@@ -71,6 +72,16 @@ def test_the_scale_benchmark_judges_every_cell_and_keeps_what_it_made(
     assert len(made) == 24
     scale.make(size, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == made
+
+
+@pytest.mark.parametrize("framework", ["openrlhf", "verl", "nemo_rl"])
+def test_the_conversion_benchmark_converts_what_it_has_made(framework: str, tmp_path: Path) -> None:
+    found = convert_rows.measured(framework, "grpo", 200, tmp_path)
+    assert found["mb"] > 0.01
+    assert found["mib"] > 10
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "first-200.jsonl", "second-200.jsonl",
+    ]  # fmt: skip
 
 
 @pytest.mark.integration

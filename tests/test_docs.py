@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from evalkit import config, plugins
 from evalkit.cli import cli
 from evalkit.errors import EvalkitError
-from tests.forge_server import ForgeServer, serving
+from tests import chat_server, forge_server
 from trainers.pretrain import Args
 from trainers.reference import ARGS, PPO
 
@@ -56,10 +56,25 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "backend": config.BackendSection,
     "executor": config.ExecutorSection,
     "judge": config.JudgeSection,
+    "prices": config.PriceSection,
     "tasks": config.TaskSection,
     "sampling": config.SamplingSection,
     "gate": config.GateSection,
 }
+
+
+NO_WEIGHTS = ("transformers_local", "echo")
+"""In place of the page's own backend: the models that are watched here are none."""
+
+
+def _model(folder: Path, last: int) -> None:
+    """Files that are whole by what they say of themselves, and are no model."""
+    folder.mkdir(parents=True)
+    header = json.dumps({"w": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).encode()
+    content = len(header).to_bytes(8, "little") + header + bytes([last])
+    (folder / "model.safetensors").write_bytes(content)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text('{"model_type": "none"}')
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -76,10 +91,36 @@ def commands(name: str) -> Iterator[tuple[str, int]]:
             yield command.strip(), int(code[1]) if code else 0
 
 
+def graded(body: dict[str, Any]) -> dict[str, Any]:
+    """A judge that says what the documents' rubrics ask for, and is not easily pleased."""
+    return {"text": "[[C]]" if "Reply A:" in body["messages"][-1]["content"] else "[[1]]"}
+
+
+def write_judged(folder: Path, address: str) -> None:
+    """The files of the page on judging, with a judge that is near."""
+    for name, rubric in zip(
+        ("helpful.md", "better.md"), blocks("docs/judging.md", "markdown"), strict=True
+    ):
+        (folder / name).write_text(rubric)
+    (config,) = blocks("docs/judging.md", "yaml")
+    (folder / "judged.yaml").write_text(config.replace("https://api.openai.com/v1", address))
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in which every documented command works, without a model."""
-    folder = tmp_path_factory.mktemp("documented")
+    with (
+        chat_server.serving(chat_server.ChatServer(answering=graded)) as judge,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("OPENAI_API_KEY", "of the tests")
+        folder = tmp_path_factory.mktemp("documented")
+        write_judged(folder, judge.base_url)
+        yield documented(folder)
+
+
+def documented(folder: Path) -> Path:
+    """The files and results that the documents speak of."""
     (folder / "examples").mkdir()
     gate = next(block for block in blocks("docs/tutorial.md", "yaml") if "margins" in block)
     (folder / "examples/quickstart.yaml").write_text(NO_MODEL + gate)
@@ -90,6 +131,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
     shutil.copytree(ROOT / "tests/fixtures/interchange/lm-eval", folder / "logs")
     (folder / "imported.yaml").write_text(blocks("docs/interchange.md", "yaml")[0])
+    (folder / "watch.yaml").write_text(blocks("docs/watching.md", "yaml")[0].replace(*NO_WEIGHTS))
+    for path, last in (("models/mine", 1), ("runs/grpo/checkpoint-200", 2)):
+        _model(folder / path, last)
+    (folder / "runs/grpo/checkpoint-200/trainer_state.json").write_text('{"global_step": 200}')
     with (folder / "rows.jsonl").open("w") as rows:
         for number in range(300):
             row = {"question_id": number, "question": f"Which is {number}?", "answer": "B"}
@@ -106,7 +151,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def job(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment of a CI job, with a forge of its own; and a quick store for MLflow."""
-    with serving(ForgeServer()) as forge:
+    with forge_server.serving(forge_server.ForgeServer()) as forge:
         monkeypatch.setenv("GITHUB_API_URL", forge.url)
         monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
         monkeypatch.setenv("GITHUB_TOKEN", "bot-token")
@@ -130,6 +175,27 @@ def test_every_command_in_the_documents_runs(
         result = CliRunner().invoke(cli, arguments, catch_exceptions=True)
         assert not isinstance(result.exception, EvalkitError), f"{command}: {result.exception}"
         assert result.exit_code == code, f"{command}: exit {result.exit_code}\n{result.output}"
+
+
+def test_the_commands_of_the_frameworks_are_those_that_are_emitted() -> None:
+    """Each is shown word for word, as in the golden files."""
+    golden = "".join(path.read_text() for path in (ROOT / "tests/golden/frameworks").iterdir())
+    emitted = " ".join(golden.replace("\\\n", "").split())
+    shown = blocks("docs/frameworks.md", "text")
+    assert len(shown) == 3
+    for block in shown:
+        assert " ".join(block.split()) in emitted
+
+
+def test_the_page_of_the_frameworks_has_every_option_and_every_method() -> None:
+    table = {cells[0]: cells[1].strip("`") for cells in _cells("docs/frameworks.md", "option")}
+    assert table.pop("name") == "required"
+    launched = {n: t for n, t in plugins.all_plugins("trainers").items() if t.launched}
+    assert table == {n: json.dumps(v) for n, v in launched["verl"].options.items()}
+    methods = _cells("docs/frameworks.md", "method")
+    for column, trainer in enumerate(("openrlhf", "verl", "nemo-rl"), 1):
+        rows = ",".join(cells[0] for cells in methods if cells[column] == "✓")
+        assert {name.strip("` ") for name in rows.split(",")} == {*launched[trainer].methods}
 
 
 def test_every_line_of_the_notebook_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,6 +371,13 @@ def _table(heading: str, first: str = "") -> list[list[str]]:
     rows = next(table for table in tables if table.startswith(f"| {first}")).splitlines()[2:]
     split = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
     return [[cells[0].strip("` "), *cells[1:]] for cells in split]
+
+
+def _cells(name: str, first: str) -> list[list[str]]:
+    """The rows of a page's table, that whose first column begins so; marks of code are left out."""
+    tables = re.findall(r"(?:^\|.*\n)+", _text(name), re.M)
+    rows = next(table for table in tables if table.startswith(f"| {first}")).splitlines()[2:]
+    return [[cell.strip("` ") for cell in row[1:-1].split("|")] for row in rows]
 
 
 def _anchors(page: Path) -> set[str]:

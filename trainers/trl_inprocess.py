@@ -17,7 +17,7 @@ from evalkit import Prompt, Stage, Trainer
 from evalkit.errors import ConfigError, TrainingError
 from evalkit.types import REWARD_MODEL
 
-from . import _accelerated, _lora, data, manifest, rewards
+from . import _accelerated, _lora, checkpoints, data, manifest, rewards
 from ._callbacks import metrics, registrar, saved
 from ._lengths import check_lengths
 from ._methods import METHODS, Method
@@ -178,5 +178,8 @@ TRAINERS = (
         scorers=tuple(name for name, method in METHODS.items() if method.scores),
         resumes=True,
         prompts=prompts,
+        scan=checkpoints.scan,
+        export=checkpoints.export,
+        logged=checkpoints.logged,
     ),
 )
