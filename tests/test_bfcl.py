@@ -24,18 +24,12 @@ from tasks import bfcl
 from tasks._bfcl import figures, java, javascript, python_calls
 from tasks._bfcl.calls import Unreadable
 
-from .bfcl_mutations import STRANGE, as_python, literal
+from .bfcl_mutations import NOBODY_PASSES, STRANGE, as_python, literal
 
 HOME = Path(os.environ.get("EVALKIT_DATA") or "absent")
 here = pytest.mark.skipif(
     not (HOME / "bfcl_v4").is_dir(), reason="EVALKIT_DATA has no folder bfcl_v4"
 )
-
-NOBODY_PASSES = {
-    *("live_simple_106-63-0", "live_simple_112-68-0"),  # values that may be nothing at all
-    *("live_multiple_862-181-3", "live_multiple_964-207-0"),  # an argument nobody declares
-    *("simple_java_36", "simple_java_65"),  # lists of several types, read as texts
-}
 
 AREA: dict[str, Any] = {
     "name": "geometry.area",
@@ -552,7 +546,7 @@ def test_a_hostile_answer_is_wrong_soon(category: str, text: str) -> None:
     start = time.process_time()
     assert bfcl.score(asked, Response(text)).value == 0.0
     assert bfcl.score_native(asked, Response(text)).value == 0.0
-    assert time.process_time() - start < 5.0
+    assert time.process_time() - start < 10.0
 
 
 @pytest.mark.parametrize(
