@@ -9,7 +9,7 @@ offers them as tools.  The score is what V4 makes of these categories, as shares
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,14 +22,14 @@ from ._bfcl.answers import Language, native, prompted, written
 from ._bfcl.calls import Call, Unreadable
 from ._bfcl.checking import TYPES, fault
 from ._bfcl.solutions import as_text, as_tool_calls
-from ._bfcl.tree import grammar
+from ._bfcl.tree import Grammar, grammar
 
 CHECKED = tuple(name for name in figures.COUNTS if "relevance" not in name)
 """The categories with ground truths: in the others it is asked whether there is a call at all."""
 
 IRRELEVANT = ("irrelevance", "live_irrelevance")
 TRUTHS = {name: f"{name} answers" for name in CHECKED}
-OTHER_LANGUAGES: dict[str, Language] = {"simple_java": "java", "simple_javascript": "javascript"}
+OTHER_LANGUAGES: dict[str, Grammar] = {"simple_java": "java", "simple_javascript": "javascript"}
 
 MOST_SHOWN, MOST_SAID = 2000, 300
 """Characters of the calls, and of what is wrong with them, that are kept with a score."""
@@ -77,15 +77,16 @@ def samples_native(rows: Rows) -> Iterator[Sample]:
 
 def _samples(rows: Rows) -> Iterator[tuple[Sample, list[asking.Function]]]:
     """The requests as they are in the data, each with its functions as a model is told of them."""
-    grammar("java"), grammar("javascript")
+    for language in OTHER_LANGUAGES.values():
+        grammar(language)  # a package that is not there is told before anything is asked
     for category in figures.COUNTS:
         truths = _truths(rows, category)
         for row in rows(category):
-            identity, functions = str(row["id"]), row.get("function") or []
+            identity, functions = str(row["id"]), _field(row, "function")
             if category in TRUTHS and identity not in truths:
                 raise DataError(f"bfcl: {identity} has no ground truth")
             _check(identity, functions, category)
-            turns = row["question"][0]
+            turns = _field(row, "question")[0]
             said = "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns)
             yield (
                 Sample(
@@ -103,7 +104,14 @@ def _samples(rows: Rows) -> Iterator[tuple[Sample, list[asking.Function]]]:
 
 def _truths(rows: Rows, category: str) -> dict[str, Any]:
     split = TRUTHS.get(category)
-    return {row["id"]: row["ground_truth"] for row in rows(split)} if split else {}
+    return {str(row["id"]): _field(row, "ground_truth") for row in rows(split)} if split else {}
+
+
+def _field(row: Mapping[str, Any], name: str) -> list[Any]:
+    if not isinstance(row.get(name), list):
+        raise DataError(f"bfcl: {row['id']}: {name} is no list")
+    found: list[Any] = row[name]
+    return found
 
 
 def _check(identity: str, functions: list[dict[str, Any]], category: str) -> None:

@@ -154,6 +154,11 @@ def test_a_question_without_its_ground_truth_is_an_error() -> None:
         list(bfcl.samples(read))
 
 
+def test_a_row_without_its_functions_is_an_error() -> None:
+    with pytest.raises(DataError, match="bfcl: x: function is no list"):
+        sample(function=None)
+
+
 def test_an_argument_of_no_known_type_is_an_error() -> None:
     odd = {**AREA, "parameters": {"properties": {"a": {"type": "matrix"}}, "required": []}}
     with pytest.raises(DataError, match="argument 'a' is of no known type"):
