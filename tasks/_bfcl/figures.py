@@ -69,7 +69,7 @@ COLUMNS: Mapping[str, Weights] = {
     "V2 and V3 live": LIVE_V3,
     "V3 non-live": NON_LIVE_V3,
 }
-"""Columns that are put together; V4's own segments are the first four but one."""
+"""Columns that are put together; what names no version is V4's."""
 
 SINGLE_TURN: Mapping[str, Weights] = {
     "v2": mean(*BOTH_V2, IRRELEVANCE, only("live_relevance")),

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .calls import Call, Unreadable
+from .literals import LONGEST_COLLECTION, boolean, number, reader
 from .tree import argument_dict, nodes, parsed
 
 if TYPE_CHECKING:
     from tree_sitter import Node
-
-LONGEST_COLLECTION = 2000
-"""Characters of a collection that are looked into."""
 
 TYPES: dict[str, type] = {
     **dict.fromkeys(("byte", "short", "integer", "long"), int),
@@ -120,22 +118,12 @@ def value(text: str, declared: str, element: str = "") -> Any:
     return _hash_map(text) if declared == "HashMap" else text
 
 
-def _number(pattern: re.Pattern[str], make: Callable[[str], Any]) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        try:
-            return make(text.rstrip("lLfF\n")) if pattern.match(text) else text
-        except ValueError:  # more digits than Python reads
-            return text
-
-    return read
-
-
 READERS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("byte", "short", "integer"), _number(WHOLE, int)),
-    "long": _number(LONG, int),
-    "double": _number(DECIMAL, float),
-    "float": _number(SINGLE, float),
-    "boolean": lambda text: {"true": True, "false": False}.get(text, text),
+    **dict.fromkeys(("byte", "short", "integer"), reader(WHOLE, int)),
+    "long": reader(LONG, int),
+    "double": reader(DECIMAL, float),
+    "float": reader(SINGLE, float),
+    "boolean": boolean,
 }
 
 
@@ -181,13 +169,3 @@ def untyped(text: str) -> Any:
         if found is not text:
             return found
     return number(text)
-
-
-def number(text: str) -> Any:
-    """A number as Python reads it; the text itself where it is none."""
-    for make in (int, float):
-        try:
-            return make(text)
-        except ValueError:
-            continue
-    return text

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .calls import Call, Unreadable
-from .java import LONGEST_COLLECTION, number
+from .literals import LONGEST_COLLECTION, boolean, number, reader
 from .tree import argument_dict, parsed
 
 if TYPE_CHECKING:
@@ -79,22 +79,12 @@ def value(text: str, declared: str, element: str = "") -> Any:
     return _object(text) if declared == "dict" else text
 
 
-def _number(pattern: re.Pattern[str], make: Callable[[str], Any]) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        try:
-            return make(text.rstrip("n\n")) if pattern.match(text) else text
-        except ValueError:  # more digits than Python reads
-            return text
-
-    return read
-
-
 READERS: dict[str, Callable[[str], Any]] = {
     "String": unquoted,
-    "integer": _number(WHOLE, int),
-    "float": _number(DECIMAL, float),
-    "Bigint": _number(BIG, int),
-    "Boolean": lambda text: {"true": True, "false": False}.get(text, text),
+    "integer": reader(WHOLE, int),
+    "float": reader(DECIMAL, float),
+    "Bigint": reader(BIG, int),
+    "Boolean": boolean,
 }
 
 
