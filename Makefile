@@ -37,8 +37,9 @@ check: setup
 	$(RUN) pytest -q tests/test_imports.py
 
 # Six simulations of error rates; what judging, asking, running code and a page cost, asking beside lm-eval,
-# inspect and lighteval; two hundred kills; and, with EVALKIT_DATA, verdicts on real models.
-bench: setup
+# inspect and lighteval, a model in this process beside lm-eval's; two hundred kills; and, with EVALKIT_DATA,
+# verdicts on real models.
+bench: quickstart
 	for each in errors clusters strata families verdicts missing; do \
 		$(RUN) benchmarks.simulate_$$each || exit; done
 	$(RUN) benchmarks.scale build/scale
@@ -46,6 +47,7 @@ bench: setup
 	$(RUN) benchmarks.speed build/speed --million
 	$(RUN) benchmarks.kills build/kills
 	$(RUN) benchmarks.harnesses build/harnesses
+	$(RUN) benchmarks.local build/local $$(ls -d results/quickstart/runs/grpo-*/final | head -n 1)
 	$(RUN) benchmarks.report build/report
 	$(if $(EVALKIT_DATA),$(RUN) benchmarks.real_pairs)
 

@@ -14,12 +14,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from evalkit.answer import line
-from evalkit.errors import EvalkitError, ModelError
+from evalkit.errors import EngineEnded, EvalkitError, ModelError
 from evalkit.events import Notify
 from evalkit.meter import Meter
 from evalkit.pool import pool, run
 from evalkit.questions import Question, missing, prepare
 from evalkit.sitting import Sitting
+from evalkit.starting import start
 from evalkit.turns import Interrupted, Turns
 from evalkit.types import Backend, Checkpoint, Model, Request, Response
 
@@ -61,6 +62,7 @@ async def _ask(
     model = await asyncio.to_thread(_open, backend, checkpoint)
     meter = Meter(checkpoint, notify, may_be_dead=backend.reads_prompt)
     try:
+        await start(model, checkpoint, sittings[0].cell.path.parents[1], notify)
         while sittings:
             await _round(model, backend, checkpoint, sittings, meter)
             for sitting in sittings:
@@ -119,12 +121,12 @@ async def respond(
     model: Model, request: Request, turns: Turns | None = None, *, reads_prompt: bool = True
 ) -> Response:
     """Puts one sample in the way its task asks: for text, for likelihoods, in several turns."""
-    task, sample = request.task, request.sample
+    task = request.task
     if not reads_prompt:
         return await model.generate(request)
     if task.solve and turns:
         try:
-            return turns.whole(await task.solve(sample, turns))
+            return turns.whole(await task.solve(request.sample, turns))
         except Interrupted as interrupted:
             return Response(finish_reason="error", error=interrupted.error)
         except EvalkitError:
@@ -134,11 +136,19 @@ async def respond(
             return Response(finish_reason="error", error=words)
     if task.ask == "generate":
         return await model.generate(request)
+    return await _preferred(model, request)
+
+
+async def _preferred(model: Model, request: Request) -> Response:
+    """The likeliest of a sample's choices, with the log-likelihoods of all."""
+    choices = request.sample.choices
     try:
-        found = await model.loglikelihood(request.prompt, sample.choices)
+        found = await model.loglikelihood(request.prompt, choices)
+    except EngineEnded:
+        raise
     except ModelError as error:
         return Response(finish_reason="error", error=str(error))
     totals = tuple(choice.total for choice in found)
     best = max(range(len(totals)), key=totals.__getitem__)
     greedy = tuple(choice.greedy for choice in found)
-    return Response(text=sample.choices[best], loglikelihoods=totals, greedy=greedy)
+    return Response(text=choices[best], loglikelihoods=totals, greedy=greedy)

@@ -6,6 +6,7 @@
     ├── DataError           a benchmark's rows are not there    exit 4
     ├── StoreError          a results folder cannot be used     exit 4
     ├── ModelError          a checkpoint cannot be asked        exit 4
+    │   └── EngineEnded     its engine has ended for good
     ├── ForgeError          GitHub or GitLab does not take it   exit 4
     ├── SandboxError        model code cannot be run here       exit 4
     └── TrainingError       a stage did not end well            exit 4
@@ -51,6 +52,10 @@ class StoreError(EvalkitError):
 
 class ModelError(EvalkitError):
     """A checkpoint cannot be loaded or asked."""
+
+
+class EngineEnded(ModelError):
+    """The process that answers for a checkpoint has ended, and is not started again."""
 
 
 class ForgeError(EvalkitError):

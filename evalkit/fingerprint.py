@@ -86,14 +86,14 @@ def parts(folder: Path) -> dict[str, str]:
     """
     if not folder.is_dir():
         return {}
-    found = {"chat_template": _chat_template(folder), "tokenizer": _tokenizer(folder)}
+    found = {"chat_template": chat_template(folder), "tokenizer": _tokenizer(folder)}
     return {
         name: hashlib.sha256(content).hexdigest()[:8] if content else "none"
         for name, content in found.items()
     }
 
 
-def _chat_template(folder: Path) -> bytes:
+def chat_template(folder: Path) -> bytes:
     """The template itself, wherever it is kept: a file of its own, or the tokenizer's settings."""
     own = folder / "chat_template.jinja"
     if own.is_file():

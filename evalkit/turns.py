@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from evalkit import identity
-from evalkit.errors import ModelError
+from evalkit.errors import EngineEnded, ModelError
 from evalkit.journal import Journal
 from evalkit.types import (
     LogLikelihood,
@@ -88,6 +88,8 @@ class Turns:
         if key not in self.known:
             try:
                 found = await self.model.loglikelihood(shaped, continuations)
+            except EngineEnded:
+                raise
             except ModelError as error:
                 raise Interrupted(str(error)) from None
             self.journal.append({"key": key, "said": [asdict(each) for each in found]})
@@ -100,6 +102,8 @@ class Turns:
         if key not in self.known:
             try:
                 found = await self.model.rolling(text)
+            except EngineEnded:
+                raise
             except ModelError as error:
                 raise Interrupted(str(error)) from None
             self.journal.append({"key": key, "said": asdict(found)})

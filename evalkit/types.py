@@ -10,11 +10,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NotRequired,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    runtime_checkable,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from evalkit.events import Notify
 
 
 class Message(TypedDict):
@@ -322,6 +333,21 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """Gives back whatever the model holds."""
+        ...
+
+
+@runtime_checkable
+class Started(Model, Protocol):
+    """A model whose engine is a server process of its own."""
+
+    base_url: str  # where the server answers, once it is started
+
+    async def start(self, notify: Notify, log: Path) -> None:
+        """Starts the engine, which prints into `log`; raises ModelError where it does not start."""
+        ...
+
+    async def ended(self) -> str:
+        """Returns once the engine has ended: why, in a line."""
         ...
 
 

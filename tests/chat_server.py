@@ -20,12 +20,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from aiohttp import web
 
-FAULTS = ("hang", "half", "truncated", "html", "no_choice", "abort", "disconnect")  # or a status
+FAULTS = ("hang", "drip", "half", "truncated", "html", "no_choice", "abort", "disconnect")
+"""How it may behave; a number is an HTTP status."""
+WHOLE = b'{"choices": [{"message": {"content": "half an answer"}}]}'
+BAD = {
+    "truncated": (WHOLE[:-10], "application/json"),
+    "html": (b"<html>Bad Gateway</html>", "text/html"),
+    "no_choice": (b'{"choices": []}', "application/json"),
+    "abort": (WHOLE.replace(b"}]", b', "finish_reason": "abort"}]'), "application/json"),
+}
 
 
 @dataclass
@@ -45,6 +53,12 @@ class ChatServer:
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=100))
+    files: dict[str, bytes] = field(default_factory=dict)
+    batches: dict[str, int] = field(default_factory=dict)  # how often each was looked at
+    looks: int = 2  # after so many a batch is completed
+    tokenizes: bool = False  # whether it has /tokenize
+    choices: int = 99  # how many it gives at most
+    times: list[float] = field(default_factory=list)  # when requests came
     in_flight: int = 0
     peak: int = 0
 
@@ -54,6 +68,13 @@ class ChatServer:
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_post("/v1/completions", self.completion)
         app.router.add_get("/stats", self.stats)
+        if self.tokenizes:
+            app.router.add_post("/tokenize", self.tokenize)
+            app.router.add_post("/detokenize", self.detokenize)
+        app.router.add_post("/v1/files", self.file)
+        app.router.add_get("/v1/files/{name}/content", self.content)
+        app.router.add_post("/v1/batches", self.begin)
+        app.router.add_get("/v1/batches/{name}", self.look)
         return app
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -63,7 +84,10 @@ class ChatServer:
 
     async def completion(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        return await self.answer(request, body, body["prompt"])
+        prompt = body["prompt"]
+        if not isinstance(prompt, str):  # in tokens; the likelihoods are of its words
+            prompt = "".join(map(chr, prompt))
+        return await self.answer(request, body, prompt)
 
     async def stats(self, request: web.Request) -> web.Response:
         return web.json_response(
@@ -79,6 +103,7 @@ class ChatServer:
         before = self.asked[digest] if self.each_prompt else self.asked.total()
         self.asked[digest] += 1
         self.bodies.append(body)
+        self.times.append(monotonic())
         self.write(digest, request.path)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
@@ -98,35 +123,87 @@ class ChatServer:
                 return refusal(row["status"], "a fault", self.retry_after)
             await asyncio.sleep(row.get("latency", 0.0))
             self.answered[digest] += 1
-            return web.json_response(reply(body, prompt, row))
+            whole = reply(body, prompt, row)
+            wanted = min(body.get("n") or 1, self.choices)
+            if wanted > 1:
+                seeds = [f" {body.get('seed')}.{number}" for number in range(wanted)]
+                whole["choices"] = [many(whole["choices"][0], at, s) for at, s in enumerate(seeds)]
+            return web.json_response(whole)
         finally:
             self.in_flight -= 1
 
     async def misbehave(self, request: web.Request) -> web.StreamResponse:
         """The fault."""
-        whole = json.dumps({"choices": [{"message": {"content": "half an answer"}}]}).encode()
         if self.fault.isdigit():
             return refusal(int(self.fault), "a fault", self.retry_after)
         if self.fault == "hang":
             await asyncio.sleep(3600)
-        if self.fault == "truncated":
-            return web.Response(body=whole[:-10], content_type="application/json")
-        if self.fault == "html":
-            return web.Response(text="<html>Bad Gateway</html>", content_type="text/html")
-        if self.fault == "no_choice":
-            return web.json_response({"choices": []})
-        if self.fault == "abort":
-            return web.json_response(
-                {"choices": [{"message": {"content": "half"}, "finish_reason": "abort"}]}
-            )
+        if self.fault == "drip":
+            return await drip(request)
+        if self.fault in BAD:
+            return web.Response(body=BAD[self.fault][0], content_type=BAD[self.fault][1])
         if self.fault == "half":
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(whole))}
-            stream = web.StreamResponse(headers=headers)
-            await stream.prepare(request)
-            await stream.write(whole[:20])
+            await half(request)
         assert request.transport is not None
         request.transport.close()
         return web.Response()
+
+    async def tokenize(self, request: web.Request) -> web.Response:
+        """As vLLM's: here a token is a letter, and a template writes turns one after another."""
+        body = await request.json()
+        turns = body.get("messages", ())
+        text = body.get("prompt", "".join(f"<{turn['role']}>{turn['content']}" for turn in turns))
+        text += "<assistant>" if body.get("add_generation_prompt") else ""
+        return web.json_response({"tokens": [ord(letter) for letter in text]})
+
+    async def detokenize(self, request: web.Request) -> web.Response:
+        tokens = (await request.json())["tokens"]
+        return web.json_response({"prompt": "".join(map(chr, tokens))})
+
+    async def file(self, request: web.Request) -> web.Response:
+        """A file for a batch."""
+        fields = await request.post()
+        assert fields["purpose"] == "batch"
+        upload = fields["file"]
+        assert isinstance(upload, web.FileField)
+        name = f"file-{len(self.files)}"
+        self.files[name] = upload.file.read()
+        return web.json_response({"id": name})
+
+    async def content(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.files[request.match_info["name"]])
+
+    async def begin(self, request: web.Request) -> web.Response:
+        """A batch, answered at once and told when it has been looked at often enough."""
+        body = await request.json()
+        name = f"batch-{len(self.batches)}"
+        replies = [self.batched(json.loads(line), body["endpoint"]) for line in
+                   self.files[body["input_file_id"]].splitlines()]  # fmt: skip
+        good = [each for each in replies if each["response"]["status_code"] == 200]
+        bad = [each for each in replies if each not in good]
+        for kind, rows in (("output", good[::-1]), ("error", bad)):  # in no order
+            self.files[f"{name}-{kind}"] = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        self.batches[name] = 0
+        return web.json_response({"id": name, "status": "validating"})
+
+    async def look(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        self.batches[name] += 1
+        told = {"id": name, "status": "in_progress"}
+        if self.batches[name] > self.looks:
+            told = {"id": name, "status": "completed", "output_file_id": f"{name}-output",
+                    "error_file_id": f"{name}-error"}  # fmt: skip
+        return web.json_response(told)
+
+    def batched(self, line: dict[str, Any], endpoint: str) -> dict[str, Any]:
+        assert line["url"] == endpoint
+        prompt = line["body"]["messages"][-1]["content"]
+        self.asked[sha256(prompt)] += 1
+        bad = prompt.startswith("bad")
+        body = {"error": {"message": "a bad prompt"}} if bad else reply(
+            line["body"], prompt, {"text": prompt})  # fmt: skip
+        return {"custom_id": line["custom_id"],
+                "response": {"status_code": 400 if bad else 200, "body": body}}  # fmt: skip
 
     def write(self, digest: str, path: str) -> None:
         """Appends to the log in one call, so that no line is lost or torn when killed."""
@@ -139,6 +216,8 @@ class ChatServer:
 def reply(body: Mapping[str, Any], prompt: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """A whole answer in the protocol's form; a token is a word with the space before it."""
     text = row.get("text")
+    given = body.get("prompt")
+    read = [*map(chr, given)] if isinstance(given, list) else words(prompt)
     choice: dict[str, Any] = {"index": 0, "finish_reason": row.get("finish_reason", "stop")}
     if "messages" in body:
         extra = {k: row[k] for k in ("tool_calls", "reasoning_content", "reasoning") if k in row}
@@ -148,9 +227,33 @@ def reply(body: Mapping[str, Any], prompt: str, row: Mapping[str, Any]) -> dict[
     else:
         choice["text"] = text
         if body.get("echo"):
-            choice["logprobs"] = logprobs([*words(prompt), " end"])
-    counts = {"prompt_tokens": len(words(prompt)), "completion_tokens": len(words(text or ""))}
+            choice["logprobs"] = logprobs([*read, " end"])
+    counts = {"prompt_tokens": len(read), "completion_tokens": len(words(text or ""))}
     return {"model": body["model"], "choices": [choice], "usage": row.get("usage", counts)}
+
+
+def many(choice: dict[str, Any], index: int, mark: str) -> dict[str, Any]:
+    """One of several choices, which say by what they were drawn."""
+    message = {**choice["message"], "content": choice["message"]["content"] + mark}
+    return {**choice, "index": index, "message": message}
+
+
+async def half(request: web.Request) -> None:
+    """The first bytes of an answer."""
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(WHOLE))}
+    stream = web.StreamResponse(headers=headers)
+    await stream.prepare(request)
+    await stream.write(WHOLE[:20])
+
+
+async def drip(request: web.Request) -> web.StreamResponse:
+    """An answer that comes byte by byte, and never ends."""
+    stream = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await stream.prepare(request)
+    for byte in WHOLE[:-1] + b" " * 10_000:
+        await stream.write(bytes([byte]))
+        await asyncio.sleep(0.02)
+    return stream
 
 
 def words(text: str) -> list[str]:

@@ -112,7 +112,8 @@ def test_workers_share_the_server_and_never_exceed_the_concurrency() -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["408", "409", "429", "500", "502", "503", *(f for f in FAULTS if f != "hang")]
+    "fault",
+    ["408", "409", "429", "500", "502", "503", *(f for f in FAULTS if f not in ("hang", "drip"))],
 )
 def test_every_prompt_outlives_two_faults_and_is_answered_once(fault: str) -> None:
     with serving(ChatServer(fault=fault, first=2, each_prompt=True)) as server:

@@ -339,6 +339,8 @@ def test_a_folder_that_cannot_be_loaded_says_which_and_why(
         open_(Checkpoint("tiny"))
     with pytest.raises(ConfigError, match="dtype is one of"):
         open_(checkpoint(folders["llama"], dtype="int3"))
+    with pytest.raises(ConfigError, match="quantization is 8bit, 4bit or empty"):
+        open_(checkpoint(folders["llama"], quantization="int3"))
 
 
 def test_a_hub_id_that_is_not_to_be_had_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

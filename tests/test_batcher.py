@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from evalkit.backends._batcher import Batcher
+from evalkit.backends._batcher import Batcher, lacks_memory
 
 
 def lengths(batches: list[list[str]], texts: Sequence[str]) -> list[int]:
@@ -90,3 +90,35 @@ def test_closing_leaves_nobody_waiting() -> None:
                     await asyncio.wait_for(task, 1)
 
     asyncio.run(ask())
+
+
+def test_a_batch_that_lacks_memory_is_halved_and_no_later_one_is_as_large() -> None:
+    sizes: list[int] = []
+
+    def run(texts: Sequence[str]) -> list[int]:
+        if len(texts) * max(map(len, texts)) > 40:
+            raise MemoryError
+        sizes.append(len(texts))
+        return [len(text) for text in texts]
+
+    async def ask() -> tuple[list[int], list[int], int]:
+        relieved: list[None] = []
+        with ThreadPoolExecutor(1) as thread:
+            relieve = lambda: relieved.append(None)  # noqa: E731
+            batcher = Batcher[str, int](run, 16, 64, thread, relieve)
+            long = await asyncio.gather(*(batcher.ask("x" * 10, 10) for _ in range(32)))
+            short = await asyncio.gather(*(batcher.ask("x", 1) for _ in range(32)))
+            await batcher.close()
+        return long, short, len(relieved)
+
+    long, short, relieved = asyncio.run(ask())
+    assert (long, short) == ([10] * 32, [1] * 32)
+    assert sizes == [4] * 8 + [16, 16]  # what is shorter takes less
+    assert relieved == 3
+
+
+def test_what_says_that_memory_is_lacking_is_told_from_other_errors() -> None:
+    assert lacks_memory(MemoryError())
+    assert lacks_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+    assert lacks_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert not lacks_memory(RuntimeError("index out of range in self"))

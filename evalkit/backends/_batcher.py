@@ -1,7 +1,8 @@
 """Batches out of requests that wait at the same time, sorted by length so that little is padded.
 
 Callers wait for their own result.  Whatever is waiting when the device falls free is one pool: it
-is sorted, cut into batches, and run one batch after the other in a single thread.
+is sorted, cut into batches, and run one batch after the other in a single thread.  A batch that
+lacks memory is halved, and no later one is as large again.
 """
 
 from __future__ import annotations
@@ -29,12 +30,19 @@ class Batcher(Generic[P, R]):
     """Runs `run` on batches of at most `size` payloads, in `thread`."""
 
     def __init__(
-        self, run: Callable[[Sequence[P]], Sequence[R]], size: int, pool: int, thread: Executor
+        self,
+        run: Callable[[Sequence[P]], Sequence[R]],
+        size: int,
+        pool: int,
+        thread: Executor,
+        relieve: Callable[[], None] = lambda: None,
     ) -> None:
         self.run = run
         self.size = size
         self.pool = pool  # requests that can wait at once: no use waiting for more
         self.thread = thread
+        self.relieve = relieve  # gives memory back that a batch which failed has left
+        self.room = float("inf")  # what memory is known not to lack: payloads times the longest
         self._waiting: list[_Job[P, R]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -60,11 +68,18 @@ class Batcher(Generic[P, R]):
             jobs, self._waiting = self._waiting, []
             jobs.sort(key=lambda job: job.length, reverse=True)  # what lacks memory fails first
             try:
-                for start in range(0, len(jobs), self.size):
-                    await self._answer(jobs[start : start + self.size])
+                left = list(jobs)
+                while left:
+                    count = self._fitting(left[0].length)
+                    batch, left = left[:count], left[count:]
+                    await self._answer(batch)
             finally:  # none is left to wait for ever when this task is cancelled
                 for job in jobs:
                     job.result.cancel()
+
+    def _fitting(self, longest: int) -> int:
+        """How many payloads, none longer than that, are run at once."""
+        return int(max(1, min(self.size, self.room // max(longest, 1))))
 
     async def _fill(self) -> None:
         """Waits while requests keep coming, a few milliseconds at most."""
@@ -84,12 +99,15 @@ class Batcher(Generic[P, R]):
         try:
             results = await loop.run_in_executor(self.thread, self.run, payloads)
         except Exception as error:
+            if lacks_memory(error):
+                self.room = min(self.room, len(jobs) * jobs[0].length / 2)
             if len(jobs) == 1:
                 _settle(jobs[0].result, error)
                 return
             results = None
         # Outside the handler, where the error no longer holds on to the batch's memory.
         if results is None:
+            self.relieve()
             half = len(jobs) // 2
             await self._answer(jobs[:half])
             await self._answer(jobs[half:])
@@ -97,6 +115,13 @@ class Batcher(Generic[P, R]):
         for job, result in zip(jobs, results, strict=True):
             if not job.result.done():
                 job.result.set_result(result)
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that there was no memory: torch has a type for GPUs alone."""
+    words = str(error).lower()
+    kinds = (type(error).__name__, "out of memory" in words, "can't allocate memory" in words)
+    return isinstance(error, MemoryError) or "OutOfMemoryError" in kinds or any(kinds[1:])
 
 
 def _settle(result: asyncio.Future[R], error: Exception) -> None:

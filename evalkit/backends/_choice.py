@@ -17,26 +17,43 @@ UNREADABLE = (AttributeError, KeyError, IndexError, TypeError, ValueError)
 
 def response(answer: Mapping[str, Any], stop: tuple[str, ...]) -> Response:
     """The first choice, by chat or by completion, cut at the first stop string."""
+    return responses(answer, stop)[0]
+
+
+def responses(answer: Mapping[str, Any], stop: tuple[str, ...]) -> list[Response]:
+    """Every choice; the tokens of all are shared among them, since servers count no other way."""
     try:
-        choice = answer["choices"][0]
-        finish = choice.get("finish_reason")
-        if finish in BROKEN_OFF:
-            raise Failure("broke the answer off")
-        message = choice["message"] if "message" in choice else {"content": choice["text"]}
-        text, stopped = cut(_plain(message.get("content")), stop)
-        reasoning = message.get("reasoning_content") or message.get("reasoning")
         prompt_tokens, completion_tokens = usage(answer.get("usage"))
-        return Response(
-            text=text,
-            reasoning=reasoning if isinstance(reasoning, str) else "",
-            tool_calls=tool_calls(message.get("tool_calls")),
-            finish_reason="stop" if stopped else FINISH.get(finish, "stop"),
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
-            logprobs=_logprobs(choice.get("logprobs")),
-        )
+        choices = answer["choices"]
+        share, rest = divmod(completion_tokens, len(choices) or 1)
+        found = [
+            _response(choice, stop, prompt_tokens, share + (at < rest))
+            for at, choice in enumerate(choices)
+        ]
+        found[0]  # at least one
     except UNREADABLE:
         raise Failure("answered without a choice that can be read") from None
+    return found
+
+
+def _response(
+    choice: Mapping[str, Any], stop: tuple[str, ...], prompt_tokens: int, completion_tokens: int
+) -> Response:
+    finish: Any = choice.get("finish_reason")
+    if finish in BROKEN_OFF:
+        raise Failure("broke the answer off")
+    message = choice["message"] if "message" in choice else {"content": choice["text"]}
+    text, stopped = cut(_plain(message.get("content")), stop)
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    return Response(
+        text=text,
+        reasoning=reasoning if isinstance(reasoning, str) else "",
+        tool_calls=tool_calls(message.get("tool_calls")),
+        finish_reason="stop" if stopped else FINISH.get(finish, "stop"),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        logprobs=_logprobs(choice.get("logprobs")),
+    )
 
 
 def _logprobs(found: Any) -> tuple[dict[str, float], ...]:

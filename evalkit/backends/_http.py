@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
+from evalkit.backends._addresses import Address, least_loaded
+from evalkit.backends._pace import Pace
 from evalkit.backends._retry import (
     LONGEST_RETRY_AFTER,
     TIMED_OUT,
@@ -27,7 +29,11 @@ from evalkit.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     import aiohttp
 
+S = TypeVar("S")
 T = TypeVar("T")
+Form: TypeAlias = Mapping[str, tuple[str | bytes, str]]
+"""Fields of a form: a value, and the file's name where it is one."""
+
 HINTS = {
     401: ": is api_key_env the variable that holds this server's key?",
     403: ": is api_key_env the variable that holds this server's key?",
@@ -38,15 +44,22 @@ CONNECT = 10.0  # seconds to reach a server that is there
 
 @dataclass(slots=True)
 class Http:
-    """One server, its key and how patiently it is asked."""
+    """A server, or several of one model, with their key and how patiently they are asked."""
 
     base_url: str
     key: str = field(default="", repr=False)
     timeout: float = 600.0
     retries: int = 8
     backoff: float = 0.5
+    hopeless: Callable[[], bool] = bool  # says that no other try can help
+    others: tuple[str, ...] = ()  # further servers
+    pace: Pace | None = None
+    _addresses: tuple[Address, ...] = ()
     _session: aiohttp.ClientSession | None = None
     _gone: bool = False  # a request heard nothing in all its tries: the next get a single one
+
+    def __post_init__(self) -> None:
+        self._addresses = tuple(map(Address, (self.base_url, *self.others)))
 
     @property
     def host(self) -> str:
@@ -63,21 +76,47 @@ class Http:
             data = orjson.dumps(body)
         except TypeError as error:  # a lone surrogate, say
             raise Failure(f"{self.host}: cannot be sent as JSON: {error}", again=False) from None
+        return await self._tries(lambda: self._paced(path, data, body), read)
+
+    async def fetch(self, method: str, path: str, form: Form | None = None) -> bytes:
+        """The content at a path, after as many tries as a request gets."""
+        return await self._tries(lambda: self._fetched(method, path, form), bytes)
+
+    async def _tries(self, once: Callable[[], Awaitable[S]], read: Callable[[S], T]) -> T:
         tried, spent = 1, 0
         while True:
             try:
-                answer = read(await self._once(path, data))
+                answer = read(await once())
             except Failure as failure:
                 spent += failure.cost
-                if not failure.again or spent > self.retries or (failure.silent and self._gone):
-                    self._gone = self._gone or failure.silent
+                if self._gives_up(failure, spent):
                     times = f" ({tried} tries)" if tried > 1 else ""
                     raise Failure(f"{self.host}: {failure}{times}", status=failure.status) from None
                 await asyncio.sleep(wait(tried, self.backoff, failure.after))
+                if self.hopeless():
+                    raise Failure(f"{self.host}: {failure}") from None
                 tried += 1
             else:
                 self._gone = False
                 return answer
+
+    async def get(self, path: str) -> dict[str, Any] | None:
+        """What a server answers to a single GET; None where it does not, or not yet."""
+        import aiohttp
+
+        try:
+            async with self._open().get(_url(self.base_url, path)) as reply:
+                content = await reply.read()
+                return _json_object(reply.content_type, content) if reply.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError, Failure):
+            return None
+
+    def _gives_up(self, failure: Failure, spent: int) -> bool:
+        silent_again = failure.silent and self._gone
+        if failure.again and spent <= self.retries and not silent_again and not self.hopeless():
+            return False
+        self._gone = self._gone or failure.silent
+        return True
 
     async def close(self) -> None:
         """Lets the connections go."""
@@ -85,17 +124,49 @@ class Http:
             await self._session.close()
             self._session = None
 
+    async def _paced(self, path: str, data: bytes, body: Mapping[str, Any]) -> dict[str, Any]:
+        """One try, when its turn has come, by the server that has the least to do."""
+        if self.pace is None:
+            return await self._once(path, data)
+        expected = await self.pace.wait(data, body)
+        answer = await self._once(path, data)
+        self.pace.count(expected, answer)
+        return answer
+
     async def _once(self, path: str, data: bytes) -> dict[str, Any]:
-        """One try."""
+        address = least_loaded(self._addresses)
+        with address.busy():
+            return await self._asked(_url(address.base_url, path), data)
+
+    async def _asked(self, url: str, data: bytes) -> dict[str, Any]:
+        return _json_object(*await self._reply("POST", url, data))
+
+    async def _fetched(self, method: str, path: str, form: Form | None) -> bytes:
         import aiohttp
 
-        url = f"{self.base_url.rstrip('/')}/{path}"
+        url, payload = _url(self.base_url, path), None
+        if form is not None:
+            fields = aiohttp.FormData()
+            for name, (value, filename) in form.items():
+                fields.add_field(name, value, filename=filename or None)
+            payload = fields()
+        return (await self._reply(method, url, payload))[1]
+
+    async def _reply(
+        self, method: str, url: str, data: bytes | aiohttp.Payload | None
+    ) -> tuple[str, bytes]:
+        """Type and content of what a server answers with 200."""
+        import aiohttp
+
+        headers = data.headers if isinstance(data, aiohttp.Payload) else None  # a form's boundary
         try:
-            async with self._open().post(url, data=data, allow_redirects=False) as reply:
+            async with self._open().request(
+                method, url, data=data, allow_redirects=False, headers=headers
+            ) as reply:
                 content = await reply.read()
                 if reply.status != 200:
                     raise self._refusal(reply.status, reply.headers, content)
-                return _json_object(reply.content_type, content)
+                return reply.content_type, content
         except TimeoutError:
             words = f"{TIMED_OUT} {self.timeout:g} s"
             raise Failure(words, silent=True, cost=TIMEOUT_COST) from None
@@ -131,6 +202,12 @@ class Http:
         if after > LONGEST_RETRY_AFTER:
             return Failure(f"HTTP {status}, asks to wait {after:.0f} s", again=False)
         return Failure(f"HTTP {status}: {words}", again=again, after=after, status=status)
+
+
+def _url(base_url: str, path: str) -> str:
+    """The address of a path below the base, or, with a slash before it, beside `/v1`."""
+    base = base_url.rstrip("/")
+    return base.removesuffix("/v1") + path if path.startswith("/") else f"{base}/{path}"
 
 
 def reach(base_url: str) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from evalkit.errors import ConfigError, ModelError
+from evalkit.fingerprint import base_named
 from evalkit.types import Checkpoint
 from evalkit.weights import is_adapter, parsed
 
 FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+QUANTIZATIONS = ("", "8bit", "4bit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def load(checkpoint: Checkpoint, chosen: Mapping[str, Any]) -> Loaded:
     hf.utils.logging.disable_progress_bar()
     try:
         tokenizer = hf.AutoTokenizer.from_pretrained(
-            where, trust_remote_code=False, local_files_only=True
+            _with_tokenizer(checkpoint, where), trust_remote_code=False, local_files_only=True
         )
         model, info = hf.AutoModelForCausalLM.from_pretrained(
             where,
@@ -74,8 +76,12 @@ def load(checkpoint: Checkpoint, chosen: Mapping[str, Any]) -> Loaded:
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            device_map=_device_map(chosen),
+            quantization_config=_quantization(hf, chosen["quantization"]),
         )
-        model = model.to(device(chosen["device"])).eval()
+        if _device_map(chosen) is None:
+            model = model.to(device(chosen["device"]))
+        model = model.eval()
     except Exception as error:  # a damaged folder can fail in any way inside the library
         raise ModelError(
             f"checkpoint {checkpoint.name!r}: cannot load {where}: {one_line(error)}"
@@ -87,9 +93,29 @@ def load(checkpoint: Checkpoint, chosen: Mapping[str, Any]) -> Loaded:
     return Loaded(model, tokenizer, form, _ends(model, tokenizer), _window(model, chosen))
 
 
+def _with_tokenizer(checkpoint: Checkpoint, where: Path) -> Path:
+    """The folder with the tokenizer: an adapter that brings none has its base's."""
+    named = base_named(where)
+    if not named or (where / "tokenizer_config.json").exists():
+        return where
+    return folder(replace(checkpoint, model=named))
+
+
+def _device_map(chosen: Mapping[str, Any]) -> str | None:
+    """Where weights go while they are loaded; None: they are moved afterwards."""
+    if chosen["device"] == "all":
+        return "auto"
+    return device(chosen["device"]) if chosen["quantization"] else None
+
+
+def _quantization(hf: Any, name: str) -> Any:
+    """How transformers shrinks weights while it loads them, by bitsandbytes."""
+    return hf.BitsAndBytesConfig(**{f"load_in_{name}": True}) if name else None
+
+
 def device(name: str) -> str:
     """The device meant: `auto` is the accelerator where there is one."""
-    if name != "auto":
+    if name not in ("auto", "all"):
         return name
     import torch
 

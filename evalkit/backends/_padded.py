@@ -30,6 +30,7 @@ class Padded:
         ids = [[PADDING] * (width - len(prompt)) + list(prompt) for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         self.mask: Tensor = torch.tensor(mask, device=model.device)
+        self.padded = min(map(len, prompts)) < width  # without, no mask: attention is faster
         self.cache = DynamicCache(config=model.config)
         self.length: Tensor = self.mask.sum(1)  # real tokens read, row by row
         positions = (self.mask.cumsum(1) - 1).clamp(min=0)
@@ -48,7 +49,9 @@ class Padded:
     def fork(self, places: Sequence[int]) -> Padded:
         """Another batch of these rows; this one stays as it is."""
         other = copy.copy(self)
-        other.cache = copy.deepcopy(self.cache)
+        other.cache = copy.copy(self.cache)
+        # Selecting rows makes new tensors, so that the layers need not be copied first.
+        other.cache.layers = [copy.copy(layer) for layer in self.cache.layers]
         other.keep(places)
         return other
 
@@ -61,6 +64,7 @@ class Padded:
         import torch
 
         width = max(map(len, rows))
+        self.padded = self.padded or min(map(len, rows)) < width
         ids = [[*row, *[PADDING] * (width - len(row))] for row in rows]
         real = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
         real = real.to(self.mask)
@@ -73,7 +77,7 @@ class Padded:
         optional = {"position_ids": positions, **({"logits_to_keep": 1} if last else {})}
         output = self.model(
             input_ids=ids,
-            attention_mask=self.mask,
+            attention_mask=self.mask if self.padded else None,
             past_key_values=self.cache,
             use_cache=True,
             **{name: value for name, value in optional.items() if name in self.takes},

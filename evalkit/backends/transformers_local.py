@@ -19,7 +19,16 @@ from typing import Any
 
 from evalkit.backends._batcher import Batcher
 from evalkit.backends._decoding import Row, decode
-from evalkit.backends._loading import DTYPES, Loaded, device, dtype, folder, load, one_line
+from evalkit.backends._loading import (
+    DTYPES,
+    QUANTIZATIONS,
+    Loaded,
+    device,
+    dtype,
+    folder,
+    load,
+    one_line,
+)
 from evalkit.backends._options import options
 from evalkit.backends._scoring import Question, joined, score, windows
 from evalkit.backends._tokens import encode, split, whole
@@ -28,9 +37,10 @@ from evalkit.errors import ConfigError, ModelError
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Prompt, Request, Response
 
 OPTIONS: Mapping[str, Any] = {
-    "device": "auto",  # cuda where there is one, else cpu
+    "device": "auto",  # cuda where there is one, else cpu; all spreads it over every GPU
     "dtype": "auto",  # as the weights are stored
-    "batch_size": 64,
+    "quantization": "",
+    "batch_size": 64,  # at most: less where memory is short
     "max_length": 0,  # tokens of prompt and answer together; 0 is the model's own maximum
     "revision": "",  # of a hub id
 }
@@ -49,11 +59,11 @@ class Local:
         self._thread = ThreadPoolExecutor(1, "transformers")  # one: torch keeps threads for each
         self._decoder = Batcher[Row, list[int]](
             lambda rows: decode(loaded, rows, self._closed.is_set),
-            batch_size, self.concurrency, self._thread,
+            batch_size, self.concurrency, self._thread, _relieve,
         )  # fmt: skip
         self._scorer = Batcher[Question, list[LogLikelihood]](
             lambda questions: score(loaded.model, questions, batch_size),
-            batch_size, self.concurrency, self._thread,
+            batch_size, self.concurrency, self._thread, _relieve,
         )  # fmt: skip
 
     async def generate(self, request: Request) -> Response:
@@ -110,18 +120,12 @@ class Local:
 
     async def close(self) -> None:
         """Ends the batch under way and gives back the memory."""
-        import gc
-
-        import torch
-
         self._closed.set()
         await self._decoder.close()
         await self._scorer.close()
         self._thread.shutdown(wait=True)
         del self.loaded, self._decoder, self._scorer
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _relieve()
 
     def _fitting(self, request: Request, length: int) -> Any:
         """The request's sampling, its maximum cut to the room that the prompt leaves."""
@@ -132,6 +136,17 @@ class Local:
             raise ModelError(f"the prompt has {length} tokens, the model reads {window}")
         room = wanted if window is None else min(wanted, window - length)
         return replace(request.sampling, max_tokens=room)
+
+
+def _relieve() -> None:
+    """Gives back the memory of what is no longer there."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def open_(checkpoint: Checkpoint) -> Local:
@@ -151,7 +166,9 @@ def identify(checkpoint: Checkpoint) -> str:
 def environment(checkpoint: Checkpoint) -> Mapping[str, str]:
     """Engine and version, device and dtype."""
     chosen = _chosen(checkpoint)
+    smaller = {"quantization": chosen["quantization"]} if chosen["quantization"] else {}
     return {
+        **smaller,
         "engine": "transformers",
         "transformers": _version("transformers"),
         "torch": _version("torch"),
@@ -172,6 +189,8 @@ def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
     chosen = options(checkpoint, OPTIONS)
     if chosen["dtype"] not in DTYPES:
         raise ConfigError(f"checkpoint {checkpoint.name!r}: dtype is one of {', '.join(DTYPES)}")
+    if chosen["quantization"] not in QUANTIZATIONS:
+        raise ConfigError(f"checkpoint {checkpoint.name!r}: quantization is 8bit, 4bit or empty")
     if chosen["batch_size"] < 1:
         raise ConfigError(f"checkpoint {checkpoint.name!r}: batch_size is at least 1")
     return chosen

@@ -23,6 +23,7 @@ from evalkit.lock import hold
 from evalkit.meter import HOPELESS
 from evalkit.pool import pool, run
 from evalkit.questions import prepare
+from evalkit.starting import start
 from evalkit.types import Model, Response
 
 OFTEN = 50  # questions between two words to whoever watches
@@ -99,7 +100,7 @@ def judge_all(panel: Panel, dockets: Sequence[Docket], notify: Notify = silent) 
         for judge in panel.judges:
             own = [job for job in jobs.values() if job.question.judge == judge]
             if own:
-                run(_ask(judge, own, _Count(len(own), notify)))
+                run(_ask(judge, own, _Count(len(own), notify), due[0].folder.parents[1]))
 
 
 def missing(panel: Panel, docket: Docket) -> bool:
@@ -149,7 +150,7 @@ def _next_door(folder: Path, wanted: Iterable[str]) -> Iterator[tuple[str, Judgm
             yield from ((k, found[k]) for k in keys & {*found} if not found[k].response.error)
 
 
-async def _ask(judge: Judge, jobs: list[_Job], count: _Count) -> None:
+async def _ask(judge: Judge, jobs: list[_Job], count: _Count, results: Path) -> None:
     model = await asyncio.to_thread(judge.backend.open, judge.checkpoint)
 
     async def one(job: _Job) -> None:
@@ -157,6 +158,7 @@ async def _ask(judge: Judge, jobs: list[_Job], count: _Count) -> None:
         count.one(judge.name, job.folder.label, response)
 
     try:
+        await start(model, judge.checkpoint, results, count.notify)
         await pool(jobs, one, model.concurrency)
     finally:
         await model.close()
