@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evalkit import plugins
+from evalkit import plugins, retrieval
 from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
     BackendSection,
     CheckpointSection,
     Loaded,
     Location,
+    RetrievalSection,
     StageSection,
     TaskSection,
 )
@@ -23,7 +24,7 @@ from evalkit.matrix import Execution, Matrix, Row
 from evalkit.naming import named, options_of
 from evalkit.series.seeds import with_seeds
 from evalkit.staging import scores_only, stages
-from evalkit.types import Backend, Checkpoint
+from evalkit.types import Backend, Checkpoint, Retrieval
 
 
 def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
@@ -162,9 +163,10 @@ def _declared(loaded: Loaded, index: int, section: CheckpointSection) -> Row:
             backend.name,
             options,
             section.format,
-            _system_prompt(loaded, index, section.system_prompt),
+            _text(loaded, ("checkpoints", index, "system_prompt"), section.system_prompt),
             section.identity,
             section.parent,
+            retrieval=_retrieval(loaded, index, section.retrieval),
         ),
         backend,
     )
@@ -177,15 +179,30 @@ def _model(loaded: Loaded, model: str) -> str:
     return model
 
 
-def _system_prompt(loaded: Loaded, index: int, given: str) -> str:
+def _text(loaded: Loaded, where: Location, given: str) -> str:
+    """A text as it stands, or that of the file it names."""
     if not given.endswith((".txt", ".md")) or "\n" in given:
         return given
     path = loaded.resolve(given)
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        where = ("checkpoints", index, "system_prompt")
         raise loaded.error(where, f"cannot read {path}: {error.strerror}") from None
+
+
+def _retrieval(loaded: Loaded, index: int, section: RetrievalSection | None) -> Retrieval | None:
+    if section is None:
+        return None
+    where: Location = ("checkpoints", index, "retrieval")
+    template = _text(loaded, (*where, "template"), section.template) or retrieval.TEMPLATE
+    if template.count(retrieval.PLACE) != 1:
+        words = f"say once where the passages go: {retrieval.PLACE}"
+        raise loaded.error((*where, "template"), words)
+    folder = loaded.resolve(section.documents)
+    try:
+        return retrieval.described(folder, section.k, section.words, template)
+    except EvalkitError as error:
+        raise loaded.error(where, str(error)) from None
 
 
 def _trained(loaded: Loaded, section: StageSection) -> Row:
@@ -209,6 +226,9 @@ def _judge(loaded: Loaded) -> Row | None:
         if section.checkpoint in stages:
             return _trained(loaded, stages[section.checkpoint])
         for index, declared in enumerate(loaded.config.checkpoints):
+            if declared.name == section.checkpoint and declared.retrieval:
+                words = f"{declared.name} has `retrieval`, which no judge is shown: name another"
+                raise loaded.error(("judge", "checkpoint"), words)
             if declared.name == section.checkpoint:
                 return _declared(loaded, index, declared)
         names = [*stages, *(checkpoint.name for checkpoint in loaded.config.checkpoints)]
