@@ -149,5 +149,6 @@ def _opened(turns: list[Message], context: str) -> list[Message]:
 
 
 def as_text(prompt: Prompt, system_prompt: str = "", context: str = "") -> str:
-    """The prompt as plain text, for a model without a chat template: a context after the system's."""
-    return "\n\n".join(filter(None, (system_prompt, context, _text(prompt))))
+    """The prompt as plain text, the rest before it, for a model without a chat template."""
+    before = [part for part in (system_prompt, context) if part]
+    return "\n\n".join([*before, _text(prompt)])

@@ -7,7 +7,7 @@
 What is retrieved depends on the question and the documents alone, never on the checkpoint.
 """
 
-from evalkit.retrieval.context import PLACE, TEMPLATE, Context, query
+from evalkit.retrieval.context import PLACE, TEMPLATE, Context
 from evalkit.retrieval.documents import described
 
-__all__ = ["PLACE", "TEMPLATE", "Context", "described", "query"]
+__all__ = ["PLACE", "TEMPLATE", "Context", "described"]

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from evalkit.identity import question_of
 from evalkit.retrieval.library import Passage, opened
 from evalkit.types import Retrieval, Sample
 
@@ -34,20 +35,18 @@ class Context:
         self._library = opened(retrieval)
         self._last = lru_cache(maxsize=1)(self._of)  # the epochs of a sample come one by one
 
-    def of(self, question: str) -> str:
-        """The text to put before a question; empty where no passage shares a word with it."""
-        return self._last(question)
+    def of(self, sample: Sample) -> str:
+        """The text to put before a sample; empty where no passage shares a word with it.
+
+        It is looked up by its question and its options.
+        """
+        return self._last("\n".join([question_of(sample), *sample.choices]))
 
     def _of(self, question: str) -> str:
         found = self._library.best(question, self._retrieval.k)
         if not found:
             return ""
         return self._retrieval.template.replace(PLACE, "\n".join(map(fenced, found)))
-
-
-def query(sample: Sample, question: str) -> str:
-    """What a sample's passages are looked up by: its question and its options."""
-    return "\n".join([question, *sample.choices])
 
 
 def fenced(passage: Passage) -> str:

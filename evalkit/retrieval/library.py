@@ -13,17 +13,18 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from evalkit.errors import ConfigError, ModelError
-from evalkit.files import cache_folder, made_whole
-from evalkit.lock import hold
+from evalkit.errors import ConfigError, DataError, ModelError, StoreError
+from evalkit.files import cache_folder
 from evalkit.retrieval.documents import described, passages
 from evalkit.types import Retrieval
 
@@ -75,17 +76,26 @@ class Library:
 def opened(retrieval: Retrieval) -> Library:
     """The library of some documents; made now unless an earlier run has made it.
 
-    Raises ModelError where they are no longer what they were when the run began.
+    Raises ModelError where they cannot be read, or are not what they were when the run began.
     """
     folder = cache_folder() / "indexes" / _key(retrieval)
-    with hold(folder.with_name(f"{folder.name}.lock")):
-        try:
-            return Library(folder)
-        except (OSError, ValueError, KeyError):  # not there, or damaged: it can be made again
+    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
+        return Library(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as beside:
+            _make(retrieval, Path(beside) / "made")
             shutil.rmtree(folder, ignore_errors=True)
-        with made_whole(folder) as beside:
-            _make(retrieval, beside)
-    return Library(folder)
+            with suppress(OSError):  # another process was quicker: its index is the same
+                (Path(beside) / "made").rename(folder)
+        return Library(folder)
+    except (ConfigError, DataError) as error:
+        raise ModelError(f"retrieval: {error}") from None
+    except OSError as error:
+        raise StoreError(
+            f"cannot keep an index in {folder.parent}: {error.strerror or error}; make room, or "
+            "set XDG_CACHE_HOME"
+        ) from None
 
 
 def _key(retrieval: Retrieval) -> str:
@@ -99,6 +109,7 @@ def _make(retrieval: Retrieval, into: Path) -> None:
     vocabulary: dict[str, int] = {}
     starts, numbers = [0], []
     source = Path(retrieval.folder)
+    into.mkdir()
     with (into / "passages").open("wb") as file:
         for passage in passages(source, retrieval.words):
             line = orjson.dumps([_whole(each) for each in passage]) + b"\n"
