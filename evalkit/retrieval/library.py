@@ -30,7 +30,7 @@ from evalkit.types import Retrieval
 
 VERSION = 1
 """Of what is cut and kept here; another one is another index."""
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]{2,}")
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 """Chinese and Japanese have no spaces between words: there a character is one."""
 
 
@@ -49,6 +49,8 @@ class Library:
 
         self._index: Any = bm25s.BM25.load(folder, mmap=True)
         self._index.backend = "numpy"
+        for name in ("data", "indices", "indptr"):  # mapped still: slices of a memmap are slow
+            self._index.scores[name] = self._index.scores[name].view(np.ndarray)
         self._starts: NDArray[np.int64] = np.load(folder / "starts.npy")
         self._lines = np.memmap(folder / "passages", np.uint8, mode="r")
 
