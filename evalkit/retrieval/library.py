@@ -81,13 +81,14 @@ def opened(retrieval: Retrieval) -> Library:
     Raises ModelError where they cannot be read, or are not what they were when the run began.
     """
     folder = cache_folder() / "indexes" / _key(retrieval)
-    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
-        return Library(folder)
+    if folder.exists():
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return Library(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # it is damaged, and can be made again
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as beside:
             _make(retrieval, Path(beside) / "made")
-            shutil.rmtree(folder, ignore_errors=True)
             with suppress(OSError):  # another process was quicker: its index is the same
                 (Path(beside) / "made").rename(folder)
         return Library(folder)
