@@ -1,4 +1,4 @@
-"""A reward for every trainer: `f(prompt, completion, row) -> float`, `row` being the row of the data."""
+"""A reward for every trainer: `f(prompt, completion, row) -> float`, of a row of the data."""
 
 import re
 
