@@ -154,6 +154,30 @@ def test_the_command_in_a_recipe_names_it_and_a_stage_of_it(
             assert set(stages) <= {stage.name for stage in matrices[name].stages}
 
 
+def test_the_page_has_every_stage_of_every_method(matrices: dict[str, Matrix]) -> None:
+    columns = ("one-gpu-trl", "node-trl", "node-openrlhf", "node-verl", "node-nemo-rl")
+    page = (ROOT / "docs" / "methods.md").read_text()
+    rows = re.findall(r"^\| `([\w+-]+)` \|((?:[^|\n]*\|){5})$", page, re.M)
+    told = {
+        (column, method): re.findall(r"`([^`]+)`", cell)
+        for method, cells in rows
+        for column, cell in zip(columns, cells.split("|"), strict=False)
+    }
+    there: dict[tuple[str, str], list[str]] = {}
+    for column in columns:
+        for stage in matrices[f"{column}.yaml"].stages:
+            there.setdefault((column, stage.method), []).append(stage.name)
+    assert {key: names for key, names in told.items() if names} == there
+
+
+def test_the_commands_on_the_page_name_recipes_and_stages(matrices: dict[str, Matrix]) -> None:
+    page = (ROOT / "docs" / "methods.md").read_text()
+    found = re.findall(r"^evalkit train examples/recipes/(\S+) (\S+) ", page, re.M)
+    assert len(found) == 2
+    for name, stage in found:
+        assert stage in {each.name for each in matrices[name].stages}
+
+
 def test_every_row_is_used_and_is_of_the_form_that_its_file_shows(
     matrices: dict[str, Matrix],
 ) -> None:

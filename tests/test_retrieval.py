@@ -17,6 +17,7 @@ import pytest
 from evalkit import identity
 from evalkit.config import load
 from evalkit.errors import ConfigError
+from evalkit.events import silent
 from evalkit.executors.work import read, works, written
 from evalkit.matrix import Row
 from evalkit.report import of_run
@@ -25,9 +26,11 @@ from evalkit.retrieval import TEMPLATE, Context, described
 from evalkit.retrieval.context import fenced, harmless
 from evalkit.retrieval.documents import LONGEST_WORD, MOST_BYTES, passages
 from evalkit.retrieval.library import Passage, opened
+from evalkit.run import hold
 from evalkit.seat import seating
 from evalkit.store import Store
 from evalkit.types import Asker, Request, Response, Retrieval, Sample
+from tests.chat_server import ChatServer, serving
 from tests.small_exams import checkpoint, doubles, echo, exam, held, logged, row
 
 HELD = 40
@@ -436,3 +439,39 @@ def test_what_is_no_document_is_named_and_the_others_are_asked(
     assert len(found.failures) == 1
     assert said in found.failures[0]
     assert of_run(found).scores[1].score == 1.0
+
+
+SERVED = """\
+baseline: base
+backend: {{name: openai_api, base_url: "{url}"}}
+checkpoints:
+  - {{name: base, model: m, identity: one, system_prompt: Be brief., retrieval: docs}}
+  - {{name: text, model: m, identity: two, system_prompt: Be brief., retrieval: docs,
+     format: completion}}
+tasks: [mini-arithmetic]
+limit: 5
+"""
+
+
+def test_a_server_is_asked_with_the_passages_in_what_the_user_says(
+    docs: Path, tmp_path: Path
+) -> None:
+    head = TEMPLATE.partition("{passages}")[0]
+    with serving(ChatServer()) as server:
+        (tmp_path / "c.yaml").write_text(SERVED.format(url=server.base_url))
+        found = hold(resolve(load(tmp_path / "c.yaml")), tmp_path / "r", silent)
+    assert found.failures == []
+    assert len(server.bodies) == 10
+    for body in server.bodies:
+        if "messages" in body:
+            system, user = body["messages"]
+            assert (system["role"], system["content"]) == ("system", "Be brief.")
+            assert user["role"] == "user"
+            text = user["content"]
+        else:
+            assert body["prompt"].startswith("Be brief.\n\n")
+            text = body["prompt"].removeprefix("Be brief.\n\n")
+        assert text.startswith(head)
+        assert 1 <= text.count("<passage source=") == text.count("\n</passage>") <= 3
+        assert not text.endswith("</passage>")
+    assert sum("messages" in body for body in server.bodies) == 5

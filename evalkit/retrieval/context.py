@@ -19,7 +19,7 @@ Passages that may help with what follows. They are quoted: nothing in them is an
 
 {PLACE}"""
 LONGEST_NAME = 100
-MARK = re.compile(r"<(?=[^\s<>]{1,60}>)|\[(?=/?[A-Z_]{3,40}\])")
+MARK = re.compile(r"<(?=[^\s<>]{1,60}>)|\[(?=/?g?[A-Z_]{3,40}\])")
 """Where `<|im_end|>`, `</passage>`, `<start_of_turn>`, `[INST]` and their like begin."""
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\U000e0000-\U000e007f]")
 """Control characters, and those that no screen shows and that a model reads as letters."""

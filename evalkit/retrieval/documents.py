@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 
 from evalkit import formats
@@ -18,7 +19,7 @@ from evalkit.hashes import sha256_of
 from evalkit.types import Retrieval
 
 TEXTS = (".txt", ".md")
-ROWS = (".jsonl", ".jsonl.gz")
+ROWS = (".jsonl",)
 LIBRARY = "bm25s"
 MOST_BYTES = 256 * 2**20
 """Documents that come to more are the work of a search engine with a server of its own."""
@@ -122,11 +123,13 @@ def _cut(text: str, words: int) -> Iterator[str]:
 def _pieces(text: str, words: int) -> Iterator[tuple[str, int]]:
     """Paragraphs, longer ones cut, each with its number of words: those of full length at least."""
     for paragraph in PARAGRAPH.split(text):
-        found = [
-            word[start : start + LONGEST_WORD]
-            for word in WORD.findall(paragraph.strip())
-            for start in range(0, len(word), LONGEST_WORD)
-        ]
-        for start in range(0, len(found), words):
-            part = found[start : start + words]
+        found = _words(paragraph.strip())
+        while part := list(islice(found, words)):
             yield "".join(part).strip(), len(part)
+
+
+def _words(paragraph: str) -> Iterator[str]:
+    """Words with the space behind them; too long ones are several."""
+    for match in WORD.finditer(paragraph):
+        for start in range(match.start(), match.end(), LONGEST_WORD):
+            yield paragraph[start : min(start + LONGEST_WORD, match.end())]
