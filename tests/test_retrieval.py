@@ -324,6 +324,8 @@ def test_passages_are_whole_paragraphs_unless_those_are_too_long(tmp_path: Path)
     texts = [text for _, text in passages(folder, 10)]
     assert texts[0] == "one two\n\nthree four\nfive"
     assert [len(text.split()) for text in texts] == [5, 10, 10, 6]
+    (folder / "a.md").write_text("a" + " " * 2_000 + "b\n\n\n \n\n")
+    assert all(text for _, text in passages(folder, 10))
     (folder / "a.md").write_text("x" * 10_000)
     assert max(len(text) for _, text in passages(folder, 10)) == 10 * LONGEST_WORD
 

@@ -125,7 +125,8 @@ def _pieces(text: str, words: int) -> Iterator[tuple[str, int]]:
     for paragraph in PARAGRAPH.split(text):
         found = _words(paragraph.strip())
         while part := list(islice(found, words)):
-            yield "".join(part).strip(), len(part)
+            if piece := "".join(part).strip():
+                yield piece, len(part)
 
 
 def _words(paragraph: str) -> Iterator[str]:
