@@ -8,7 +8,7 @@ canonical JSON, so the same thing has the same hash on every machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -92,7 +92,7 @@ def retrieved(checkpoint: Checkpoint) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if name not in ("folder", "files")}
 
 
-def exam(task: Task, judge: str = "") -> dict[str, Any]:
+def exam(task: Task, judge: Mapping[str, Any] | str = "") -> dict[str, Any]:
     """What must be equal for two cells to be comparable, but for the data, which the cell knows."""
     scorer = f"{task.name}@{task.preset}" if task.preset else task.name
     headline = {"weights": dict(task.weights), "fitted": task.refit is not None}
