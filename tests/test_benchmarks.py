@@ -10,6 +10,7 @@ import pytest
 from benchmarks import (
     convert_rows,
     report,
+    retrieval_cost,
     sandbox_cost,
     scale,
     simulate_clusters,
@@ -48,6 +49,18 @@ def test_a_simulation_prints_one_row_a_design_and_the_same_each_time(
     assert len(table(first)) == SIMULATIONS[script]  # type: ignore[index]
     script.main()  # type: ignore[attr-defined]
     assert capsys.readouterr().out == first
+
+
+def test_the_cost_of_retrieval_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("EVALKIT_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # the script sets one of its own
+    monkeypatch.setattr(sys, "argv", ["retrieval_cost", "--passages", "50", "--questions", "20"])
+    retrieval_cost.main()
+    rows = table(capsys.readouterr().out)
+    assert rows[-1][0].startswith("20 questions, ")
+    assert all(float(row[1]) >= 0 for row in rows[1:])
 
 
 def test_the_cost_of_the_sandbox_is_measured(

@@ -16,7 +16,7 @@ import pytest
 
 from evalkit import identity
 from evalkit.config import load
-from evalkit.errors import ConfigError
+from evalkit.errors import ConfigError, StoreError
 from evalkit.events import silent
 from evalkit.executors.work import read, works, written
 from evalkit.matrix import Row
@@ -297,6 +297,15 @@ def test_processes_that_make_one_index_at_once_all_have_it(docs: Path, tmp_path:
         assert each.returncode == 0
         assert "twice 7 makes 14." in said
     assert len(list((tmp_path / "cache" / "evalkit" / "indexes").iterdir())) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_told_in_one_line(
+    docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(StoreError, match=r"cannot keep an index in .*: Not a directory; make room"):
+        opened(shown(docs))
 
 
 def test_of_equal_passages_the_earlier_one_is_shown_first(tmp_path: Path) -> None:
