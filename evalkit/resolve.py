@@ -7,25 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evalkit import plugins, retrieval
+from evalkit import plugins
 from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
     BackendSection,
-    CheckpointSection,
     Loaded,
     Location,
     PanelistSection,
-    RetrievalSection,
     StageSection,
     TaskSection,
 )
+from evalkit.declared import backend_of, declared_row
 from evalkit.errors import EvalkitError, UnknownName, did_you_mean
 from evalkit.exam import Exam, sit
 from evalkit.matrix import Execution, Jury, Matrix, Price, Row
-from evalkit.naming import named, options_of
+from evalkit.naming import named
 from evalkit.series.seeds import with_seeds
 from evalkit.staging import scores_only, stages
-from evalkit.types import Backend, Checkpoint, Retrieval
+from evalkit.types import Checkpoint
 
 
 def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
@@ -44,7 +43,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     judges = _judges(loaded)
     judging = {judge.checkpoint.name for judge in judges}
     rows = [
-        _declared(loaded, index, section) for index, section in enumerate(config.checkpoints)
+        declared_row(loaded, index, section) for index, section in enumerate(config.checkpoints)
     ] + [
         _trained(loaded, section)
         for section in config.pipeline
@@ -146,71 +145,8 @@ def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) 
         raise loaded.error(("tasks", index), str(error)) from None
 
 
-def _backend(
-    loaded: Loaded, where: Location, section: BackendSection
-) -> tuple[Backend, dict[str, object]]:
-    backend = named(loaded, (*where, "name"), "backends", section.name)
-    assert isinstance(backend, Backend)
-    options = options_of(loaded, where, backend, section.options)
-    if isinstance(options.get("path"), str) and options["path"]:
-        options["path"] = str(loaded.resolve(str(options["path"])))
-    return backend, options
-
-
-def _declared(loaded: Loaded, index: int, section: CheckpointSection) -> Row:
-    where: Location = ("checkpoints", index, "backend") if section.backend else ("backend",)
-    backend, options = _backend(loaded, where, section.backend or loaded.config.backend)
-    return Row(
-        Checkpoint(
-            section.name,
-            _model(loaded, section.model),
-            backend.name,
-            options,
-            section.format,
-            _text(loaded, ("checkpoints", index, "system_prompt"), section.system_prompt),
-            section.identity,
-            section.parent,
-            retrieval=_retrieval(loaded, index, section.retrieval),
-        ),
-        backend,
-    )
-
-
-def _model(loaded: Loaded, model: str) -> str:
-    """A folder beside the file is that folder; anything else is a hub id, or the server's name."""
-    if model.startswith((".", "~", "/")) or (model and loaded.resolve(model).is_dir()):
-        return str(loaded.resolve(model))
-    return model
-
-
-def _text(loaded: Loaded, where: Location, given: str) -> str:
-    """A text as it stands, or that of the file it names."""
-    if not given.endswith((".txt", ".md")) or "\n" in given:
-        return given
-    path = loaded.resolve(given)
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise loaded.error(where, f"cannot read {path}: {error.strerror}") from None
-
-
-def _retrieval(loaded: Loaded, index: int, section: RetrievalSection | None) -> Retrieval | None:
-    if section is None:
-        return None
-    where: Location = ("checkpoints", index, "retrieval")
-    template = _text(loaded, (*where, "template"), section.template) or retrieval.TEMPLATE
-    if template.count(retrieval.PLACE) != 1:
-        words = f"say once where the passages go: {retrieval.PLACE}"
-        raise loaded.error((*where, "template"), words)
-    folder = loaded.resolve(section.documents)
-    try:
-        return retrieval.described(folder, section.k, section.words, template)
-    except EvalkitError as error:
-        raise loaded.error(where, str(error)) from None
-
-
 def _trained(loaded: Loaded, section: StageSection) -> Row:
-    backend, options = _backend(loaded, ("backend",), loaded.config.backend)
+    backend, options = backend_of(loaded, ("backend",), loaded.config.backend)
     checkpoint = Checkpoint(
         section.name,
         backend=backend.name,
@@ -257,14 +193,14 @@ def _judge(loaded: Loaded, where: Location, section: PanelistSection) -> Row:
                 words = f"{declared.name} has `retrieval`, which no judge is shown: name another"
                 raise loaded.error((*where, "checkpoint"), words)
             if declared.name == section.checkpoint:
-                return _declared(loaded, index, declared)
+                return declared_row(loaded, index, declared)
         names = [*stages, *(checkpoint.name for checkpoint in loaded.config.checkpoints)]
         hint = did_you_mean(section.checkpoint, names)
         raise loaded.error((*where, "checkpoint"), f"no checkpoint {section.checkpoint!r}{hint}")
     own = section.backend or BackendSection.model_validate(
         {"name": "openai_api", "base_url": section.base_url}
     )
-    backend, options = _backend(loaded, (*where, "backend"), own)
+    backend, options = backend_of(loaded, (*where, "backend"), own)
     identity = section.identity or f"{section.base_url} {section.model}".strip()
     return Row(
         Checkpoint(section.name, section.model, backend.name, options, identity=identity), backend
