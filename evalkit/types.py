@@ -330,7 +330,7 @@ class Retrieval:
     k: int  # passages before a question, at most
     words: int  # of a passage, at most
     template: str  # what is put there, with `{passages}` in it
-    documents: str  # sha256 of their names and contents, its head
+    documents: str  # sha256 of their names and contents
     engine: str  # the library that finds them, and its version
     files: Mapping[str, str] = field(default_factory=dict, hash=False)  # name -> sha256, its head
 

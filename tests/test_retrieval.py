@@ -81,7 +81,7 @@ def test_documents_that_hold_the_answers_are_an_improvement_in_the_report(
     assert candidate.cells[0].verdict == "improved"
     assert candidate.cells[0].comparable
     (told,) = candidate.cells[0].differences
-    assert told == f"retrieval: none → 2 passages of {shown(docs).documents}"
+    assert told == f"retrieval: none → 2 passages of {shown(docs).documents[:16]}"
 
 
 def test_passages_come_after_the_system_prompt_in_what_the_user_says_first() -> None:

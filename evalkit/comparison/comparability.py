@@ -76,7 +76,7 @@ def _shown(retrieval: Mapping[str, Any]) -> str:
     """A retrieval in a few words."""
     if not retrieval:
         return ""
-    return f"{retrieval['k']} passages of {retrieval['documents']}"
+    return f"{retrieval['k']} passages of {str(retrieval['documents'])[:16]}"
 
 
 def exam_of(meta: Mapping[str, Any], preset: str = "") -> Mapping[str, Any]:

@@ -34,6 +34,18 @@ def described(folder: Path, k: int, words: int, template: str) -> Retrieval:
 
     Raises ConfigError where there are none, too many, or the library is missing.
     """
+    try:
+        known = _hashed(folder)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or folder}: {error.strerror}") from None
+    lines = (f"{name}\0{digest}\n" for name, digest in known.items())
+    whole = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    short = {name: digest[:8] for name, digest in known.items()}
+    return Retrieval(str(folder), k, words, template, whole, _engine(), short)
+
+
+def _hashed(folder: Path) -> dict[str, str]:
+    """The sha256 of every document by its name."""
     files = _files(folder)
     if not files:
         raise ConfigError(f"{folder} holds no .txt, .md or .jsonl file")
@@ -41,14 +53,8 @@ def described(folder: Path, k: int, words: int, template: str) -> Retrieval:
     if size > MOST_BYTES:
         most = f"{MOST_BYTES // 2**20} MiB"
         raise ConfigError(f"{folder} holds {size / 2**20:.0f} MiB; at most {most} are read")
-    known = {
-        file.relative_to(folder).as_posix(): digest
-        for file, digest in zip(files, sha256_of(files), strict=True)
-    }
-    lines = (f"{name}\0{digest}\n" for name, digest in known.items())
-    whole = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-    short = {name: digest[:8] for name, digest in known.items()}
-    return Retrieval(str(folder), k, words, template, whole[:16], _engine(), short)
+    names = [file.relative_to(folder).as_posix() for file in files]
+    return dict(zip(names, sha256_of(files), strict=True))
 
 
 def passages(folder: Path, words: int) -> Iterator[tuple[str, str]]:
@@ -121,7 +127,7 @@ def _cut(text: str, words: int) -> Iterator[str]:
 
 
 def _pieces(text: str, words: int) -> Iterator[tuple[str, int]]:
-    """Paragraphs, longer ones cut, each with its number of words: those of full length at least."""
+    """Paragraphs, longer ones cut, each with its number of words."""
     for paragraph in PARAGRAPH.split(text):
         found = _words(paragraph.strip())
         while part := list(islice(found, words)):
