@@ -21,7 +21,7 @@ from evalkit.report import of_run
 from evalkit.retrieval import PLACE, described
 from evalkit.retrieval.context import fenced
 from evalkit.retrieval.library import Passage
-from evalkit.types import Checkpoint
+from evalkit.types import Checkpoint, Retrieval
 from tasks._mini_words import NAMES, WORDS
 from tests.small_exams import exam, held
 
@@ -99,15 +99,19 @@ def test_a_model_that_reads_is_improved_by_documents_that_hold_the_answers(
         given = {"options": {"device": "cpu"}, "identity": "weights", **fields}
         return Row(Checkpoint(name, str(model), **given), backend)  # type: ignore[arg-type]
 
+    def shown(k: int) -> Retrieval:
+        return described(tmp_path / "docs", k, 6, PLACE)
+
     rows = [
         row("base"),
-        row("base+docs", retrieval=described(tmp_path / "docs", 1, 6, PLACE)),
+        row("base+docs", retrieval=shown(1)),
+        row("base+more", retrieval=shown(3)),  # it was never trained to choose among passages
     ]
     report = of_run(held(rows, [task], tmp_path / "r"))
-    before, after = (score.score for score in report.scores)
-    assert before is not None
-    assert after is not None
+    before, after, more = (score.score or 0.0 for score in report.scores)
     assert before < 0.1
     assert after > 0.8
-    assert report.candidates[0].cells[0].verdict == "improved"
-    assert report.candidates[0].cells[0].differences[0].startswith("retrieval: none → 1 passages")
+    assert before < more < after
+    told = {candidate.name: candidate.cells[0] for candidate in report.candidates}
+    assert told["base+docs"].verdict == "improved"
+    assert told["base+docs"].differences[0].startswith("retrieval: none → 1 passages")
