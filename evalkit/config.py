@@ -44,6 +44,10 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _documents(value: object) -> object:
+    return {"documents": value} if isinstance(value, str) else value
+
+
 def _weighted(value: object) -> object:
     return {value: 1.0} if isinstance(value, str) else value
 
@@ -95,6 +99,15 @@ class TrainerSection(_Named):
 BackendChoice = Annotated[BackendSection, BeforeValidator(_by_name)]
 
 
+class RetrievalSection(_Section):
+    """`retrieval:` of a checkpoint: a folder of documents, and what of it is shown."""
+
+    documents: str
+    k: int = Field(default=3, gt=0, le=100)
+    words: int = Field(default=200, ge=10, le=10_000)
+    template: str = ""
+
+
 class CheckpointSection(_Section):
     """One entry of `checkpoints:`."""
 
@@ -103,6 +116,7 @@ class CheckpointSection(_Section):
     backend: BackendChoice | None = None
     format: Literal["chat", "completion", ""] = ""
     system_prompt: str = ""
+    retrieval: Annotated[RetrievalSection, BeforeValidator(_documents)] | None = None
     identity: str = ""
     parent: str = ""
 
@@ -395,6 +409,7 @@ def _keys_at(where: Location) -> Sequence[str]:
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "checkpoints": CheckpointSection,
+    "retrieval": RetrievalSection,
     "pipeline": StageSection,
     "backend": BackendSection,
     "trainer": TrainerSection,

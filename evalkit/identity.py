@@ -73,13 +73,23 @@ def sampling_seed(item_id: bytes, epoch: int) -> int:
     return int.from_bytes(hashlib.sha256(item_id + epoch.to_bytes(4, "big")).digest()[:4], "big")
 
 
-def treatment(checkpoint: Checkpoint) -> dict[str, str]:
+def treatment(checkpoint: Checkpoint) -> dict[str, Any]:
     """What is being compared: the weights and how they are addressed."""
+    found = retrieved(checkpoint)
     return {
         "identity": checkpoint.identity,
         "format": checkpoint.format,
         "system_prompt": checkpoint.system_prompt,
+        **({"retrieval": found} if found else {}),
     }
+
+
+def retrieved(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What decides which passages a checkpoint is shown, and how; empty where it is shown none."""
+    if checkpoint.retrieval is None:
+        return {}
+    whole = asdict(checkpoint.retrieval)
+    return {name: value for name, value in whole.items() if name not in ("folder", "files")}
 
 
 def exam(task: Task, judge: Mapping[str, Any] | str = "") -> dict[str, Any]:
@@ -117,15 +127,28 @@ def data_digest(targets: Iterable[tuple[bytes, bytes]]) -> str:
     return whole.hexdigest()[:16]
 
 
-def as_messages(prompt: Prompt, system_prompt: str = "") -> list[Message]:
-    """The prompt as a conversation, the system prompt first."""
+def as_messages(prompt: Prompt, system_prompt: str = "", context: str = "") -> list[Message]:
+    """The prompt as a conversation, the system prompt first.
+
+    A context opens what the user says first: it never speaks with the system's authority.
+    """
     turns: list[Message] = (
         [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     )
+    turns = _opened(turns, context) if context else turns
     return [{"role": "system", "content": system_prompt}, *turns] if system_prompt else turns
 
 
-def as_text(prompt: Prompt, system_prompt: str = "") -> str:
-    """The prompt as plain text, for a model without a chat template."""
-    text = _text(prompt)
-    return f"{system_prompt}\n\n{text}" if system_prompt else text
+def _opened(turns: list[Message], context: str) -> list[Message]:
+    first = next((at for at, turn in enumerate(turns) if turn["role"] != "system"), len(turns))
+    said = turns[first : first + 1]
+    if not said or said[0]["role"] != "user":
+        return [*turns[:first], {"role": "user", "content": context}, *turns[first:]]
+    with_context: Message = {**said[0], "content": f"{context}\n\n{said[0]['content']}"}
+    return [*turns[:first], with_context, *turns[first + 1 :]]
+
+
+def as_text(prompt: Prompt, system_prompt: str = "", context: str = "") -> str:
+    """The prompt as plain text, the rest before it, for a model without a chat template."""
+    before = [part for part in (system_prompt, context) if part]
+    return "\n\n".join([*before, _text(prompt)])

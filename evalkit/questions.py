@@ -11,10 +11,13 @@ from typing import Any
 from evalkit import identity, journal
 from evalkit.answer import Answer
 from evalkit.journal import Journal
+from evalkit.retrieval import Context
 from evalkit.sitting import Sitting
 from evalkit.standing import key
 from evalkit.turns import Turns
 from evalkit.types import Backend, Checkpoint, Model, Prompt, Request, Response, Sample
+
+Shape = Callable[[Prompt], Prompt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +46,19 @@ def missing(
     kept = stack.enter_context(Journal(sitting.cell.journal_path))
     task = sitting.exam.task
     turns = _turns(sitting, stack, checkpoint, model) if task.solve else None
+    shaped = _shaper(checkpoint, model, backend)
     for item, original in sitting.exam.stream():
         for epoch in range(task.epochs):
             sample = task.at(original, epoch)
-            prompt = prepare(sample.rendered(), checkpoint, model) if backend.reads_prompt else ""
+            shape = shaped(sample)
+            prompt = shape(sample.rendered()) if backend.reads_prompt else ""
             seed = identity.sampling_seed(item, epoch)
             request = Request(prompt, task.sampling, task, sample, epoch, seed)
             request_id = identity.request(request)
             if key(item, epoch) + request_id in known:
                 sitting.done += 1
             else:
-                own = turns(request=request, item=item) if turns else None
+                own = turns(request=request, item=item, shape=shape) if turns else None
                 yield Question(sitting, kept, item, request_id, request, own)
 
 
@@ -64,14 +69,23 @@ def _turns(
     path = sitting.cell.turns_path
     known: dict[str, Any] = {row["key"]: row["said"] for row in journal.read(path)}
     kept = stack.enter_context(Journal(path))
-    shape = partial(prepare, checkpoint=checkpoint, model=model)
-    return partial(Turns, model, shape=shape, known=known, journal=kept)
+    shown = checkpoint.name if checkpoint.retrieval else ""
+    return partial(Turns, model, known=known, journal=kept, shown_documents=shown)
 
 
-def prepare(prompt: Prompt, checkpoint: Checkpoint, model: Model) -> Prompt:
+def _shaper(checkpoint: Checkpoint, model: Model, backend: Backend) -> Callable[[Sample], Shape]:
+    """How a sample's prompts become those of the checkpoint, whichever turn of it they are."""
+    plain = partial(prepare, checkpoint=checkpoint, model=model)
+    if checkpoint.retrieval is None or not backend.reads_prompt:
+        return lambda _: plain
+    context = Context(checkpoint.retrieval)
+    return lambda sample: partial(plain, context=context.of(sample))
+
+
+def prepare(prompt: Prompt, checkpoint: Checkpoint, model: Model, context: str = "") -> Prompt:
     """The prompt in the form the checkpoint is asked in: a conversation, or plain text."""
     shape = identity.as_messages if model.format == "chat" else identity.as_text
-    return shape(prompt, checkpoint.system_prompt)
+    return shape(prompt, checkpoint.system_prompt, context)
 
 
 def _with_options(sample: Sample) -> str:

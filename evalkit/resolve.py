@@ -11,20 +11,20 @@ from evalkit import plugins
 from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
     BackendSection,
-    CheckpointSection,
     Loaded,
     Location,
     PanelistSection,
     StageSection,
     TaskSection,
 )
+from evalkit.declared import backend_of, declared_row
 from evalkit.errors import EvalkitError, UnknownName, did_you_mean
 from evalkit.exam import Exam, sit
 from evalkit.matrix import Execution, Jury, Matrix, Price, Row
-from evalkit.naming import named, options_of
+from evalkit.naming import named
 from evalkit.series.seeds import with_seeds
 from evalkit.staging import scores_only, stages
-from evalkit.types import Backend, Checkpoint
+from evalkit.types import Checkpoint
 
 
 def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
@@ -43,7 +43,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     judges = _judges(loaded)
     judging = {judge.checkpoint.name for judge in judges}
     rows = [
-        _declared(loaded, index, section) for index, section in enumerate(config.checkpoints)
+        declared_row(loaded, index, section) for index, section in enumerate(config.checkpoints)
     ] + [
         _trained(loaded, section)
         for section in config.pipeline
@@ -145,55 +145,8 @@ def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) 
         raise loaded.error(("tasks", index), str(error)) from None
 
 
-def _backend(
-    loaded: Loaded, where: Location, section: BackendSection
-) -> tuple[Backend, dict[str, object]]:
-    backend = named(loaded, (*where, "name"), "backends", section.name)
-    assert isinstance(backend, Backend)
-    options = options_of(loaded, where, backend, section.options)
-    if isinstance(options.get("path"), str) and options["path"]:
-        options["path"] = str(loaded.resolve(str(options["path"])))
-    return backend, options
-
-
-def _declared(loaded: Loaded, index: int, section: CheckpointSection) -> Row:
-    where: Location = ("checkpoints", index, "backend") if section.backend else ("backend",)
-    backend, options = _backend(loaded, where, section.backend or loaded.config.backend)
-    return Row(
-        Checkpoint(
-            section.name,
-            _model(loaded, section.model),
-            backend.name,
-            options,
-            section.format,
-            _system_prompt(loaded, index, section.system_prompt),
-            section.identity,
-            section.parent,
-        ),
-        backend,
-    )
-
-
-def _model(loaded: Loaded, model: str) -> str:
-    """A folder beside the file is that folder; anything else is a hub id, or the server's name."""
-    if model.startswith((".", "~", "/")) or (model and loaded.resolve(model).is_dir()):
-        return str(loaded.resolve(model))
-    return model
-
-
-def _system_prompt(loaded: Loaded, index: int, given: str) -> str:
-    if not given.endswith((".txt", ".md")) or "\n" in given:
-        return given
-    path = loaded.resolve(given)
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        where = ("checkpoints", index, "system_prompt")
-        raise loaded.error(where, f"cannot read {path}: {error.strerror}") from None
-
-
 def _trained(loaded: Loaded, section: StageSection) -> Row:
-    backend, options = _backend(loaded, ("backend",), loaded.config.backend)
+    backend, options = backend_of(loaded, ("backend",), loaded.config.backend)
     checkpoint = Checkpoint(
         section.name,
         backend=backend.name,
@@ -236,15 +189,18 @@ def _judge(loaded: Loaded, where: Location, section: PanelistSection) -> Row:
         if section.checkpoint in stages:
             return _trained(loaded, stages[section.checkpoint])
         for index, declared in enumerate(loaded.config.checkpoints):
+            if declared.name == section.checkpoint and declared.retrieval:
+                words = f"{declared.name} has `retrieval`, which no judge is shown: name another"
+                raise loaded.error((*where, "checkpoint"), words)
             if declared.name == section.checkpoint:
-                return _declared(loaded, index, declared)
+                return declared_row(loaded, index, declared)
         names = [*stages, *(checkpoint.name for checkpoint in loaded.config.checkpoints)]
         hint = did_you_mean(section.checkpoint, names)
         raise loaded.error((*where, "checkpoint"), f"no checkpoint {section.checkpoint!r}{hint}")
     own = section.backend or BackendSection.model_validate(
         {"name": "openai_api", "base_url": section.base_url}
     )
-    backend, options = _backend(loaded, (*where, "backend"), own)
+    backend, options = backend_of(loaded, (*where, "backend"), own)
     identity = section.identity or f"{section.base_url} {section.model}".strip()
     return Row(
         Checkpoint(section.name, section.model, backend.name, options, identity=identity), backend

@@ -17,6 +17,9 @@ from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix, Row
 from evalkit.store import Cell, Store
+from evalkit.types import Checkpoint
+
+MOST_FILES = 200  # documents that are listed one by one in a cell.json
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,21 @@ class Seat:
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()
-                if name not in ("options", "model", "by_content", "stage", "step")
+                if name not in ("options", "model", "by_content", "stage", "step", "retrieval")
             }
+            | _documents(checkpoint)
             | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),
         }
+
+
+def _documents(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint is shown of documents, each with its hash where they are not too many."""
+    if checkpoint.retrieval is None:
+        return {}
+    files = checkpoint.retrieval.files
+    listed = {"files": dict(files)} if len(files) <= MOST_FILES else {}
+    return {"retrieval": {**identity.retrieved(checkpoint), **listed}}
 
 
 def seating(matrix: Matrix, store: Store) -> list[Seat]:

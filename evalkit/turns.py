@@ -45,6 +45,7 @@ class Turns:
     shape: Callable[[Prompt], Prompt]  # a prompt as the checkpoint is asked it
     known: Mapping[str, Any]  # turns of an earlier run, by key
     journal: Journal
+    shown_documents: str = ""  # the checkpoint, where passages are put before its prompts
     spent: list[Response] = field(default_factory=list)
     _asked: int = 0
 
@@ -97,7 +98,15 @@ class Turns:
         return [_likelihood(each) for each in self.known[key]]
 
     async def rolling(self, text: str) -> LogLikelihood:
-        """How likely a whole text is, of any length."""
+        """How likely a whole text is, of any length.
+
+        Raises ModelError where passages of documents are to be put before it.
+        """
+        if self.shown_documents:
+            raise ModelError(
+                f"{self.shown_documents}: {self.request.task.name} asks how likely whole texts "
+                "are, and nothing can be put before those: take the task, or `retrieval`, out"
+            )
         key = self._key(["rolling", text])
         if key not in self.known:
             try:

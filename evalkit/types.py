@@ -352,6 +352,19 @@ class Started(Model, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieval:
+    """Documents whose passages are put before the questions that they fit."""
+
+    folder: str  # where they are, absolute; no part of what they are
+    k: int  # passages before a question, at most
+    words: int  # of a passage, at most
+    template: str  # what is put there, with `{passages}` in it
+    documents: str  # sha256 of their names and contents
+    engine: str  # the library that finds them, and its version
+    files: Mapping[str, str] = field(default_factory=dict, hash=False)  # name -> sha256, its head
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """One row of the matrix: weights, and how they are asked."""
 
@@ -367,6 +380,7 @@ class Checkpoint:
     stage: str = ""  # the stage that made it
     step: int | None = None  # of that stage's training; None: not known
     by_content: bool = False  # its identity was worked out from its files, not stated
+    retrieval: Retrieval | None = None
 
     @property
     def on_the_way(self) -> bool:

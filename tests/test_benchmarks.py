@@ -10,6 +10,7 @@ import pytest
 from benchmarks import (
     convert_rows,
     report,
+    retrieval_cost,
     sandbox_cost,
     scale,
     simulate_clusters,
@@ -59,6 +60,18 @@ def test_how_alike_neighbouring_pieces_are_is_measured(
     rows = table(capsys.readouterr().out)
     assert [row[0] for row in rows] == ["modules", "descriptions"]
     assert all(int(row[1]) > 15 and float(row[-1]) > 0 for row in rows)
+
+
+def test_the_cost_of_retrieval_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("EVALKIT_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # the script sets one of its own
+    monkeypatch.setattr(sys, "argv", ["retrieval_cost", "--passages", "50", "--questions", "20"])
+    retrieval_cost.main()
+    rows = table(capsys.readouterr().out)
+    assert rows[-1][0].startswith("20 questions, ")
+    assert all(float(row[1]) >= 0 for row in rows[1:])
 
 
 def test_the_cost_of_the_sandbox_is_measured(

@@ -52,6 +52,7 @@ MMLU_PRO = "\nbackend: echo\ndata: {mmlu-pro: rows.jsonl}\n"
 SECTIONS: dict[str, type[BaseModel]] = {
     "The file": config.Config,
     "checkpoints": config.CheckpointSection,
+    "retrieval": config.RetrievalSection,
     "pipeline": config.StageSection,
     "backend": config.BackendSection,
     "executor": config.ExecutorSection,

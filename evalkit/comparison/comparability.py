@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 TREATMENT = ("format", "system_prompt")
+RETRIEVAL = "retrieval"
+MOST = 8  # differences of documents that are listed one by one
 FILES = ("chat_template", "tokenizer")
 """Hashes of files: not known of a server, nor in cells of before they were written down."""
 
@@ -47,11 +49,34 @@ def comparability(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> 
         for name in FILES
         if name in before and name in after and before[name] != after[name]
     ]
+    treatment += _documents(before.get("retrieval") or {}, after.get("retrieval") or {})
     return Comparability(
         _differences("", baseline["exam"], candidate["exam"]),
         treatment,
         _differences("", baseline.get("environment", {}), candidate.get("environment", {})),
     )
+
+
+def _documents(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs in the documents that two checkpoints are shown, and in how."""
+    if not before or not after:
+        return [_difference(RETRIEVAL, _shown(before), _shown(after))] if before != after else []
+    listed = "files" in before and "files" in after
+    left_out = "documents" if listed else "files"
+    old, new = (
+        {name: value for name, value in each.items() if name != left_out}
+        for each in (before, after)
+    )
+    found = _differences(f"{RETRIEVAL} ", old, new)
+    more = [f"{RETRIEVAL}: {len(found) - MOST} more differences"] if len(found) > MOST else []
+    return [*found[:MOST], *more]
+
+
+def _shown(retrieval: Mapping[str, Any]) -> str:
+    """A retrieval in a few words."""
+    if not retrieval:
+        return ""
+    return f"{retrieval['k']} passages of {str(retrieval['documents'])[:16]}"
 
 
 def exam_of(meta: Mapping[str, Any], preset: str = "") -> Mapping[str, Any]:

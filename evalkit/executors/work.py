@@ -16,7 +16,7 @@ from evalkit.exam import Exam, sit
 from evalkit.matrix import Row
 from evalkit.seat import Seat
 from evalkit.store import Cell
-from evalkit.types import Checkpoint
+from evalkit.types import Checkpoint, Retrieval
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def written(work: Work) -> bytes:
 def read(content: bytes) -> Work:
     """The work that another process has written."""
     found = json.loads(content)
-    checkpoint = Checkpoint(**found["checkpoint"])
+    told = found["checkpoint"]
+    shown = Retrieval(**told["retrieval"]) if told["retrieval"] else None
+    checkpoint = Checkpoint(**{**told, "retrieval": shown})
     row = Row(checkpoint, plugins.backend(checkpoint.backend))
     return Work(row, tuple(_seat(row, each) for each in found["seats"]))
 
