@@ -1,7 +1,7 @@
 """A model behind an OpenAI-compatible URL, for tools that do their own asking.
 
-Chat and plain completions, one answer or several, with tools and JSON schemas where the backend
-has them.  A field that would change the answer and cannot be honoured is refused, never ignored.
+Chat and plain completions, one answer or several, with tools where the chat template shows them.
+A field that would change the answer and cannot be honoured is refused, never ignored.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ TASK = Task("served", "served", 1, lambda rows: ())
 LARGEST = 64 * 2**20  # bytes of a request
 MAX_TOKENS = 1024  # where a request does not say
 REFUSED: Mapping[str, tuple[object, ...]] = {
+    "logprobs": (False,),
+    "response_format": ({"type": "text"},),
     "echo": (False,),
     "best_of": (1,),
     "logit_bias": ({},),
@@ -78,8 +80,10 @@ class Served:
         if chat and self.model.format != "chat":
             raise Unfit(f"{self.name} has no chat template: ask /v1/completions")
         for name, harmless in REFUSED.items():
-            if body.get(name) is not None and body[name] not in harmless:
-                raise Unfit(f"{name} is not offered here")
+            if body.get(name) is not None and not _among(body[name], harmless):
+                raise Unfit(
+                    f"{name} is not offered here: leave it out, or serve {self.name} by vllm_server"
+                )
         prompts = [body["messages"]] if chat else _prompts(body["prompt"])
         tools = () if body.get("tool_choice") == "none" else tuple(body.get("tools") or ())
         seed = body.get("seed")
@@ -87,7 +91,6 @@ class Served:
             Request(
                 prompt, _sampling(body), TASK, Sample("", prompt, tools=tools),
                 seed=None if seed is None else int(seed) + number,
-                top_logprobs=_logprobs(body, chat=chat), schema=_schema(body),
             )
             for prompt in prompts
             for number in range(int(body.get("n") or 1))
@@ -112,6 +115,13 @@ class Served:
         }
 
 
+def _among(wanted: object, values: tuple[object, ...]) -> bool:
+    """Whether it is one of them; 0 is not False: `logprobs: 0` wants those of the answer's own."""
+    return any(
+        wanted == each and isinstance(wanted, bool) == isinstance(each, bool) for each in values
+    )
+
+
 def _prompts(given: Any) -> list[str]:
     prompts = given if isinstance(given, list) else [given]
     if not all(isinstance(prompt, str) for prompt in prompts):
@@ -126,21 +136,6 @@ def _sampling(body: Mapping[str, Any]) -> Sampling:
     maximum = body.get("max_completion_tokens") or body.get("max_tokens") or MAX_TOKENS
     stops = (stop,) if isinstance(stop, str) else tuple(map(str, stop))
     return Sampling(temperature, top_p, int(maximum), stops)
-
-
-def _logprobs(body: Mapping[str, Any], *, chat: bool) -> int:
-    wanted = body.get("logprobs")
-    if not chat or not wanted:
-        return int(wanted or 0)
-    return max(1, int(body.get("top_logprobs") or 0))
-
-
-def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    wanted = body.get("response_format") or {}
-    if wanted.get("type") in (None, "text"):
-        return None
-    schema: Mapping[str, Any] = wanted["json_schema"]["schema"]
-    return schema
 
 
 def _choice(at: int, found: Response, *, chat: bool) -> dict[str, Any]:

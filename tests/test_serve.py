@@ -124,7 +124,20 @@ def test_what_cannot_be_honoured_is_refused(plain: str) -> None:
     assert refused(url, "chat/completions", messages=[]) == (
         400, "plain has no chat template: ask /v1/completions"
     )  # fmt: skip
-    assert refused(url, "completions", prompt="a", echo=True)[1] == "echo is not offered here"
+    assert refused(url, "completions", prompt="a", echo=True) == (
+        400, "echo is not offered here: leave it out, or serve plain by vllm_server"
+    )  # fmt: skip
+    for each in (0, 1, True):
+        code, words = refused(url, "completions", prompt="a", logprobs=each)
+        assert code == 400
+        assert words.startswith("logprobs is not offered here")
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
+    assert (
+        "response_format is not" in refused(url, "completions", prompt="a", response_format=form)[1]
+    )
+    harmless = {"logprobs": False, "echo": False, "frequency_penalty": 0.0,
+                "response_format": {"type": "text"}}  # fmt: skip
+    assert post(url, "completions", prompt="a", max_tokens=2, **harmless)["choices"]
     assert "tokens are not read" in refused(url, "completions", prompt=[[1, 2]])[1]
     assert "not a request: KeyError" in refused(url, "completions")[1]
     code, words = refused(url, "completions", prompt="a" * 500)
