@@ -2,7 +2,8 @@
 
 `python -m benchmarks.local build/local MODEL` takes a folder with a model, such as one that the
 quickstart has trained.  Each side runs in a process of its own, in turn with the other; what is
-told is the CPU time of answering, without imports and loading, and whether the answers are equal.
+told is the CPU time of answering on one thread, without imports and loading, and whether the
+answers are equal.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import subprocess
 import sys
@@ -129,7 +131,10 @@ def main(work: Path, model: Path, rounds: int, count: int, questions: int) -> No
         for name in SIDES:
             out = work / f"{name}.json"
             command = [sys.executable, "-m", "benchmarks.local", str(work), str(model)]
-            subprocess.run([*command, "--side", name], check=True, stdout=sys.stderr)
+            subprocess.run(
+                [*command, "--side", name], check=True, stdout=sys.stderr,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )  # fmt: skip
             found[name].append(json.loads(out.read_text()))
     ours, theirs = found["evalkit"], found["lm-eval"]
     print("| CPU s | evalkit | lm-eval `hf` | times |\n|:--|--:|--:|--:|")
