@@ -202,7 +202,7 @@ def test_log_probabilities_of_answers_and_of_prompts(
         assert [each.greedy for each in found] == [each.greedy for each in wanted]
         for one, other in zip(found, wanted, strict=True):
             assert one.total == pytest.approx(other.total, abs=CLOSE * other.tokens)
-    assert whole.tokens == expected.tokens - 1 or whole.tokens == expected.tokens
+    assert whole.tokens == expected.tokens - 1 > 5  # nothing stands before its first
     assert len(text.logprobs) == text.completion_tokens > 0
     assert all(len(place) >= 3 for place in text.logprobs)
 
@@ -254,10 +254,10 @@ def test_an_engine_killed_in_the_middle_is_started_again_and_none_outlives_us(
     )
     words = ("run-matrix", tmp_path / "c.yaml", "--results", tmp_path / "results")
     first = evalkit(*words)
-    until(begun, 120)
+    until(begun, 300)
     os.kill(core()[0], signal.SIGKILL)
     log = tmp_path / "results" / "logs" / "base.engine.log"
-    until(lambda: log.read_text(errors="replace").count("Application startup complete") == 2, 120)
+    until(lambda: log.read_text(errors="replace").count("Application startup complete") == 2, 300)
     time.sleep(1)
     first.send_signal(signal.SIGKILL)
     _, told = first.communicate()
