@@ -29,6 +29,7 @@ class Exam:
     data: Path | None = None  # the file or folder given for its rows
     limit: int | None = None
     only: frozenset[bytes] | None = None  # of these, the items to be asked; None: all
+    home: Path = Path()  # where paths in its section start from
 
     @property
     def label(self) -> str:
@@ -40,6 +41,7 @@ class Exam:
         """Hash of all that its questions and grades are made from; told without reading rows."""
         files = plugins.source_files(_module(self.task))
         whole = hashlib.sha256("\n".join(map(_content_hash, files)).encode())
+        whole.update((self.task.definition + self.task.scorer).encode())
         if self.task.source:
             from evalkit.data import digest
 
@@ -150,8 +152,13 @@ class Exam:
         return open_rows(self.task.source, self.data)
 
 
-def sit(section: TaskSection, data: Path | None, limit: int | None) -> tuple[Exam, ...]:
-    """The tasks a section of the config names, with what the section says put into force."""
+def sit(
+    section: TaskSection, data: Path | None, limit: int | None, home: Path = Path()
+) -> tuple[Exam, ...]:
+    """The tasks a section of the config names, with what the section says put into force.
+
+    Paths in it start from `home`.
+    """
     changes: dict[str, Any] = section.sampling.model_dump(exclude_none=True)
     return tuple(
         Exam(
@@ -163,9 +170,18 @@ def sit(section: TaskSection, data: Path | None, limit: int | None) -> tuple[Exa
             section,
             data,
             limit,
+            home=home,
         )
-        for task in plugins.tasks(section.name, section.preset)
+        for task in _tasks(section, home)
     )
+
+
+def _tasks(section: TaskSection, home: Path) -> Iterable[Task]:
+    if section.data:
+        from evalkit.own import benchmark
+
+        return (benchmark.task(section, home),)
+    return plugins.tasks(plugins.located(section.name, home), section.preset)
 
 
 def _module(task: Task) -> str:

@@ -6,10 +6,12 @@ Nothing is loaded, trained or asked here, so that a misspelt name costs a second
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from evalkit import plugins
 from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
+    NAME,
     BackendSection,
     CheckpointSection,
     Loaded,
@@ -21,6 +23,7 @@ from evalkit.errors import EvalkitError, UnknownName, did_you_mean
 from evalkit.exam import Exam, sit
 from evalkit.matrix import Execution, Matrix, Row
 from evalkit.naming import named, options_of
+from evalkit.own.benchmark import Misfitting
 from evalkit.series.seeds import with_seeds
 from evalkit.staging import scores_only, stages
 from evalkit.types import Backend, Checkpoint
@@ -135,10 +138,28 @@ def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) 
     data = loaded.resolve(given[name]) if name in given else None
     if data and not data.exists():
         raise loaded.error(("data", name), f"no file or folder at {data}")
+    if section.data:
+        data = _own_data(loaded, index, section)
     try:
-        return sit(section, data, limit)
+        found = sit(section, data, limit, loaded.path.parent)
+        if section.data:
+            assert len(found[0].due)  # every row is looked at now: it is the user's to mend
+        return found
+    except Misfitting as error:
+        raise loaded.error(("tasks", index, *error.where), str(error)) from None
     except EvalkitError as error:
         raise loaded.error(("tasks", index), str(error)) from None
+
+
+def _own_data(loaded: Loaded, index: int, section: TaskSection) -> Path:
+    """The file of a benchmark of the user's own, which goes by a name of its own."""
+    if section.name in plugins.all_plugins("tasks"):
+        message = f"{section.name} is a benchmark that comes with evalkit: rename yours"
+        raise loaded.error(("tasks", index, "name"), message)
+    if not NAME.fullmatch(section.name):
+        message = f"{section.name!r} cannot be a name: letters, digits and ._+@=- only"
+        raise loaded.error(("tasks", index, "name"), message)
+    return loaded.resolve(section.data)
 
 
 def _backend(
