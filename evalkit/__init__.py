@@ -12,6 +12,7 @@ from evalkit.types import (
     LogLikelihood,
     Message,
     Model,
+    Opinion,
     Prompt,
     Request,
     Response,
@@ -28,6 +29,7 @@ from evalkit.types import (
     Task,
     ToolCall,
     Trainer,
+    View,
 )
 
 __version__ = "0.1.0"
@@ -43,6 +45,7 @@ __all__ = [
     "LogLikelihood",
     "Message",
     "Model",
+    "Opinion",
     "Prompt",
     "Request",
     "Response",
@@ -60,6 +63,7 @@ __all__ = [
     "Task",
     "ToolCall",
     "Trainer",
+    "View",
     "__version__",
     "load",
 ]

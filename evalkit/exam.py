@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from evalkit import duplicates, plugins
+from evalkit import duplicates, identity, plugins
 from evalkit.config import TaskSection
 from evalkit.drawn import HELD, Drawn, Ids, Question, draw, identified, whole
 from evalkit.errors import DataError
 from evalkit.identity import ITEM_BYTES
 from evalkit.keys import Keys
-from evalkit.types import Rows, Sample, Task
+from evalkit.types import Response, Rows, Sample, Task
+
+ANY_ANSWER = Response("?", turns=("?", "?"))
+OTHER = Response("!", turns=("!", "!"))
+"""In the places of two answers, where only what surrounds them is wanted."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class Exam:
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""
         small = replace(self, only=frozenset(only))
-        for shared in ("source", "_drawn", "again"):
+        for shared in ("source", "_drawn", "again", "prompts_digest"):
             vars(small)[shared] = getattr(self, shared)
         return small
 
@@ -130,6 +134,24 @@ class Exam:
     def cluster_of(self, item: bytes, sample: Sample) -> str:
         """Whom a question belongs with: as the task says, else with its duplicates."""
         return sample.cluster or self.again.get(item, "")
+
+    @cached_property
+    def prompts_digest(self) -> str:
+        """What a judge is told besides questions and answers, whatever the limit."""
+        rubric = self.task.rubric
+        if rubric is None:
+            return ""
+        shown = (
+            rubric.views(sample, ANY_ANSWER, rubric.against(sample) if rubric.against else OTHER)
+            for _, sample in self._everything()
+        )
+        templates = {view.template for views in shown for view in views}
+        return identity.digest(sorted(templates)).hex()[:16]
+
+    def check_prompts(self) -> None:
+        """Raises DataError where a judge's prompt is not to be had, before an answer is asked."""
+        if self.task.rubric:
+            assert self.prompts_digest
 
     def _everything(self) -> Iterable[Question]:
         """Every question, whatever the limit."""
@@ -163,7 +185,7 @@ def sit(
     return tuple(
         Exam(
             replace(
-                task,
+                _judged(task, section.rubric, home),
                 sampling=replace(task.sampling, **changes),
                 epochs=section.epochs or task.epochs,
             ),
@@ -182,6 +204,15 @@ def _tasks(section: TaskSection, home: Path) -> Iterable[Task]:
 
         return (benchmark.task(section, home),)
     return plugins.tasks(plugins.located(section.name, home), section.preset)
+
+
+def _judged(task: Task, rubric: str, home: Path) -> Task:
+    """The task itself, or judged by a rubric of the user's."""
+    if not rubric:
+        return task
+    from evalkit.judging.written import judged
+
+    return judged(task, home / Path(rubric).expanduser())
 
 
 def _module(task: Task) -> str:

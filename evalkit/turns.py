@@ -48,6 +48,11 @@ class Turns:
     spent: list[Response] = field(default_factory=list)
     _asked: int = 0
 
+    @property
+    def sampling(self) -> Sampling:
+        """The task's own, as it is in force in this run."""
+        return self.request.sampling
+
     async def generate(
         self,
         prompt: Prompt,

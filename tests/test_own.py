@@ -240,7 +240,7 @@ def test_programs_are_run_in_the_sandbox(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "said", "message"),
     [
-        ([{"q": "?", "target": 1}], "", "tasks[0]: a benchmark of your own needs a `scorer:`"),
+        ([{"q": "?", "target": 1}], "", "tasks[0]: needs a `scorer:`, or a `rubric:` for a judge"),
         ([{"q": "?"}], "scorer: exat", "tasks[0].scorer.name: unknown scorer 'exat'; did you mean"),
         ([{"q": "?"}], "scorer: regex", "tasks[0].scorer: regex needs a `pattern:`"),
         ([{"q": "?"}], "scorer: {name: regex, pattern: '('}", "scorer.pattern: is no regular expr"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit import identity, plugins
-from evalkit.config import ScorerSection, TaskSection
+from evalkit.config import TaskSection
 from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.own.rows import SOLUTION, Misfit, Questions
-from evalkit.types import Sample, Sampling, Scorer, Scoring, Source, Task
+from evalkit.types import Response, Sample, Sampling, Score, Scorer, Scoring, Source, Task
 
 ASKED = ("prompt", "ask", "choices")
 """Keys of an entry that change what is asked."""
@@ -35,7 +35,7 @@ def task(section: TaskSection, home: Path) -> Task:
 
     Raises Misfitting, and DataError where the first row is no such row.
     """
-    scorer, scoring = _scorer(section.scorer, home)
+    scorer, scoring = _scorer(section, home)
     if section.ask == "loglikelihood" and not scorer.chooses:
         raise Misfitting("only options can be told apart by likelihood: `scorer: choice`", "ask")
     path = home / Path(section.data).expanduser()
@@ -77,10 +77,36 @@ class Solution:
         return self._scoring.solution(sample) if own is None else str(own)
 
 
-def _scorer(section: ScorerSection | None, home: Path) -> tuple[Scorer, Scoring]:
+@dataclass(frozen=True)
+class Judged:
+    """What a judge grades: by the rubric of the entry, which takes the place of this."""
+
+    def expected(self, target: Any, choices: tuple[str, ...]) -> Any:
+        """Whatever is compared with, where the rubric wants something."""
+        return target
+
+    def __call__(self, sample: Sample, response: Response) -> Score:
+        """Is never asked."""
+        raise TypeError("its answers are graded by a judge")
+
+    def solution(self, sample: Sample) -> str:
+        """The target."""
+        return "" if sample.target is None else str(sample.target)
+
+
+JUDGE = "judge"
+
+
+def _scorer(entry: TaskSection, home: Path) -> tuple[Scorer, Scoring]:
     known: dict[str, Scorer] = plugins.all_plugins("scorers")
+    section = entry.scorer
+    if section is None and entry.rubric:
+        return Scorer(JUDGE, Judged, ""), Judged()
     if section is None:
-        raise Misfitting(f"a benchmark of your own needs a `scorer:`{did_you_mean('', known)}")
+        named = did_you_mean("", known)
+        raise Misfitting(f"needs a `scorer:`, or a `rubric:` for a judge{named}")
+    if section.name == JUDGE:
+        raise Misfitting("a judge needs a rubric: `rubric: file.md` in place of it", "scorer")
     if section.name not in known:
         hint = did_you_mean(section.name, known)
         raise Misfitting(f"unknown scorer {section.name!r}{hint}", "scorer", "name")
