@@ -35,12 +35,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     loaded, recipes = with_seeds(loaded)
     config = loaded.config
     _check_names(loaded)
-    exams = tuple(
-        exam
-        for index, section in enumerate(config.tasks)
-        for exam in _exams(loaded, index, section, limit or config.limit)
-    )
-    _unique_exams(loaded, exams)
+    exams = exams_of(loaded, limit or config.limit)
     check_fixed(loaded, exams, seeds=bool(recipes))
     trained = stages(loaded)
     judges = _judges(loaded)
@@ -78,6 +73,17 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         {name: Price(each.input, each.output) for name, each in config.prices.items()},
         _execution(loaded),
     )
+
+
+def exams_of(loaded: Loaded, limit: int | None = None) -> tuple[Exam, ...]:
+    """What a config asks; raises ConfigError pointing at the line that is wrong."""
+    exams = tuple(
+        exam
+        for index, section in enumerate(loaded.config.tasks)
+        for exam in _exams(loaded, index, section, limit)
+    )
+    _unique_exams(loaded, exams)
+    return exams
 
 
 def _execution(loaded: Loaded) -> Execution:
