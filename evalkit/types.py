@@ -264,6 +264,11 @@ class Task:
     scorer: str = ""  # and what grades it, by content
 
     @property
+    def items(self) -> int | None:
+        """How many questions it has, without reading any; None where that is not known."""
+        return self.size or (self.source.counts.get("test") if self.source else None)
+
+    @property
     def slow(self) -> bool:
         """Whether its answers are graded several at a time, and their grades kept for good."""
         return self.costly or self.runs_code
