@@ -19,7 +19,8 @@ from ._choice_answers import Choice
 from ._code import blocks, graded, passes
 from ._json_answers import JsonSchema
 
-SECONDS = 2.0  # that a pattern may take to be found in an answer
+SECONDS = 2.0  # of CPU time that a pattern may take to be found in an answer
+GROUP = r"\((?!\?)[^()]*\)"
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -99,14 +100,18 @@ class Regex:
         return Exact(self.ignore_case, self.ignore_punctuation).graded(sample, found)
 
     def solution(self, sample: Sample) -> str:
-        """The first of the texts; whether the pattern finds it is another question."""
-        return str(sample.target[0])
+        """The first of the texts, with the pattern around it where that is found to do."""
+        import regex
+
+        text = str(sample.target[0])
+        around = regex.sub(GROUP, lambda _: text, self.pattern, count=1)
+        return around if self(sample, Response(around)).value else text
 
     def _found(self, text: str) -> str | None:
         import regex
 
         found: str | None = None
-        for match in regex.compile(self.pattern).finditer(text, timeout=SECONDS):
+        for match in regex.compile(self.pattern).finditer(text, timeout=SECONDS, concurrent=True):
             found = match[match.re.groups] or ""
             if self.which == "first":
                 break

@@ -135,6 +135,8 @@ def test_regex_takes_the_last_find_or_the_first(tmp_path: Path) -> None:
     last = own(tmp_path, [row], r"scorer: {name: regex, pattern: 'Answer: (\d+)'}")
     assert value(last, "Answer: 3. No: Answer: 7") == 1
     assert score(last, "I think 7").answer is None
+    assert last.task.solution is not None
+    assert last.task.solution(only(last)) == "Answer: 7"
     first = own(tmp_path, [row], r"scorer: {name: regex, pattern: '\d+', which: first}")
     assert value(first, "3, no, 7") == 0
 
@@ -142,9 +144,9 @@ def test_regex_takes_the_last_find_or_the_first(tmp_path: Path) -> None:
 def test_a_pattern_that_never_ends_is_ended(tmp_path: Path) -> None:
     said = "scorer: {name: regex, pattern: '(?:a+)+b$'}"
     exam = own(tmp_path, [{"prompt": "?", "target": "x"}], said)
-    began = time.monotonic()
+    began = time.process_time()
     assert score(exam, "a" * 5000 + "c").outcome == "timed_out"
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 10
 
 
 OPTIONS = ["Paris", "Rome", "A farm"]
@@ -235,6 +237,24 @@ def test_programs_are_run_in_the_sandbox(tmp_path: Path) -> None:
     )
     assert value(exam, "def add(a, b): return 3") == 0
     assert score(exam, "while True: pass").outcome == "timed_out"
+
+
+def test_a_rubric_has_a_judge_grade_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "helpful.md").write_text("Grade {answer} to {question}, as in [[3]].")
+    judge = "judge: {model: m, base_url: 'http://127.0.0.1:9/v1'}"
+    rows(tmp_path, [{"ask": "Why?"}])
+    (tmp_path / "c.yaml").write_text(
+        HEAD
+        + '  - {name: mine, data: mine.jsonl, prompt: "So: {ask}", rubric: helpful.md}\n'
+        + judge
+    )
+    (exam,) = resolve(load(tmp_path / "c.yaml")).exams
+    assert exam.label == "mine@helpful"
+    assert exam.task.rubric is not None
+    (view,) = exam.task.rubric.views(only(exam), Response("mine"), Response())
+    assert "to Why?" in str(view.prompt)
+    with pytest.raises(EvalkitError, match=r"tasks\[0\]\.scorer: a judge needs a rubric"):
+        own(tmp_path, [{"prompt": "?"}], "scorer: judge")
 
 
 @pytest.mark.parametrize(

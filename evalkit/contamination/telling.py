@@ -8,6 +8,10 @@ from evalkit.reading import printable
 
 HEAD = ["task", "items", "touched", "most of it", "whole", "too short", "such as"]
 
+LEGEND = """\
+touched: items that share 13 tokens in a row with the data, or are there as a whole.  most of it:
+80 % of those.  too short: items of fewer than 13 tokens, which are only found as a whole"""
+
 
 def text(found: Contamination) -> str:
     """A line a task, the most touched first."""
@@ -16,8 +20,7 @@ def text(found: Contamination) -> str:
         f"{found.rows:,} rows of {printable(', '.join(found.files))}",
         "",
         columns(HEAD, [_row(task) for task in tasks]),
-        "touched: items that share 13 tokens in a row with the data, or are there as a whole; most "
-        "of it: 80 % of those;\ntoo short: items of fewer than 13 tokens, only found as a whole",
+        LEGEND,
         *(
             f"left out: {printable(task)}: {printable(why)[:160]}"
             for task, why in found.left_out.items()
