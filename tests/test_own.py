@@ -409,3 +409,14 @@ def test_a_section_that_crosses_over_to_a_child_says_the_same(tmp_path: Path) ->
     exam = own(tmp_path, [{"prompt": "?", "target": 1}], "scorer: {name: regex, pattern: x}")
     told = json.loads(json.dumps(exam.section.model_dump(exclude_unset=True)))
     assert TaskSection(**told) == exam.section
+
+
+def test_mathematics_is_compared_as_mathematics(tmp_path: Path) -> None:
+    pytest.importorskip("math_verify")
+    exam = own(tmp_path, [{"prompt": "?", "target": "1/2"}], "scorer: math")
+    assert exam.task.solution is not None
+    assert value(exam, exam.task.solution(only(exam))) == 1
+    assert value(exam, r"So it is $\frac{2}{4}$.") == 1
+    assert value(exam, r"\boxed{0.5}") == 1
+    assert value(exam, r"\boxed{2}") == 0
+    assert score(exam, " ").answer is None
