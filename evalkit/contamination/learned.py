@@ -92,9 +92,8 @@ def words(name: str, found: Mapping[str, Learned]) -> list[str]:
 
 def _words(name: str, label: str, found: Learned) -> str:
     whole, parts = found.whole, len(found.touched) - found.whole
-    learned = " and ".join(
-        [*([f"{whole}"] if whole else []), *([f"parts of {parts}"] if parts else [])]
-    )
+    told = [str(whole)] * bool(whole) + [f"parts of {parts}"] * bool(parts)
+    learned = " and ".join(told)
     return (
         f"{name} learns {learned} of the {found.of} questions of {label}, such as "
         f"{found.example!r}: that score is not one of unseen questions"
@@ -106,8 +105,9 @@ def _of_stage(stage: Stage, index: Index) -> Seen:
 
     A benchmark's training split is made as its questions are, so that parts of it tell nothing.
     """
+    hits = look(index, _prompts(stage))  # first: a row that will not do is told by its trainer
     found = seen(index, [Path(source) for source in stage.data if not source.startswith(TASK)])
-    found.take(stage.name, look(index, _prompts(stage)))
+    found.take(stage.name, hits)
     return found
 
 

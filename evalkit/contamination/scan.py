@@ -24,6 +24,7 @@ from evalkit.contamination.index import Index
 from evalkit.contamination.texts import Block, Text, blocks, texts
 from evalkit.contamination.words import words
 from evalkit.errors import DataError
+from evalkit.graders import cores
 
 Places = NDArray[np.int64]
 FEW = 2  # blocks that are gone through in this process
@@ -79,7 +80,7 @@ def _looked(index: Index, given: Iterator[Block]) -> Iterator[tuple[Block, Hits]
     if len(first) <= FEW:
         yield from ((block, look(index, texts(block))) for block in first)
         return
-    processes = _cores()
+    processes = cores()
     waiting: deque[tuple[Block, Future[Hits]]] = deque()
     with ProcessPoolExecutor(
         processes, get_context("spawn"), initializer=_begin, initargs=(index, os.getpid())
@@ -166,8 +167,3 @@ def _firsts(places: Places, rows: Places) -> tuple[Places, Places]:
     new = np.ones(len(places), np.bool_)
     new[1:] = places[1:] != places[:-1]
     return places[new], rows[new]
-
-
-def _cores() -> int:
-    own = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(own(0)) if own else os.cpu_count() or 1
