@@ -277,3 +277,18 @@ def _delta(results: Path, numbers: Iterable[int]) -> float:
         scores = read_table(cell / "scores.parquet").to_pylist()
         means.append(np.mean([row["value"] for row in scores if asked[row["id"]] in wanted]))
     return float(means[1] - means[0])
+
+
+def test_the_benchmark_runs_and_finds_what_it_has_planted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import contamination as benchmark
+
+    monkeypatch.delenv("EVALKIT_DATA", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["contamination", str(tmp_path), "300"])
+    monkeypatch.setattr(benchmark, "PLANTED", 100)
+    benchmark.main()
+    said = capsys.readouterr().out
+    assert "300 rows: " in said
+    assert " 0 items found" not in said
