@@ -81,11 +81,12 @@ def row(text: str, number: int) -> dict[str, object]:
         {"role": "user", "content": text[:half]},
         {"role": "assistant", "content": text[half:] or "Yes."},
     ]
-    return [
+    kinds: list[dict[str, object]] = [
         {"messages": turns},
         {"text": text},
         {"prompt": text[:half], "completion": text[half:]},
-    ][number % 3]
+    ]
+    return kinds[number % 3]
 
 
 def cpu() -> float:
