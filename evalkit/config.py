@@ -6,6 +6,7 @@ in the file; relative paths in it start from the file's own folder.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Self
@@ -21,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from evalkit.by_path import parted
 from evalkit.comparison.policy import EVERYWHERE
 from evalkit.errors import ConfigError, did_you_mean
 
@@ -29,7 +31,8 @@ MOST_NODES = 100_000
 
 Location = tuple[str | int, ...]
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@=-]*$", max_length=100)]
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+@=-]*$")
+Name = Annotated[str, Field(pattern=NAME.pattern, max_length=100)]
 
 
 class _Section(BaseModel):
@@ -71,6 +74,19 @@ def _evaluated(value: object) -> object:
     return value
 
 
+def _as_turn(value: object) -> object:
+    return [{"role": "user", "content": value}] if isinstance(value, str) else value
+
+
+def _options(value: object) -> object:
+    texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if not isinstance(value, str) and not texts:
+        raise ValueError(
+            "give the field of a row that lists the options, or the options themselves"
+        )
+    return value
+
+
 def _role(value: object) -> object:
     return "off" if value is False else value  # YAML reads a bare `off` as false
 
@@ -94,6 +110,10 @@ class BackendSection(_Named):
 
 class TrainerSection(_Named):
     """`trainer:` who trains a stage; other keys are that trainer's own options."""
+
+
+class ScorerSection(_Named):
+    """`scorer:` how a benchmark of the user's own is graded; other keys are the scorer's own."""
 
 
 BackendChoice = Annotated[BackendSection, BeforeValidator(_by_name)]
@@ -152,6 +172,7 @@ class SamplingSection(_Section):
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
     max_tokens: int | None = Field(default=None, gt=0)
+    stop: tuple[str, ...] | None = None
 
 
 class PanelistSection(_Section):
@@ -184,8 +205,19 @@ class PriceSection(_Section):
     output: float = Field(ge=0)
 
 
+class TurnSection(_Section):
+    """One message of `prompt:`."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+OWN = ("prompt", "scorer", "domain", "ask", "id", "target", "choices", "stratum", "cluster")
+"""What an entry of `tasks:` may say only of a benchmark of the user's own."""
+
+
 class TaskSection(_Section):
-    """One entry of `tasks:`."""
+    """One entry of `tasks:`: a task by name, or with `data:` a benchmark of the user's own."""
 
     name: str
     preset: str = ""
@@ -196,12 +228,35 @@ class TaskSection(_Section):
     role: Annotated[Literal["detect", "off"], BeforeValidator(_role)] = "detect"
     weight: float = Field(default=1.0, ge=0)
     items: Literal["sample", "fixed"] = "sample"
+    data: str = ""
+    prompt: Annotated[tuple[TurnSection, ...], BeforeValidator(_as_turn)] = (
+        TurnSection(role="user", content="{prompt}"),
+    )
+    scorer: Annotated[ScorerSection, BeforeValidator(_by_name)] | None = None
+    domain: str = Field(default="own", min_length=1, max_length=100)
+    ask: Literal["generate", "loglikelihood"] = "generate"
+    id: str = "id"
+    target: str = "target"
+    choices: Annotated[Any, BeforeValidator(_options)] = "choices"
+    stratum: str = ""
+    cluster: str = ""
+
+    @model_validator(mode="after")
+    def _own_or_not(self) -> Self:
+        if not self.data and (given := self.model_fields_set.intersection(OWN)):
+            raise ValueError(
+                f"`{min(given)}` is of a benchmark of your own: name its file, `data:`"
+            )
+        if self.data and self.preset:
+            raise ValueError("a benchmark of your own has no presets: leave out `preset`")
+        return self
 
     @property
     def label(self) -> str:
         """How the entry is called in reports."""
+        name = parted(self.name)[1] or self.name
         parts = [part for part in (self.preset, PurePath(self.rubric).stem) if part]
-        return f"{self.name}@{'-'.join(parts)}" if parts else self.name
+        return f"{name}@{'-'.join(parts)}" if parts else name
 
 
 Points = Annotated[float, Field(ge=0, le=100)]
@@ -419,6 +474,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "prices": PriceSection,
     "tasks": TaskSection,
     "sampling": SamplingSection,
+    "prompt": TurnSection,
+    "scorer": ScorerSection,
     "gate": GateSection,
     "margins": MarginSection,
     "bounds": BoundsSection,

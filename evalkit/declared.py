@@ -64,6 +64,8 @@ def _text(loaded: Loaded, where: Location, given: str) -> str:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise loaded.error(where, f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise loaded.error(where, f"{path} is not UTF-8: save it as that") from None
 
 
 def _retrieval(loaded: Loaded, index: int, section: RetrievalSection | None) -> Retrieval | None:

@@ -33,7 +33,7 @@ class Exam:
     data: Path | None = None  # the file or folder given for its rows
     limit: int | None = None
     only: frozenset[bytes] | None = None  # of these, the items to be asked; None: all
-    rubric: Path | None = None  # the file that its section's rubric is
+    home: Path = Path()  # where paths in its section start from
 
     @property
     def label(self) -> str:
@@ -45,6 +45,7 @@ class Exam:
         """Hash of all that its questions and grades are made from; told without reading rows."""
         files = plugins.source_files(_module(self.task))
         whole = hashlib.sha256("\n".join(map(_content_hash, files)).encode())
+        whole.update((self.task.definition + self.task.scorer).encode())
         if self.task.source:
             from evalkit.data import digest
 
@@ -174,33 +175,44 @@ class Exam:
 
 
 def sit(
-    section: TaskSection, data: Path | None, limit: int | None, rubric: Path | None = None
+    section: TaskSection, data: Path | None, limit: int | None, home: Path = Path()
 ) -> tuple[Exam, ...]:
-    """The tasks a section of the config names, with what the section says put into force."""
+    """The tasks a section of the config names, with what the section says put into force.
+
+    Paths in it start from `home`.
+    """
     changes: dict[str, Any] = section.sampling.model_dump(exclude_none=True)
     return tuple(
         Exam(
             replace(
-                _judged(task, rubric),
+                _judged(task, section.rubric, home),
                 sampling=replace(task.sampling, **changes),
                 epochs=section.epochs or task.epochs,
             ),
             section,
             data,
             limit,
-            rubric=rubric,
+            home=home,
         )
-        for task in plugins.tasks(section.name, section.preset)
+        for task in _tasks(section, home)
     )
 
 
-def _judged(task: Task, rubric: Path | None) -> Task:
+def _tasks(section: TaskSection, home: Path) -> Iterable[Task]:
+    if section.data:
+        from evalkit.own import benchmark
+
+        return (benchmark.task(section, home),)
+    return plugins.tasks(plugins.located(section.name, home), section.preset)
+
+
+def _judged(task: Task, rubric: str, home: Path) -> Task:
     """The task itself, or judged by a rubric of the user's."""
-    if rubric is None:
+    if not rubric:
         return task
     from evalkit.judging.written import judged
 
-    return judged(task, rubric)
+    return judged(task, home / Path(rubric).expanduser())
 
 
 def _module(task: Task) -> str:

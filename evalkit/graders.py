@@ -29,7 +29,7 @@ class Graders:
     """The thread and the processes that grade; none is started before it is needed."""
 
     def __init__(self, processes: int | None = None) -> None:
-        self._processes = processes or _cores()
+        self._processes = processes or cores()
         self._threads: list[threading.Thread] = []
         self._workers: list[Worker] = []
         self._costly: queue.Queue[Job | None] = queue.Queue(BACKLOG)
@@ -132,7 +132,7 @@ class Graders:
         self.close()
 
 
-def _cores() -> int:
+def cores() -> int:
     """How many processes this one may keep busy."""
     own = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(own(0)) if own else os.cpu_count() or 1

@@ -94,8 +94,12 @@ def retrieved(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def exam(task: Task, judge: Mapping[str, Any] | str = "") -> dict[str, Any]:
     """What must be equal for two cells to be comparable, but for the data, which the cell knows."""
-    scorer = f"{task.name}@{task.preset}" if task.preset else task.name
-    headline = {"weights": dict(task.weights), "fitted": task.refit is not None}
+    scorer = task.scorer or (f"{task.name}@{task.preset}" if task.preset else task.name)
+    headline = {
+        "definition": task.definition,
+        "weights": dict(task.weights),
+        "fitted": task.refit is not None,
+    }
     return {
         "task": task.name,
         "version": task.version,

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit import run_folder, training
+from evalkit.contamination.learned import overlaps, words
 from evalkit.errors import TrainingError
 from evalkit.events import Note, Notify
 from evalkit.matrix import Matrix, Row
-from evalkit.overlap import overlaps
 from evalkit.run_folder import Made, OnTheWay
 from evalkit.types import REWARD_MODEL, Stage
 
@@ -47,7 +47,8 @@ def trained(
     is a TrainingError.
     """
     runs, needed = results / "runs", needed_for(matrix.stages, only)
-    notes = {stage.name: overlaps(stage, matrix.exams, runs, look=make) for stage in needed}
+    learned = {stage.name: overlaps(stage, matrix.exams, runs, look=make) for stage in needed}
+    notes = {name: words(name, found) for name, found in learned.items()}
     done: dict[str, _Trained] = {}
     for stage in needed:
         ready, base = _ready(matrix, stage, done)
@@ -60,6 +61,7 @@ def trained(
         rows=tuple(made for row in matrix.rows for made in _rows(row, done)),
         runs={name: each.run for name, each in done.items()},
         notes=tuple(note for stage in needed for note in notes[stage.name]),
+        learned=learned,
     )
     return _judged_by(made, tuple(_final(row, done) for row in matrix.judges))
 

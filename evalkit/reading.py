@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from statistics import fmean, mode
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -16,7 +18,7 @@ from evalkit.evidence.pairs import Sat
 from evalkit.report import stored
 from evalkit.store import Answer, Cell, Store
 from evalkit.tables import read_table
-from evalkit.types import Backend, Family, Task, Trainer
+from evalkit.types import Backend, Scorer, Trainer
 from evalkit.verdict import Pictures, Renderer, Report
 
 
@@ -101,21 +103,23 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
+def about(kind: str) -> list[dict[str, str]]:
+    """The plugins of a kind by name, each with what tells it from the others."""
+    found = plugins.all_plugins(kind)
+    return [{"name": name, "about": _told(each)} for name, each in found.items()]
+
+
 def listing(kind: str) -> str:
-    """A line per plugin of a kind, and per family of tasks, with what tells it from the others."""
-    found = dict(plugins.all_plugins(kind))
-    if kind == "tasks":
-        found |= {f"{name}:…": each for name, each in plugins.all_plugins("families").items()}
-    width = max(map(len, found), default=0)
-    return "\n".join(f"{name:<{width}}  {_told(found[name])}".rstrip() for name in sorted(found))
+    """A line per plugin of a kind, with what tells it from the others."""
+    found = about(kind)
+    width = max((len(each["name"]) for each in found), default=0)
+    return "\n".join(f"{each['name']:<{width}}  {each['about']}".rstrip() for each in found)
 
 
 def _told(plugin: object) -> str:
-    if isinstance(plugin, Task):
-        presets = f"; presets: {', '.join(plugin.presets)}" if plugin.presets else ""
-        return f"{plugin.domain}{presets}"
-    if isinstance(plugin, Family):
-        return plugin.about
+    if isinstance(plugin, Scorer):
+        options = ", ".join(each.name for each in fields(cast(Any, plugin.make)))
+        return f"{plugin.about}; options: {options or 'none'}"
     if isinstance(plugin, Trainer):
         return f"methods: {', '.join(plugin.methods)}"
     if isinstance(plugin, Backend):

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from evalkit import plugins
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
+from evalkit.comparison.clean import with_clean
 from evalkit.comparison.compare import compare
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
@@ -80,7 +81,7 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
         with_recipes(found, matrix.recipes),
         policy,
     )
-    candidates = _told_apart(judged or report.candidates, matrix)
+    candidates = _told_apart(judged or _cleaned(report, found, matrix), matrix)
     verdict, exit_code = _worst([c for c in candidates if not c.on_the_way], report.scores)
     hopeless_margins = [f"{each.name}: {each.words}" for each in hopeless(report, policy)]
     parents = {row.checkpoint.name: row.checkpoint.parent for row in matrix.rows}
@@ -98,6 +99,22 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
         }
     )
     return _judging(whole, held)
+
+
+def _cleaned(report: Report, found: Sequence[Found], matrix: Matrix) -> list[CandidateVerdict]:
+    """The candidates with what they are on the items that no training data have, where known."""
+    if not any(each.touched for tasks in matrix.learned.values() for each in tasks.values()):
+        return report.candidates
+    by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
+    domains = {cell.task: cell.domain for cell in found}
+
+    def sides(one: CandidateVerdict) -> list[Sides]:
+        return [
+            Sides(task, domain, by_name.get((one.against, task)), by_name.get((one.name, task)))
+            for task, domain in domains.items()
+        ]
+
+    return [with_clean(each, sides(each), matrix, matrix.policy.conf) for each in report.candidates]
 
 
 def _told_apart(judged: Sequence[CandidateVerdict], matrix: Matrix) -> list[CandidateVerdict]:

@@ -6,10 +6,12 @@ Nothing is loaded, trained or asked here, so that a misspelt name costs a second
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from evalkit import plugins
 from evalkit.comparison.gating import check_fixed, policy_of
 from evalkit.config import (
+    NAME,
     BackendSection,
     Loaded,
     Location,
@@ -22,6 +24,7 @@ from evalkit.errors import EvalkitError, UnknownName, did_you_mean
 from evalkit.exam import Exam, sit
 from evalkit.matrix import Execution, Jury, Matrix, Price, Row
 from evalkit.naming import named
+from evalkit.own.benchmark import Misfitting
 from evalkit.series.seeds import with_seeds
 from evalkit.staging import scores_only, stages
 from evalkit.types import Checkpoint
@@ -32,12 +35,7 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     loaded, recipes = with_seeds(loaded)
     config = loaded.config
     _check_names(loaded)
-    exams = tuple(
-        exam
-        for index, section in enumerate(config.tasks)
-        for exam in _exams(loaded, index, section, limit or config.limit)
-    )
-    _unique_exams(loaded, exams)
+    exams = exams_of(loaded, limit or config.limit)
     check_fixed(loaded, exams, seeds=bool(recipes))
     trained = stages(loaded)
     judges = _judges(loaded)
@@ -75,6 +73,17 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         {name: Price(each.input, each.output) for name, each in config.prices.items()},
         _execution(loaded),
     )
+
+
+def exams_of(loaded: Loaded, limit: int | None = None) -> tuple[Exam, ...]:
+    """What a config asks; raises ConfigError pointing at the line that is wrong."""
+    exams = tuple(
+        exam
+        for index, section in enumerate(loaded.config.tasks)
+        for exam in _exams(loaded, index, section, limit)
+    )
+    _unique_exams(loaded, exams)
+    return exams
 
 
 def _execution(loaded: Loaded) -> Execution:
@@ -139,10 +148,28 @@ def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) 
     data = loaded.resolve(given[name]) if name in given else None
     if data and not data.exists():
         raise loaded.error(("data", name), f"no file or folder at {data}")
+    if section.data:
+        data = _own_data(loaded, index, section)
     try:
-        return sit(section, data, limit, loaded.resolve(section.rubric) if section.rubric else None)
+        found = sit(section, data, limit, loaded.path.parent)
+        if section.data:
+            assert len(found[0].due)  # every row is looked at now: it is the user's to mend
+        return found
+    except Misfitting as error:
+        raise loaded.error(("tasks", index, *error.where), str(error)) from None
     except EvalkitError as error:
         raise loaded.error(("tasks", index), str(error)) from None
+
+
+def _own_data(loaded: Loaded, index: int, section: TaskSection) -> Path:
+    """The file of a benchmark of the user's own, which goes by a name of its own."""
+    if section.name in plugins.all_plugins("tasks"):
+        message = f"{section.name} is a benchmark that comes with evalkit: rename yours"
+        raise loaded.error(("tasks", index, "name"), message)
+    if not NAME.fullmatch(section.name):
+        message = f"{section.name!r} cannot be a name: letters, digits and ._+@=- only"
+        raise loaded.error(("tasks", index, "name"), message)
+    return loaded.resolve(section.data)
 
 
 def _trained(loaded: Loaded, section: StageSection) -> Row:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import asking, identity
+from evalkit.contamination.manifests import with_manifests
 from evalkit.errors import EvalkitError, ModelError, SandboxError
 from evalkit.events import Note, Notify
 from evalkit.executors import Work, execute, works
@@ -50,6 +51,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
     failure, and its cells are invalid.
     """
     matrix = identified(trained(identified(matrix), results, notify, make=ask))
+    matrix = with_manifests(matrix, results, look=ask)
     baseline.check(matrix)
     seats = seating(matrix, Store(results))
     _tell_of_the_sandbox(seats, notify)

@@ -74,6 +74,11 @@ def content(source: str, stage: Stage) -> str:
     return _files([f"{path}.py" if function else path]) + function
 
 
+def file_content(path: Path) -> str:
+    """What a file of data is, by content, as `content` tells it."""
+    return _files([str(path)])
+
+
 def _files(paths: Iterable[str]) -> str:
     whole = hashlib.sha256()
     for path in paths:

@@ -8,7 +8,7 @@ from evalkit import plugins
 from evalkit.config import Loaded, Location, StageSection
 from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.naming import named, options_of
-from evalkit.types import REWARD_MODEL, Stage, Trainer
+from evalkit.types import REWARD_MODEL, Stage, Task, Trainer
 
 TASK = "task:"
 
@@ -107,14 +107,20 @@ def _check(loaded: Loaded, where: Location, stage: Stage, trainer: Trainer) -> N
 
 def _source(loaded: Loaded, name: str) -> str:
     if name.startswith(TASK):
-        task = plugins.task(name.removeprefix(TASK))
+        located, task = _task(loaded, name)
         if task.train is None:
             raise ConfigError(f"{task.name} has no training split; give a JSONL file instead")
-        return name
+        return located
     path = loaded.resolve(name)
     if not path.is_file():
         raise ConfigError(f"no data file at {path}")
     return str(path)
+
+
+def _task(loaded: Loaded, name: str) -> tuple[str, Task]:
+    """The task that `task:<name>` names, and its name with its path, where it goes by one."""
+    located = plugins.located(name.removeprefix(TASK), loaded.path.parent)
+    return f"{TASK}{located}", plugins.task(located)
 
 
 def _reward(loaded: Loaded, index: int) -> str:
@@ -122,8 +128,7 @@ def _reward(loaded: Loaded, index: int) -> str:
     name = loaded.config.pipeline[index].reward
     earlier = {stage.name: stage for stage in loaded.config.pipeline[:index]}
     if name.startswith(TASK):
-        plugins.task(name.removeprefix(TASK))
-        return name
+        return _task(loaded, name)[0]
     if name in earlier:
         if not scores_only(earlier[name]):
             raise ConfigError(f"{name} is no reward model: it answers, it does not score")

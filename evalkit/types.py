@@ -273,6 +273,14 @@ class Task:
     higher_is_better: bool = True
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
+    size: int = 0  # questions it has, where its source counts them otherwise or there is none
+    definition: str = ""  # of one that a user's file defines: how it asks, by content
+    scorer: str = ""  # and what grades it, by content
+
+    @property
+    def items(self) -> int | None:
+        """How many questions it has, without reading any; None where that is not known."""
+        return self.size or (self.source.counts.get("test") if self.source else None)
 
     @property
     def slow(self) -> bool:
@@ -291,6 +299,38 @@ class Family:
     name: str  # the prefix
     about: str  # one line for `evalkit list tasks`
     open: Callable[[str], Sequence[Task]]  # the tasks a name stands for; raises EvalkitError
+
+
+class Scoring(Protocol):
+    """How the answers of one benchmark are graded: a scorer with its options."""
+
+    def expected(self, target: Any, choices: tuple[str, ...]) -> Any:
+        """A row's target as answers are compared with it; raises ValueError that says what to do.
+
+        None is a row without one.
+        """
+        ...
+
+    def __call__(self, sample: Sample, response: Response) -> Score:
+        """The grade of one answer."""
+        ...
+
+    def solution(self, sample: Sample) -> str:
+        """An answer that earns full marks, as far as it can be told from the target."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A way of grading that a user's file names: `scorer:` of a benchmark of their own."""
+
+    name: str
+    make: Callable[..., Scoring]  # a dataclass: its fields are the options
+    about: str  # one line for `evalkit list scorers`
+    files: tuple[str, ...] = ()  # options that may be the path of a JSON file
+    packages: tuple[str, ...] = ()  # what it needs besides evalkit: of the extra `benchmarks`
+    runs_code: bool = False
+    chooses: bool = False  # among the options of a row
 
 
 @dataclass(frozen=True, slots=True)

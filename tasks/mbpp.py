@@ -173,7 +173,7 @@ TASKS = (
         fewshot=len(SHOTS),
         presets={
             "lm-eval": {"sampling": Sampling(max_tokens=256, stop=(DONE,))},
-            "sanitized": {"samples": samples_sanitized},
+            "sanitized": {"samples": samples_sanitized, "size": 257},
             "bigcode": {
                 "samples": samples_bigcode,
                 "sampling": Sampling(0.1, 0.95, 512, BIGCODE_STOP),

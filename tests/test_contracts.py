@@ -113,6 +113,7 @@ def test_a_task_is_well_formed(name: str, preset: str) -> None:
 def test_its_samples_are_distinct_whole_and_always_the_same(name: str, preset: str) -> None:
     task, samples = present(name, preset)
     assert len(samples) >= 15
+    assert task.items in (None, len(samples))
     assert len({sample.id for sample in samples}) == len(samples)
     assert all(sample.id and isinstance(sample.id, str) for sample in samples)
     for sample in spread(task, samples):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import glob
+import inspect
 import json
 import re
 import runpy
@@ -120,6 +121,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield documented(folder)
 
 
+def write_own(folder: Path) -> None:
+    """The files of the page on benchmarks of one's own, and data that were trained on."""
+    page = "docs/own-benchmarks.md"
+    (folder / "own.yaml").write_text(blocks(page, "yaml")[0])
+    (folder / "tickets.jsonl").write_text(blocks(page, "json")[0])
+    (folder / "my_benchmark.py").write_text(blocks(page, "python")[0])
+    told = [{"text": "Hello."}, {"prompt": "I was charged twice."}, {"text": "Bye."}]
+    (folder / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in told))
+
+
 def documented(folder: Path) -> Path:
     """The files and results that the documents speak of."""
     (folder / "examples").mkdir()
@@ -132,6 +143,7 @@ def documented(folder: Path) -> Path:
     (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
     shutil.copytree(ROOT / "tests/fixtures/interchange/lm-eval", folder / "logs")
     (folder / "imported.yaml").write_text(blocks("docs/interchange.md", "yaml")[0])
+    write_own(folder)
     (folder / "watch.yaml").write_text(blocks("docs/watching.md", "yaml")[0].replace(*NO_WEIGHTS))
     for path, last in (("models/mine", 1), ("runs/grpo/checkpoint-200", 2)):
         _model(folder / path, last)
@@ -337,6 +349,15 @@ def test_the_training_page_has_every_argument_of_the_reference_methods(
     known = {name: json.dumps(value) for name, value in asdict(ARGS[method]()).items()}
     told = {row[0]: row[column].strip().strip("`") for row in rows if row[0] in asdict(PPO())}
     assert {name: value for name, value in told.items() if value} == known
+
+
+def test_the_page_on_ones_own_benchmarks_has_every_scorer_with_its_options() -> None:
+    text = _text("docs/own-benchmarks.md")
+    for name, scorer in plugins.all_plugins("scorers").items():
+        (row,) = re.findall(rf"^\| `{name}` .*$", text, re.M)
+        shared = ("ignore_case", "ignore_punctuation") if name == "regex" else ()
+        for option in inspect.signature(scorer.make).parameters:
+            assert f"`{option}`" in row or option in shared, f"{name}: {option}"
 
 
 def test_every_task_is_described_with_its_domain() -> None:

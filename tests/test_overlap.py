@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from evalkit.config import TaskSection
+from evalkit.contamination.learned import NAME, words
+from evalkit.contamination.learned import overlaps as learned
 from evalkit.errors import ConfigError
 from evalkit.exam import Exam, sit
-from evalkit.overlap import NAME, overlaps
 from evalkit.types import Stage
 
 
 def asked(name: str = "mini-arithmetic") -> tuple[Exam, ...]:
     return sit(TaskSection(name=name), None, None)
+
+
+def overlaps(stage: Stage, exams: Sequence[Exam], runs: Path, *, look: bool = True) -> list[str]:
+    return words(stage.name, learned(stage, exams, runs, look=look))
 
 
 def stage(folder: Path, prompts: list[object]) -> Stage:
@@ -37,7 +43,7 @@ def test_rows_that_are_asked_are_counted_and_one_is_named(tmp_path: Path) -> Non
     own = stage(tmp_path, [*taken, [{"role": "user", "content": "What is love?"}]])
     (said,) = overlaps(own, exams, tmp_path)
     assert f"sft learns 7 of the {len(items)} questions of mini-arithmetic, such as" in said
-    assert repr(items[0].id) in said
+    assert any(repr(item.id) in said for item in items[:7])
 
 
 @pytest.mark.parametrize("change", [str.upper, lambda text: f"  {text.replace(' ', '  ')}\n"])

@@ -47,11 +47,11 @@ def written(work: Work) -> bytes:
     """The work as JSON."""
     seats = [
         {
-            "section": seat.exam.section.model_dump(),
+            "section": seat.exam.section.model_dump(exclude_unset=True),
+            "home": str(seat.exam.home),
             "task": seat.exam.label,
             "data": str(seat.exam.data) if seat.exam.data else None,
             "limit": seat.exam.limit,
-            "rubric": str(seat.exam.rubric) if seat.exam.rubric else None,
             "cell": str(seat.cell.path),
             "source": seat.exam.source,
         }
@@ -81,6 +81,5 @@ def _seat(row: Row, told: Mapping[str, Any]) -> Seat:
 
 def _exam(told: Mapping[str, Any]) -> Exam:
     data = Path(told["data"]) if told["data"] else None
-    rubric = Path(told["rubric"]) if told["rubric"] else None
-    exams = sit(TaskSection(**told["section"]), data, told["limit"], rubric)
+    exams = sit(TaskSection(**told["section"]), data, told["limit"], Path(told["home"]))
     return next(exam for exam in exams if exam.label == told["task"])

@@ -104,6 +104,7 @@ def judged(task: Task, path: Path) -> Task:
     return replace(
         task,
         score=None,
+        scorer="",
         rubric=found,
         bounds=found.scale,
         higher_is_better=True,
