@@ -40,6 +40,7 @@ class Exam:
         """Hash of all that its questions and grades are made from; told without reading rows."""
         files = plugins.source_files(_module(self.task))
         whole = hashlib.sha256("\n".join(map(_content_hash, files)).encode())
+        whole.update("".join((self.task.definition, self.task.scorer, self.task.content)).encode())
         if self.task.source:
             from evalkit.data import digest
 
@@ -164,7 +165,7 @@ def sit(section: TaskSection, data: Path | None, limit: int | None) -> tuple[Exa
             data,
             limit,
         )
-        for task in plugins.tasks(section.name, section.preset)
+        for task in plugins.tasks(section.name, section.preset, data)
     )
 
 

@@ -84,8 +84,12 @@ def treatment(checkpoint: Checkpoint) -> dict[str, str]:
 
 def exam(task: Task, judge: str = "") -> dict[str, Any]:
     """What must be equal for two cells to be comparable, but for the data, which the cell knows."""
-    scorer = f"{task.name}@{task.preset}" if task.preset else task.name
-    headline = {"weights": dict(task.weights), "fitted": task.refit is not None}
+    scorer = task.scorer or (f"{task.name}@{task.preset}" if task.preset else task.name)
+    headline = {
+        "definition": task.definition,
+        "weights": dict(task.weights),
+        "fitted": task.refit is not None,
+    }
     return {
         "task": task.name,
         "version": task.version,
@@ -118,11 +122,18 @@ def data_digest(targets: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 def as_messages(prompt: Prompt, system_prompt: str = "") -> list[Message]:
-    """The prompt as a conversation, the system prompt first."""
+    """The prompt as a conversation, the system prompt first.
+
+    It goes before the task's own in one message: many chat templates take one system message only.
+    """
     turns: list[Message] = (
         [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     )
-    return [{"role": "system", "content": system_prompt}, *turns] if system_prompt else turns
+    if not system_prompt:
+        return turns
+    if turns and turns[0]["role"] == "system":
+        system_prompt, turns = f"{system_prompt}\n\n{turns[0]['content']}", turns[1:]
+    return [{"role": "system", "content": system_prompt}, *turns]
 
 
 def as_text(prompt: Prompt, system_prompt: str = "") -> str:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -94,15 +95,21 @@ def find(kind: str, name: str) -> Any:
     return plugins[name]
 
 
-def tasks(name: str, preset: str = "") -> tuple[Task, ...]:
-    """What a name stands for: a task, under one of its presets, or several of a family."""
+def tasks(name: str, preset: str = "", data: Path | None = None) -> tuple[Task, ...]:
+    """What a name stands for: a task, under one of its presets, or several of a family.
+
+    `data` is what the config names for its rows, by which a family may tell what it has.
+    """
     prefix, colon, rest = name.partition(":")
     families = all_plugins("families")
     if not colon:
         return (_under(cast(Task, find("tasks", name)), preset),)
     if prefix not in families:
         raise UnknownName("family of tasks", prefix, families)
-    return tuple(_under(found, preset) for found in cast(Family, families[prefix]).open(rest))
+    family = cast(Family, families[prefix])
+    opened = family.open_at(rest, data) if family.open_at and data else family.open(rest)
+    found = (_under(each, preset) for each in opened)
+    return tuple({(each.name, each.preset): each for each in found}.values())
 
 
 def task(name: str, preset: str = "") -> Task:

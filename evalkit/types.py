@@ -159,6 +159,11 @@ class Asker(Protocol):
     the turns that are kept.
     """
 
+    @property
+    def format(self) -> Literal["chat", "completion"]:
+        """The form in which the checkpoint is asked: a prompt is brought into it."""
+        ...
+
     async def generate(
         self,
         prompt: Prompt,
@@ -219,6 +224,9 @@ class Task:
     higher_is_better: bool = True
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
+    definition: str = ""  # of one that is defined elsewhere: how it asks, by content
+    scorer: str = ""  # and what grades it, by content
+    content: str = ""  # hash of the files that it reads besides those of its source
 
     @property
     def slow(self) -> bool:
@@ -237,6 +245,8 @@ class Family:
     name: str  # the prefix
     about: str  # one line for `evalkit list tasks`
     open: Callable[[str], Sequence[Task]]  # the tasks a name stands for; raises EvalkitError
+    # the same where `data:` names a path for it, if that decides which tasks they are
+    open_at: Callable[[str, Path], Sequence[Task]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,247 @@
+"""lm-eval's task files: found by name without its index, and read without importing anything.
+
+lm-eval's own index reads some 14,000 files as YAML, in ten seconds of CPU time.  Here they are
+searched as text, and only those that declare the name are read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import ConfigError, DataError, UnknownName
+
+SUFFIX = ".yaml"
+NO_TASK_FILES = (".py", ".pyc", ".md", ".json", ".jsonl", ".csv", ".parquet", ".txt")
+IGNORED = {"__pycache__", ".ipynb_checkpoints"}
+OF_A_GROUP = ("group", "group_alias", "task", "aggregate_metric_list", "metadata", "tag", "include")
+"""Keys of a group's file that are not handed on to its tasks."""
+
+DECLARED = re.compile(
+    rb"""^["']?(?:task|group)["']?[ \t]*:[ \t]*["']?([^\s"'#\[{][^"'#\r\n]*?)["']?[ \t]*(?:\#.*)?\r?$""",
+    re.MULTILINE,
+)
+TAGS = re.compile(rb"""^["']?tag["']?[ \t]*:.*(?:\r?\n(?:[ \t]+|-).*)*""", re.MULTILINE)
+INCLUDES = re.compile(
+    rb"""^["']?include["']?[ \t]*:[ \t]*["']?([^"'#\r\n]*[^"'#\s])""", re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A `!function` of a task file, not imported yet: `utils.process_docs`."""
+
+    spec: str
+    folder: Path  # of the file that names it
+
+    @property
+    def file(self) -> Path:
+        """Where it is written, if that is beside the task file."""
+        return self.folder / f"{self.spec.rpartition('.')[0].replace('.', '/')}.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One task: its name, what its file says, and which file that is."""
+
+    name: str
+    config: Mapping[str, Any]
+    file: Path
+
+
+def own_folder() -> Path:
+    """Where lm-eval keeps its task files; raises DataError where it is not installed."""
+    spec = find_spec("lm_eval")
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError("lm-eval is not installed: pip install 'posttrain-evalkit[benchmarks]'")
+    return Path(spec.submodule_search_locations[0], "tasks").resolve()
+
+
+def read(path: Path, seen: frozenset[Path] = frozenset()) -> dict[str, Any]:
+    """A task file with all that it includes; its own keys come before theirs."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """Reads a `!function` as what it names."""
+
+    def function(loader: Any, node: Any) -> Function:
+        return Function(str(loader.construct_scalar(node)), path.parent)
+
+    Loader.add_constructor("!function", function)
+    if path in seen:
+        raise ConfigError(f"{path}: includes itself")
+    try:
+        config = yaml.load(path.read_bytes(), Loader)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path}: no task file: its top is not a mapping")
+    included: dict[str, Any] = {}
+    for other in _listed(config.pop("include", None)):
+        part = read(Path(os.path.normpath(path.parent / other)), seen | {path})
+        part.pop("task_list", None)
+        included |= part
+    return included | config
+
+
+def _listed(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)]
+
+
+def find(name: str, folders: Iterable[Path]) -> tuple[Found, ...]:
+    """The tasks that a name stands for: a task, or all of a group or a tag.
+
+    Folders are searched in order, so that the first one's task is taken before another's of that
+    name.  Raises UnknownName with the nearest names.
+    """
+    return tuple(_Search(tuple(folders)).tasks(name, {}, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    folders: tuple[Path, ...]
+
+    def tasks(
+        self, name: str, changes: Mapping[str, Any], within: tuple[str, ...]
+    ) -> Iterator[Found]:
+        """What a name stands for, with what a group around it changes."""
+        if name in within:
+            raise ConfigError(f"lm-eval:{within[0]}: its group {name} is within itself")
+        for folder in self.folders:
+            declared = _declared(name, folder)
+            if declared is not None:
+                file, config = declared
+                if config.get("group") == name:
+                    yield from self._members(config, changes, (*within, name), file)
+                else:
+                    yield Found(name, {**config, **changes, "task": name}, file)
+                return
+            if tagged := _tagged(name, folder):
+                for each in sorted(tagged):
+                    yield from self.tasks(each, changes, (*within, name))
+                return
+        raise UnknownName("task of lm-eval", name, self.names())
+
+    def _members(
+        self,
+        group: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        within: tuple[str, ...],
+        file: Path,
+    ) -> Iterator[Found]:
+        """The tasks of a group, each with what the group and its entry there say of it."""
+        members = group.get("task") or []
+        own = {key: value for key, value in group.items() if key not in OF_A_GROUP}
+        for member in members if isinstance(members, list) else [members]:
+            if isinstance(member, str):
+                yield from self.tasks(member, {**own, **changes}, within)
+                continue
+            if not isinstance(member, dict) or not {"task", "group"} & member.keys():
+                raise ConfigError(f"{file}: a member of its group is neither a task nor a group")
+            said = {key: value for key, value in member.items() if key not in OF_A_GROUP}
+            inner = str(member.get("group") or member["task"])
+            if self.knows(inner):
+                yield from self.tasks(inner, {**own, **changes, **said}, within)
+            elif "group" in member:
+                yield from self._members(member, {**own, **changes}, (*within, inner), file)
+            else:
+                config = {**own, **changes, **member}
+                yield Found(f"{within[-1]}::{inner}", config, file)
+
+    def knows(self, name: str) -> bool:
+        """Whether any file declares a name."""
+        return any(_declared(name, folder) or _tagged(name, folder) for folder in self.folders)
+
+    def names(self) -> set[str]:
+        """Every name that is declared as one of a task or a group."""
+        return {
+            found.decode(errors="replace")
+            for folder in self.folders
+            for found in _index(folder).declared
+        }
+
+
+def _declared(name: str, folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The first file that declares a task or a group of this name, and what it says."""
+    for path in _index(folder).declared.get(name.encode(), ()):
+        config = read(path)
+        if name in (config.get("group"), config.get("task")):
+            return path, config
+    return None
+
+
+def _tagged(name: str, folder: Path) -> set[str]:
+    """The tasks that bear a tag of this name, be it by a file that theirs includes."""
+    index = _index(folder)
+    wanted = re.compile(rb"(?<![\w-])" + re.escape(name.encode()) + rb"(?![\w-])")
+    bearing = {path for path, tags in index.tags.items() if wanted.search(tags)}
+    new = bearing
+    while new:
+        new = {path for other in new for path in index.including.get(other, ())} - bearing
+        bearing |= new
+    configs = [read(path) for path in sorted(bearing) if path.suffix == SUFFIX]
+    return {
+        str(config["task"])
+        for config in configs
+        if name in _listed(config.get("tag")) and isinstance(config.get("task"), str)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What the files of a folder say about names, as text; in the order of their paths."""
+
+    declared: Mapping[bytes, Sequence[Path]]  # a task or a group -> files that may declare it
+    tags: Mapping[Path, bytes]
+    including: Mapping[Path, Sequence[Path]]  # a file -> those that include it
+
+
+def _index(folder: Path) -> _Index:
+    """lm-eval's own files stay as they are; a user's may change while a process lives."""
+    return _own_index(folder) if folder == own_folder() else _read_index(folder)
+
+
+@cache
+def _own_index(folder: Path) -> _Index:
+    return _read_index(folder)
+
+
+def _read_index(folder: Path) -> _Index:
+    declared: dict[bytes, list[Path]] = defaultdict(list)
+    including: dict[Path, list[Path]] = defaultdict(list)
+    tags: dict[Path, bytes] = {}
+    for path, text in _texts(folder):
+        if path.suffix == SUFFIX:
+            for name in DECLARED.findall(text):
+                declared[name].append(path)
+        if found := TAGS.findall(text):
+            tags[path] = b"\n".join(found)
+        for other in INCLUDES.findall(text):
+            target = os.path.normpath(path.parent / other.decode(errors="replace"))
+            including[Path(target)].append(path)
+    return _Index(dict(declared), tags, dict(including))
+
+
+def _texts(folder: Path) -> list[tuple[Path, bytes]]:
+    """Every file that may be a task file, or be included by one."""
+    if folder.is_file():
+        return [(folder, folder.read_bytes())]
+    found = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in IGNORED]
+        for name in files:
+            if not name.endswith(NO_TASK_FILES):
+                path = Path(root, name)
+                found.append((path, path.read_bytes()))
+    return sorted(found, key=lambda each: each[0].as_posix())
