@@ -120,6 +120,8 @@ def fewshot(name: str, config: Mapping[str, Any], wanted: int | None) -> int:
 
 def sampling(name: str, config: Mapping[str, Any]) -> Sampling:
     """How answers are drawn; raises ConfigError where its file says what no backend does."""
+    if kind(config) != "generate_until":
+        return Sampling()
     said = dict(config.get("generation_kwargs") or {})
     delimiter = config.get("fewshot_delimiter", "\n\n")
     until = said.pop("until", [delimiter])
@@ -133,7 +135,7 @@ def sampling(name: str, config: Mapping[str, Any]) -> Sampling:
         for key, value in said.items()
         if value is not None and value != NEUTRAL.get(key) and (temperature or key not in OF_SAMPLING)
     }
-    if left and kind(config) == "generate_until":
+    if left:
         told = ", ".join(f"{key}: {value}" for key, value in sorted(left.items()))
         raise ConfigError(f"lm-eval:{name} is generated with {told}, which the backends do not do")
     return Sampling(

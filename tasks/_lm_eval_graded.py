@@ -31,7 +31,7 @@ class Grade:
         if self.metric.name not in found:
             return Score(math.nan)
         value = self._value(loaded, found[self.metric.name], sample)
-        answer = self._answer(loaded, sample, response, results)
+        answer = f"{value:.4f}" if self.metric.in_bits else self._answer(loaded, response, results)
         outcome = "measured" if self.metric.in_bits else ""
         return Score(value, answer, {name: plain(each) for name, each in found.items()}, outcome)
 
@@ -46,15 +46,13 @@ class Grade:
         return float(raw) if _is_number(raw) else float(_aggregate(loaded, self.metric.name, [raw]))
 
     def _answer(
-        self, loaded: Loaded, sample: Sample, response: Response, results: Sequence[Any]
+        self, loaded: Loaded, response: Response, results: Sequence[Any]
     ) -> str | None:
         """What was read of the answer; None where the filter found nothing."""
         if loaded.task.OUTPUT_TYPE == "generate_until":
-            found = results[0]
-            return None if found in unread(self.recipe.config) else _text(found)
-        if loaded.task.OUTPUT_TYPE == "multiple_choice":
-            return response.text
-        return _text(sample.target) if results[0][1] else f"{results[0][0]:.4f}"
+            found = _text(results[0])
+            return None if found in unread(self.recipe.config) else found
+        return response.text or f"{response.loglikelihoods[0]:.4f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def _tasks(
     config_of.check(found.name, config)
     fewshot = config_of.fewshot(found.name, config, shots)
     rows = _rows(found.name, config, given, alone=not group)
-    definition, content = config_of.definition(config), _content(found.name, config, rows)
+    definition, content = config_of.definition(found.config), _content(found.name, config, rows)
     made_of = f"{definition} {content} {config_of.scorer(config, '', '')}"
     recipe = Recipe(found.name, fewshot, rows, made_of, config, found.file)
     presets = _presets(recipe)
