@@ -114,7 +114,7 @@ def fewshot(name: str, config: Mapping[str, Any], wanted: int | None) -> int:
     if wanted is None or wanted == (own or 0):
         return int(own or 0)
     if own == 0:
-        raise ConfigError(f"lm-eval:{name} has no worked examples by its file: drop `{wanted}-shot`")
+        raise ConfigError(f"lm-eval:{name}: its file forbids worked examples: drop `{wanted}-shot`")
     return wanted
 
 
@@ -133,7 +133,9 @@ def sampling(name: str, config: Mapping[str, Any]) -> Sampling:
     left = {
         key: value
         for key, value in said.items()
-        if value is not None and value != NEUTRAL.get(key) and (temperature or key not in OF_SAMPLING)
+        if value is not None
+        and value != NEUTRAL.get(key)
+        and (temperature or key not in OF_SAMPLING)
     }
     if left:
         told = ", ".join(f"{key}: {value}" for key, value in sorted(left.items()))
@@ -149,7 +151,9 @@ def sampling(name: str, config: Mapping[str, Any]) -> Sampling:
 def metrics(name: str, config: Mapping[str, Any]) -> tuple[Metric, ...]:
     """The numbers that a task has, its first one first; raises ConfigError where it has none."""
     listed = config.get("metric_list")
-    entries = listed if listed is not None else [{"metric": m} for m in DEFAULT_METRICS[kind(config)]]
+    entries = (
+        listed if listed is not None else [{"metric": m} for m in DEFAULT_METRICS[kind(config)]]
+    )
     found = tuple(_metric(config, entry) for entry in entries if entry.get("metric") != "bypass")
     if not found:
         raise ConfigError(f"lm-eval:{name} has no metric to grade by")
@@ -182,7 +186,9 @@ def filters(config: Mapping[str, Any]) -> tuple[str, ...]:
 def unread(config: Mapping[str, Any]) -> frozenset[str]:
     """What its filters put where they find nothing in an answer."""
     steps = [step for each in config.get("filter_list") or () for step in each["filter"]]
-    return frozenset({"[invalid]", *(str(step["fallback"]) for step in steps if "fallback" in step)})
+    return frozenset(
+        {"[invalid]", *(str(step["fallback"]) for step in steps if "fallback" in step)}
+    )
 
 
 def code(config: Mapping[str, Any]) -> bool:

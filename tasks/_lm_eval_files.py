@@ -25,7 +25,8 @@ OF_A_GROUP = ("group", "group_alias", "task", "aggregate_metric_list", "metadata
 """Keys of a group's file that are not handed on to its tasks."""
 
 DECLARED = re.compile(
-    rb"""^["']?(?:task|group)["']?[ \t]*:[ \t]*["']?([^\s"'#\[{][^"'#\r\n]*?)["']?[ \t]*(?:\#.*)?\r?$""",
+    rb"""^["']?(?:task|group)["']?[ \t]*:[ \t]*"""
+    rb"""["']?([^\s"'#\[{][^"'#\r\n]*?)["']?[ \t]*(?:\#.*)?\r?$""",
     re.MULTILINE,
 )
 TAGS = re.compile(rb"""^["']?tag["']?[ \t]*:.*(?:\r?\n(?:[ \t]+|-).*)*""", re.MULTILINE)

@@ -38,16 +38,16 @@ class Grade:
     def _value(self, loaded: Loaded, raw: Any, sample: Sample) -> float:
         """The score of one sample by what lm-eval would make its metric of, over all of them."""
         if self.metric.in_bits:
-            nats, size = raw if isinstance(raw, tuple) else (raw, len(_text(sample.target).encode()))
+            nats, size = (
+                raw if isinstance(raw, tuple) else (raw, len(_text(sample.target).encode()))
+            )
             return _bits(nats, size, self.metric.bounds[1])
         if self.metric.aggregation in CLASSES and not _is_number(raw):
             due, chosen = raw
             return float(due == chosen)
         return float(raw) if _is_number(raw) else float(_aggregate(loaded, self.metric.name, [raw]))
 
-    def _answer(
-        self, loaded: Loaded, response: Response, results: Sequence[Any]
-    ) -> str | None:
+    def _answer(self, loaded: Loaded, response: Response, results: Sequence[Any]) -> str | None:
         """What was read of the answer; None where the filter found nothing."""
         if loaded.task.OUTPUT_TYPE == "generate_until":
             found = _text(results[0])
@@ -57,7 +57,7 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What `Task.metrics` is of a task of lm-eval: its numbers, as lm-eval makes them of samples."""
+    """What `Task.metrics` is of a task of lm-eval: its numbers, as lm-eval makes them."""
 
     recipe: Recipe
 

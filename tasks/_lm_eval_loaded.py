@@ -65,8 +65,8 @@ class Loaded:
 
     def target(self, doc: Any) -> Any:
         """What is due, as JSON takes it."""
-        due = self.task.doc_to_text(doc) if self.task.multiple_input else self.task.doc_to_target(doc)
-        return plain(due)
+        task = self.task
+        return plain(task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc))
 
     def prompt(self, number: int) -> Prompt:
         """The prompt in plain text; of a task that varies what comes before, all of them."""

@@ -95,9 +95,7 @@ def _holds_task_files(path: Path) -> bool:
     return path.suffix == SUFFIX if path.is_file() else any(path.rglob(f"*{SUFFIX}"))
 
 
-def _tasks(
-    found: Found, shots: int | None, given: Path | None, group: str
-) -> Iterator[Task]:
+def _tasks(found: Found, shots: int | None, given: Path | None, group: str) -> Iterator[Task]:
     """A task under each of its filters; they share their answers, and grade them each its way."""
     config = _at_home(found)
     config_of.check(found.name, config)
@@ -131,7 +129,10 @@ def _tasks(
 
 
 def _presets(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """Every metric under every filter, by name: of several filters, its first metric by the filter."""
+    """Every metric under every filter, by name.
+
+    Of several filters, each names its first metric.
+    """
     metrics = config_of.metrics(recipe.name, recipe.config)
     filters = config_of.filters(recipe.config)
     found = {}
@@ -175,9 +176,7 @@ def _placed(value: Any, folder: Path) -> Any:
     return str(folder / value) if isinstance(value, str) and (folder / value).exists() else value
 
 
-def _rows(
-    name: str, config: Mapping[str, Any], given: Path | None, *, alone: bool
-) -> Path | None:
+def _rows(name: str, config: Mapping[str, Any], given: Path | None, *, alone: bool) -> Path | None:
     """Where a task's documents lie as files: below what is given, else below EVALKIT_DATA."""
     if given is not None:
         inside = given / name

@@ -22,7 +22,7 @@ from evalkit.run import Held
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Prompt, Request, Response
 from tests.small_exams import held
 
-LETTERS = "abcdefgqABC .\n"
+LETTERS = "abcABCq .\n"
 
 
 def _draw(*said: str) -> random.Random:

@@ -9,7 +9,7 @@ from textwrap import dedent
 from typing import Any
 
 NOUNS = ("cat", "river", "lamp", "stone", "garden", "engine", "window", "letter")
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = "abc"
 
 DATA = """
     dataset_path: json
@@ -54,7 +54,8 @@ TASKS = {
     doc_to_target: letters
     generation_kwargs: {until: ["."], max_gen_toks: 1}
     metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
-    """,
+    """
+    + FIRST_LETTER,
     "gen_repeats": GENERATION
     + """
     repeats: 3
@@ -132,7 +133,7 @@ TASKS = {
       - {metric: bits_per_byte, aggregation: bits_per_byte, higher_is_better: false}
       - {metric: word_perplexity, aggregation: weighted_perplexity, higher_is_better: false}
     """,
-    "gen_begun": GENERATION + '    gen_prefix: "The letter is"',
+    "gen_begun": GENERATION + FIRST_LETTER + '    gen_prefix: "The letter is"',
 }
 CHAT = ("gen_plain", "gen_shots", "gen_targets", "last_word", "choice_plain", "choice_shots")
 """Tasks that are asked of a model with a chat template too."""
@@ -185,7 +186,7 @@ def row(split: str, number: int) -> dict[str, Any]:
         "question": f"Which {words[0]} {words[1]} is number {number}?",
         "text": f"The {' '.join(words)}",
         "letter": draw.choice(LETTERS),
-        "letters": draw.sample(LETTERS + LETTERS.upper(), 30),
+        "letters": draw.sample(LETTERS + "ABC", 3),
         "options": options,
         "label": draw.randrange(3),
         "labels": draw.sample(range(3), 2),
