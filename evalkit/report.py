@@ -245,9 +245,11 @@ def stored(store: Store) -> Iterable[Found]:
 
 
 def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
-    exams = meta["exams"]
+    """What a cell says of one of its presets."""
+    exams, scales = meta["exams"], meta.get("scales", {})
     assert isinstance(exams, dict)
-    return {**meta, "exam": exams[preset]}
+    assert isinstance(scales, dict)
+    return {**meta, **scales.get(preset, {}), "exam": exams[preset]}
 
 
 def _estimand(policy: Policy) -> list[str]:

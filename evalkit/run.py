@@ -122,6 +122,8 @@ def grade_seat(
     counts = {**meta.get("outcomes", {}), exam.task.preset: dict(summary.outcomes)}
     figures = {**meta.get("metrics", {}), exam.task.preset: dict(summary.metrics)}
     ran = _where_code_ran(meta) if exam.task.runs_code else {}
+    if seat.own_scale:
+        ran["scales"] = {**meta.get("scales", {}), exam.task.preset: seat.own_scale}
     cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures, **ran)
 
 

@@ -51,7 +51,8 @@ class Seat:
 
     def grading(self, who: Judge | None) -> dict[str, Any]:
         """What `cell.json` notes once every answer has been graded."""
-        return {**self.asking, "judge": self.judge_identity(who)}
+        own = {"scorer": self.exam.task.scorer} if self.exam.task.scorer else {}
+        return {**self.asking, "judge": self.judge_identity(who), **own}
 
     def graded(self, who: Judge | None) -> bool:
         """Whether the cell holds every grade of its exam's preset."""
@@ -68,12 +69,26 @@ class Seat:
     @property
     def scorer(self) -> str:
         """What grades here, with the data it grades by; empty for a judge, who may yet say more."""
-        return "" if self.exam.task.rubric else self.exam.source
+        own = self.exam.task.scorer
+        whole = f"{self.exam.source} {own}" if own else self.exam.source
+        return "" if self.exam.task.rubric else whole
 
     def judge_identity(self, who: Judge | None) -> str:
         """Who judges here, and what it is asked: nobody, unless the task is a judged one."""
         rubric = self.exam.task.rubric
         return f"{who.identity} rubric {rubric.version}" if who and rubric else ""
+
+    @property
+    def own_scale(self) -> dict[str, Any]:
+        """The scale of a preset that scores on another than the task; empty where it does not."""
+        task = self.exam.task
+        changed = task.presets.get(task.preset, {})
+        return self._scale if {"bounds", "higher_is_better"} & changed.keys() else {}
+
+    @property
+    def _scale(self) -> dict[str, Any]:
+        task = self.exam.task
+        return {"bounds": list(task.bounds), "higher_is_better": task.higher_is_better}
 
     def described(self) -> dict[str, Any]:
         """What `cell.json` says of the task, the checkpoint and the engine."""
@@ -81,8 +96,7 @@ class Seat:
         return {
             "task": task.name,
             "domain": task.domain,
-            "bounds": list(task.bounds),
-            "higher_is_better": task.higher_is_better,
+            **self._scale,
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()

@@ -69,6 +69,11 @@ class Metric:
     bounds: tuple[float, float]
 
     @property
+    def worst(self) -> float:
+        """The score that is none."""
+        return self.bounds[0] if self.higher else self.bounds[1]
+
+    @property
     def in_bits(self) -> bool:
         """Whether samples are scored by how many bits a text takes."""
         return self.aggregation in LIKELIHOODS

@@ -25,6 +25,8 @@ class Grade:
     def __call__(self, sample: Sample, response: Response) -> Score:
         """The metric's score of the sample; all that lm-eval says of it are the details."""
         loaded = load(self.recipe)
+        if loaded.task.OUTPUT_TYPE != "generate_until" and not response.loglikelihoods:
+            return Score(self.metric.worst)  # of a backend that gives texts only
         doc = loaded.docs[int(sample.id)]
         results = read(loaded, doc, response, self.filter)
         found = loaded.task.process_results(doc, results)
