@@ -12,6 +12,7 @@ from evalkit.types import (
     LogLikelihood,
     Message,
     Model,
+    Opinion,
     Prompt,
     Request,
     Response,
@@ -26,6 +27,7 @@ from evalkit.types import (
     Task,
     ToolCall,
     Trainer,
+    View,
 )
 
 __version__ = "0.1.0"
@@ -41,6 +43,7 @@ __all__ = [
     "LogLikelihood",
     "Message",
     "Model",
+    "Opinion",
     "Prompt",
     "Request",
     "Response",
@@ -56,6 +59,7 @@ __all__ = [
     "Task",
     "ToolCall",
     "Trainer",
+    "View",
     "__version__",
     "load",
 ]

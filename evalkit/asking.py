@@ -35,6 +35,8 @@ def ask(seats: Sequence[Seat], notify: Notify, graders: Graders, beside: ExitSta
     if not missing:
         return
     row = missing[0].row
+    for seat in seats:
+        seat.exam.check_prompts()
     for seat in missing:
         seat.cell.write_meta(**seat.described(), asked={}, scored={})
     sittings = [

@@ -7,7 +7,7 @@ in the file; relative paths in it start from the file's own folder.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -132,8 +132,16 @@ class ExecutorSection(_Section):
     variable: str = Field(default="CUDA_VISIBLE_DEVICES", pattern=r"^[A-Z_][A-Z0-9_]*$")
 
 
-class JudgeSection(_Section):
-    """`judge:` a checkpoint of the pipeline, or a model behind a backend of its own."""
+class SamplingSection(_Section):
+    """What a task's entry may say about sampling; what is left out is the task's own."""
+
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, gt=0)
+
+
+class PanelistSection(_Section):
+    """One entry of `judge: panel:`; a model behind a backend, or a checkpoint of this file."""
 
     checkpoint: str = ""
     name: Name = "judge"
@@ -143,12 +151,23 @@ class JudgeSection(_Section):
     identity: str = ""
 
 
-class SamplingSection(_Section):
-    """What a task's entry may say about sampling; what is left out is the task's own."""
+class JudgeSection(PanelistSection):
+    """`judge:` one judge, or a panel of several, and how they are asked."""
 
-    temperature: float | None = Field(default=None, ge=0)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    max_tokens: int | None = Field(default=None, gt=0)
+    panel: list[PanelistSection] = []
+    rule: Literal["mean", "median", "majority"] = "mean"
+    repeats: int = Field(default=1, gt=0, le=100)
+    retries: int = Field(default=0, ge=0, le=100)
+    logprobs: bool = True
+    sampling: SamplingSection = SamplingSection()
+    labels: dict[str, str] = {}
+
+
+class PriceSection(_Section):
+    """One entry of `prices:`, per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
 
 
 class TaskSection(_Section):
@@ -156,6 +175,7 @@ class TaskSection(_Section):
 
     name: str
     preset: str = ""
+    rubric: str = ""
     epochs: int | None = Field(default=None, gt=0)
     sampling: SamplingSection = SamplingSection()
     gate: bool = False
@@ -166,7 +186,8 @@ class TaskSection(_Section):
     @property
     def label(self) -> str:
         """How the entry is called in reports."""
-        return f"{self.name}@{self.preset}" if self.preset else self.name
+        parts = [part for part in (self.preset, PurePath(self.rubric).stem) if part]
+        return f"{self.name}@{'-'.join(parts)}" if parts else self.name
 
 
 Points = Annotated[float, Field(ge=0, le=100)]
@@ -218,6 +239,7 @@ class Config(_Section):
     backend: BackendChoice = BackendSection(name="transformers_local")
     executor: Annotated[ExecutorSection, BeforeValidator(_by_name)] | None = None
     judge: JudgeSection | None = None
+    prices: dict[str, PriceSection] = {}
     tasks: Annotated[list[Annotated[TaskSection, BeforeValidator(_by_name)]], Field(min_length=1)]
     data: dict[str, str] = {}
     gate: GateSection = GateSection()
@@ -378,6 +400,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "trainer": TrainerSection,
     "executor": ExecutorSection,
     "judge": JudgeSection,
+    "panel": PanelistSection,
+    "prices": PriceSection,
     "tasks": TaskSection,
     "sampling": SamplingSection,
     "gate": GateSection,

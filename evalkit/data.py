@@ -1,8 +1,9 @@
 """Where a benchmark's rows come from: a local file or folder, or the hub at a pinned revision.
 
 A path that the user's file gives comes first, then the benchmark's folder under EVALKIT_DATA,
-then the hub.  The official data must have the official number of rows; a path given in the user's
-file may hold any number but none, since people also evaluate on a part or a variant of a benchmark.
+then where its authors keep it.  The official data must have the official number of rows; a path
+given in the user's file may hold any number but none, since people also evaluate on a part or a
+variant of a benchmark.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import ast
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from evalkit import formats, stored
+from evalkit import formats, stored, upstream
 from evalkit.errors import DataError
 from evalkit.formats import read
 from evalkit.types import Rows, Source
@@ -51,16 +52,13 @@ def open_rows(source: Source, given: Path | None) -> Rows:
     path = locate(source, given)
 
     @cache
-    def root_folder() -> Path:
-        return path if path is not None else _snapshot(source)
+    def snapshot() -> Path:
+        return _snapshot(source)
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
-        root = root_folder()
-        if source.collected and root.is_file() and split != "test":
+        if source.collected and path and path.is_file() and split != "test":
             return  # all of them are in that file
-        files = _files(source, root, split)
-        if not files:
-            raise DataError(_absent(source, root, split))
+        files = _found(source, path, split, snapshot)
         number = 0
         fields = source.fields if split in source.counts or split == "test" else ()
         for file in files:
@@ -80,12 +78,15 @@ def digest(source: Source, given: Path | None) -> str:
     The same bytes give the same digest wherever they lie and whatever the files are called.
     """
     path = locate(source, given)
-    if path is None:
+    if path is None and not source.elsewhere:
         return f"{source.hub}@{source.revision}"
     whole = hashlib.sha256()
     for split in sorted({*source.splits, "test"}):
-        for file in _files(source, path, split):
+        files = _files(source, path, split) if path else []
+        for file in files:
             whole.update(f"{split} {_file_digest(file)}\n".encode())
+        if not files and split in source.elsewhere:
+            whole.update(f"{split} {upstream.digest(source.elsewhere[split])}\n".encode())
     return whole.hexdigest()
 
 
@@ -104,13 +105,29 @@ def parse_list(value: object) -> list[Any]:
     raise DataError(f"not a list: {str(value)[:80]!r}")
 
 
+def _found(
+    source: Source, path: Path | None, split: str, snapshot: Callable[[], Path]
+) -> list[Path]:
+    """The files of a split: local, else where its authors keep it, else of the hub's snapshot."""
+    files = _files(source, path, split) if path else []
+    if not files and split in source.elsewhere:
+        return [_elsewhere(source, path, split)]
+    root = path
+    if path is None and source.hub:
+        root = snapshot()
+        files = _files(source, root, split)
+    if not files:
+        raise DataError(_absent(source, root, split))
+    return files
+
+
 def _files(source: Source, path: Path, split: str) -> list[Path]:
     """The files of a split: the one of upstream's name, or of the split's, or numbered shards."""
     if path.is_file():
         return [path] if split == "test" else []
     known = sorted(file for file in path.rglob("*") if formats.stem(file.name) and file.is_file())
     for name in _names(source, split):
-        found = [file for file in known if formats.stem(file.name) == name]
+        found = [file for file in known if _is(file.relative_to(path), name)]
         if len(found) > 1:
             raise DataError(f"{path}: which is the {split} split: {_listed(found, path)}?")
         if found:
@@ -122,6 +139,24 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
     if count and len(shards) != int(count):
         raise DataError(f"{path}: not one whole {split} split: {_listed(shards, path)}")
     return shards
+
+
+def _is(file: Path, name: str) -> bool:
+    """Whether a file goes by a name, which may tell folders above it; `/` begins the whole path."""
+    plain = f"/{formats.stem(file.as_posix())}"
+    return plain == name if name.startswith("/") else plain.endswith(f"/{name}")
+
+
+def _elsewhere(source: Source, path: Path | None, split: str) -> Path:
+    try:
+        return upstream.found(source.elsewhere[split])
+    except DataError as error:
+        where = f"{path} has no such file either; " if path else ""
+        name = _names(source, split)[0]
+        raise DataError(
+            f"the {split} split of {source.folder} is not to be had: {error}; {where}give `data: "
+            f"{{TASK: folder}}` with {name}.*, or put it into {source.folder} under {VARIABLE}"
+        ) from None
 
 
 def _unsharded(file: Path) -> str:
@@ -141,7 +176,9 @@ def _listed(files: list[Path], folder: Path) -> str:
     return ", ".join(str(file.relative_to(folder)) for file in files[:5])
 
 
-def _absent(source: Source, path: Path, split: str) -> str:
+def _absent(source: Source, path: Path | None, split: str) -> str:
+    if path is None:
+        return f"{source.folder} has no {split} split: give `data: {{TASK: folder}}` in your file"
     names = " or ".join(_names(source, split))
     what = "is one file, the test split; give a folder with it and" if path.is_file() else "has no"
     return (

@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from evalkit import duplicates, plugins
+from evalkit import duplicates, identity, plugins
 from evalkit.config import TaskSection
 from evalkit.drawn import HELD, Drawn, Ids, Question, draw, identified, whole
 from evalkit.errors import DataError
 from evalkit.identity import ITEM_BYTES
 from evalkit.keys import Keys
-from evalkit.types import Rows, Sample, Task
+from evalkit.types import Response, Rows, Sample, Task
+
+ANY_ANSWER = Response("?", turns=("?", "?"))
+OTHER = Response("!", turns=("!", "!"))
+"""In the places of two answers, where only what surrounds them is wanted."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Exam:
     data: Path | None = None  # the file or folder given for its rows
     limit: int | None = None
     only: frozenset[bytes] | None = None  # of these, the items to be asked; None: all
+    rubric: Path | None = None  # the file that its section's rubric is
 
     @property
     def label(self) -> str:
@@ -105,7 +110,7 @@ class Exam:
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""
         small = replace(self, only=frozenset(only))
-        for shared in ("source", "_drawn", "again"):
+        for shared in ("source", "_drawn", "again", "prompts_digest"):
             vars(small)[shared] = getattr(self, shared)
         return small
 
@@ -130,6 +135,24 @@ class Exam:
         """Whom a question belongs with: as the task says, else with its duplicates."""
         return sample.cluster or self.again.get(item, "")
 
+    @cached_property
+    def prompts_digest(self) -> str:
+        """What a judge is told besides questions and answers, whatever the limit."""
+        rubric = self.task.rubric
+        if rubric is None:
+            return ""
+        shown = (
+            rubric.views(sample, ANY_ANSWER, rubric.against(sample) if rubric.against else OTHER)
+            for _, sample in self._everything()
+        )
+        templates = {view.template for views in shown for view in views}
+        return identity.digest(sorted(templates)).hex()[:16]
+
+    def check_prompts(self) -> None:
+        """Raises DataError where a judge's prompt is not to be had, before an answer is asked."""
+        if self.task.rubric:
+            assert self.prompts_digest
+
     def _everything(self) -> Iterable[Question]:
         """Every question, whatever the limit."""
         held = self._drawn.held
@@ -151,22 +174,34 @@ class Exam:
         return open_rows(self.task.source, self.data)
 
 
-def sit(section: TaskSection, data: Path | None, limit: int | None) -> tuple[Exam, ...]:
+def sit(
+    section: TaskSection, data: Path | None, limit: int | None, rubric: Path | None = None
+) -> tuple[Exam, ...]:
     """The tasks a section of the config names, with what the section says put into force."""
     changes: dict[str, Any] = section.sampling.model_dump(exclude_none=True)
     return tuple(
         Exam(
             replace(
-                task,
+                _judged(task, rubric),
                 sampling=replace(task.sampling, **changes),
                 epochs=section.epochs or task.epochs,
             ),
             section,
             data,
             limit,
+            rubric=rubric,
         )
         for task in plugins.tasks(section.name, section.preset, data)
     )
+
+
+def _judged(task: Task, rubric: Path | None) -> Task:
+    """The task itself, or judged by a rubric of the user's."""
+    if rubric is None:
+        return task
+    from evalkit.judging.written import judged
+
+    return judged(task, rubric)
 
 
 def _module(task: Task) -> str:

@@ -1,5 +1,7 @@
 """Rows out of one file: JSON lines, a JSON list, CSV or parquet, each plain or gzipped.
 
+A text, a Python source or a YAML file is one row: prompts of benchmarks come so.
+
 Whatever is wrong with a file is a DataError that names the file and, where there is one, the line.
 """
 
@@ -114,9 +116,31 @@ def _parquet(file: IO[bytes]) -> Iterator[Placed]:
         raise ValueError(f"damaged parquet file: {error}") from None
 
 
+def _text(file: IO[bytes]) -> Iterator[Placed]:
+    """The whole file as one row, `{"text": …}`."""
+    content = file.read().removeprefix(BYTE_ORDER_MARK)
+    try:
+        yield "line 1", {"text": content.decode()}
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 text: {error}") from None
+
+
+def _yaml(file: IO[bytes]) -> Iterator[Placed]:
+    """The whole file as one row: its own keys."""
+    import yaml
+
+    try:
+        yield "line 1", yaml.safe_load(file.read())
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
+
+
 READERS: dict[str, Callable[[IO[bytes]], Iterator[Placed]]] = {
     ".jsonl": _json_lines,
     ".json": _json,
     ".csv": _csv,
     ".parquet": _parquet,
+    ".txt": _text,
+    ".py": _text,
+    ".yaml": _yaml,
 }

@@ -90,16 +90,23 @@ def outcome(response: Response, score: Score, best: float) -> str:
     """The class of a graded sample: what became of it, told from the most certain sign down."""
     if score.value == best:
         return "correct"
+    unread = score.answer is None
+    refused = unread and REFUSAL.match(response.text) is not None
+    return broken_off(response, score.outcome) or (
+        "refused" if refused else "unparsed" if unread else "wrong"
+    )
+
+
+def broken_off(response: Response, stated: str = "") -> str:
+    """Why an answer is no whole one: truncated, empty, what its scorer stated, …; "" if it is."""
     signs = {
         "truncated": response.finish_reason == "length",
         "unclosed_think": response.reasoning.lstrip().startswith(THINK_START),
-        score.outcome: bool(score.outcome),
+        stated: bool(stated),
         "empty": not (response.text.strip() or response.tool_calls or response.loglikelihoods),
-        "refused": response.finish_reason == "content_filter"
-        or (score.answer is None and REFUSAL.match(response.text) is not None),
-        "unparsed": score.answer is None,
+        "refused": response.finish_reason == "content_filter",
     }
-    return next((name for name, seen in signs.items() if seen), "wrong")
+    return next((name for name, seen in signs.items() if seen), "")
 
 
 def plain_json(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -75,8 +76,9 @@ def line(item: bytes, sample: Sample, epoch: int, grade: Grade) -> Row:
 
 
 def score_of(row: Mapping[str, Any]) -> Score | None:
-    """The score of a line; None where the sample is missing."""
-    if row["value"] is None:
+    """The score of a line; None where the sample is missing, and nothing is noted of it."""
+    if row["value"] is None and not row["details"]:
         return None
     details = json.loads(row["details"]) if row["details"] else {}
-    return Score(row["value"], row["answer"], details)
+    value = math.nan if row["value"] is None else row["value"]
+    return Score(value, row["answer"], details)

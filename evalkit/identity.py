@@ -8,7 +8,7 @@ canonical JSON, so the same thing has the same hash on every machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -82,7 +82,7 @@ def treatment(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-def exam(task: Task, judge: str = "") -> dict[str, Any]:
+def exam(task: Task, judge: Mapping[str, Any] | str = "") -> dict[str, Any]:
     """What must be equal for two cells to be comparable, but for the data, which the cell knows."""
     scorer = task.scorer or (f"{task.name}@{task.preset}" if task.preset else task.name)
     headline = {

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from evalkit.comparison.policy import Policy
 from evalkit.exam import Exam
 from evalkit.types import Backend, Checkpoint, Stage
+
+Rule: TypeAlias = Literal["mean", "median", "majority"]
+"""How the grades of several judges become one."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,27 @@ class Row:
 
     checkpoint: Checkpoint
     backend: Backend
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a model costs, in the unit of the user's table, per million tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True)
+class Jury:
+    """How it is judged, besides who judges first."""
+
+    others: tuple[Row, ...] = ()
+    rule: Rule = "mean"
+    repeats: int = 1
+    retries: int = 0
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    logprobs: bool = True
+    labels: Mapping[str, Path] = field(default_factory=dict)  # task -> labelled answers
 
 
 @dataclass(frozen=True)
@@ -42,15 +66,21 @@ class Matrix:
     reports: tuple[str, ...]
     seed: int = 0
     recipes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a checkpoint a seed
+    jury: Jury = Jury()
+    prices: Mapping[str, Price] = field(default_factory=dict)  # model -> what it costs
     execution: Execution = Execution()
     registered: str = ""  # the identity that the baseline must have, if the registry says one
     runs: Mapping[str, Path] = field(default_factory=dict)  # a stage's folder, once it is trained
     notes: tuple[str, ...] = ()  # what a reader must know of the training
 
     def row(self, name: str) -> Row:
-        """The row of that name, the judge's included."""
-        rows = (*self.rows, *([self.judge] if self.judge else []))
-        return next(row for row in rows if row.checkpoint.name == name)
+        """The row of that name, the judges' included."""
+        return next(row for row in (*self.rows, *self.judges) if row.checkpoint.name == name)
+
+    @property
+    def judges(self) -> tuple[Row, ...]:
+        """Everybody who judges."""
+        return (self.judge, *self.jury.others) if self.judge else ()
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

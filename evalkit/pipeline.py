@@ -55,14 +55,13 @@ def trained(
             notify(Note(f"warning: {'; '.join(notes[stage.name])}"))
         train = training.train if make else training.found
         done[stage.name] = _Trained(ready, train(ready, base, runs, notify), base)
-    judge = matrix.judge and _final(matrix.judge, done)
-    return replace(
+    made = replace(
         matrix,
         rows=tuple(made for row in matrix.rows for made in _rows(row, done)),
-        judge=judge,
         runs={name: each.run for name, each in done.items()},
         notes=tuple(note for stage in needed for note in notes[stage.name]),
     )
+    return _judged_by(made, tuple(_final(row, done) for row in matrix.judges))
 
 
 def needed_for(stages: Sequence[Stage], only: Sequence[str]) -> list[Stage]:
@@ -147,14 +146,18 @@ def identified(matrix: Matrix) -> Matrix:
         known = row.checkpoint.model or row.checkpoint.name not in awaited
         return _identify(row) if known else row
 
-    judge = [matrix.judge] if matrix.judge else []
     with ThreadPoolExecutor(READ_AT_ONCE) as pool:  # the weights of several checkpoints at once
-        rows = list(pool.map(told, [*matrix.rows, *judge]))
-    return replace(
-        matrix,
-        rows=tuple(rows[: len(matrix.rows)]),
-        judge=rows[-1] if matrix.judge else None,
-    )
+        rows = list(pool.map(told, [*matrix.rows, *matrix.judges]))
+    count = len(matrix.rows)
+    return _judged_by(replace(matrix, rows=tuple(rows[:count])), tuple(rows[count:]))
+
+
+def _judged_by(matrix: Matrix, judges: tuple[Row, ...]) -> Matrix:
+    """The matrix with other judges in the places of its own."""
+    if not judges:
+        return matrix
+    jury = replace(matrix.jury, others=judges[1:])
+    return replace(matrix, judge=judges[0], jury=jury)
 
 
 def _identify(row: Row) -> Row:

@@ -20,6 +20,9 @@ from evalkit.comparison.sides import Side, Sides
 from evalkit.errors import ConfigError, StoreError
 from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.files import write_beside
+from evalkit.judging import trust
+from evalkit.judging.costs import cost_of
+from evalkit.judging.session import tally_of
 from evalkit.lineage import made_by
 from evalkit.logged import training_notes
 from evalkit.matrix import Matrix
@@ -35,6 +38,7 @@ from evalkit.store import Store
 from evalkit.types import Checkpoint
 from evalkit.verdict import (
     CandidateVerdict,
+    CellVerdict,
     CheckpointNote,
     CheckpointScore,
     ExamNote,
@@ -78,7 +82,7 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
     verdict, exit_code = _worst([c for c in candidates if not c.on_the_way], report.scores)
     hopeless_margins = [f"{each.name}: {each.words}" for each in hopeless(report, policy)]
     parents = {row.checkpoint.name: row.checkpoint.parent for row in matrix.rows}
-    return report.model_copy(
+    whole = report.model_copy(
         update={
             "verdict": verdict,
             "exit_code": exit_code,
@@ -91,6 +95,7 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
             "notes": [*report.notes, *_notes(held), *hopeless_margins],
         }
     )
+    return _judging(whole, held)
 
 
 def _told_apart(judged: Sequence[CandidateVerdict], matrix: Matrix) -> list[CandidateVerdict]:
@@ -114,6 +119,30 @@ def _lineage(checkpoint: Checkpoint, matrix: Matrix) -> CheckpointNote:
         step=checkpoint.step,
         made=made_by(run, checkpoint.step if checkpoint.on_the_way else None) if run else None,
     )
+
+
+def _judging(report: Report, held: Held) -> Report:
+    """The report with what judging each cell took, and the flags of its judge."""
+    flags = {note.task: note.flags for note in held.judges if note.flags}
+    costs = {
+        (seat.row.checkpoint.name, seat.exam.label): cost_of(tally_of(seat), held.matrix.prices)
+        for seat in held.seats
+        if seat.exam.task.rubric and seat.cell.meta().get("judging")
+    }
+
+    def flagged(cell: CellVerdict) -> CellVerdict:
+        more = [flag for flag in flags.get(cell.task, ()) if flag not in cell.flags]
+        return cell.model_copy(update={"flags": [*cell.flags, *more]}) if more else cell
+
+    candidates = [
+        each.model_copy(update={"cells": [flagged(cell) for cell in each.cells]})
+        for each in report.candidates
+    ]
+    scores = [
+        score.model_copy(update={"judging": costs.get((score.checkpoint, score.task))})
+        for score in report.scores
+    ]
+    return report.model_copy(update={"candidates": candidates, "scores": scores})
 
 
 def of_store(store: Store, names: Sequence[str], policy: Policy, *, seeds: bool = False) -> Report:
@@ -339,12 +368,7 @@ def _notes(held: Held) -> list[str]:
             notes.append(f"answered by {backend}, not by a model: {', '.join(names)}")
     limits = {seat.exam.limit for seat in held.seats if seat.exam.limit}
     notes += [f"limited to {limit} items of each task" for limit in sorted(limits)]
-    notes += [
-        f"{note.task} is advisory: its judge agrees with labels {_percent(note.accuracy)} of "
-        f"times and turns with the order {_percent(note.flip_rate)} of times"
-        for note in held.judges
-        if note.advisory
-    ]
+    notes += [said for note in held.judges for said in trust.said(note)]
     reach = [seat.cell.meta().get("within_reach", ()) for seat in held.seats]
     return [*notes, *sorted({warning(each) for each in reach if each})]
 

@@ -14,12 +14,13 @@ from evalkit.config import (
     CheckpointSection,
     Loaded,
     Location,
+    PanelistSection,
     StageSection,
     TaskSection,
 )
 from evalkit.errors import EvalkitError, UnknownName, did_you_mean
 from evalkit.exam import Exam, sit
-from evalkit.matrix import Execution, Matrix, Row
+from evalkit.matrix import Execution, Jury, Matrix, Price, Row
 from evalkit.naming import named, options_of
 from evalkit.series.seeds import with_seeds
 from evalkit.staging import scores_only, stages
@@ -39,20 +40,21 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
     _unique_exams(loaded, exams)
     check_fixed(loaded, exams, seeds=bool(recipes))
     trained = stages(loaded)
-    judge = _judge(loaded)
+    judges = _judges(loaded)
+    judging = {judge.checkpoint.name for judge in judges}
     rows = [
         _declared(loaded, index, section) for index, section in enumerate(config.checkpoints)
     ] + [
         _trained(loaded, section)
         for section in config.pipeline
-        if not (judge and judge.checkpoint.name == section.name) and not scores_only(section)
+        if section.name not in judging and not scores_only(section)
     ]
     names = [row.checkpoint.name for row in rows]
     if config.baseline not in names:
         hint = did_you_mean(config.baseline, names)
         raise loaded.error(("baseline",), f"no checkpoint goes by {config.baseline!r}{hint}")
     for exam in exams:
-        if exam.task.rubric and not judge:
+        if exam.task.rubric and not judges:
             raise loaded.error(_place(loaded, exam), f"{exam.label} is judged: name a `judge:`")
     for index, name in enumerate(config.reports):
         try:
@@ -64,11 +66,13 @@ def resolve(loaded: Loaded, limit: int | None = None) -> Matrix:
         tuple(rows),
         trained,
         exams,
-        judge,
+        judges[0] if judges else None,
         policy_of(loaded, exams),
         tuple(config.reports),
         config.seed,
         recipes,
+        _jury(loaded, judges[1:], exams),
+        {name: Price(each.input, each.output) for name, each in config.prices.items()},
         _execution(loaded),
     )
 
@@ -136,7 +140,7 @@ def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) 
     if data and not data.exists():
         raise loaded.error(("data", name), f"no file or folder at {data}")
     try:
-        return sit(section, data, limit)
+        return sit(section, data, limit, loaded.resolve(section.rubric) if section.rubric else None)
     except EvalkitError as error:
         raise loaded.error(("tasks", index), str(error)) from None
 
@@ -200,10 +204,33 @@ def _trained(loaded: Loaded, section: StageSection) -> Row:
     return Row(checkpoint, backend)
 
 
-def _judge(loaded: Loaded) -> Row | None:
+def _judges(loaded: Loaded) -> list[Row]:
+    """Everybody who judges; raises ConfigError where two go by one name."""
     section = loaded.config.judge
     if section is None:
-        return None
+        return []
+    if not section.panel:
+        return [_judge(loaded, ("judge",), section)]
+    for key in ("checkpoint", "model", "base_url", "backend", "identity"):
+        if getattr(section, key):
+            raise loaded.error(("judge", key), "a panel's judges stand under `panel:`; drop one")
+    told = [
+        each if each.name != "judge" or each.checkpoint else each.model_copy(
+            update={"name": f"judge-{number}"}
+        )
+        for number, each in enumerate(section.panel, 1)
+    ]  # fmt: skip
+    rows = [_judge(loaded, ("judge", "panel", i), each) for i, each in enumerate(told)]
+    seen: set[str] = set()
+    for index, row in enumerate(rows):
+        if row.checkpoint.name in seen:
+            message = f"two judges are called {row.checkpoint.name!r}; rename one"
+            raise loaded.error(("judge", "panel", index), message)
+        seen.add(row.checkpoint.name)
+    return rows
+
+
+def _judge(loaded: Loaded, where: Location, section: PanelistSection) -> Row:
     if section.checkpoint:
         stages = {stage.name: stage for stage in loaded.config.pipeline}
         if section.checkpoint in stages:
@@ -213,12 +240,36 @@ def _judge(loaded: Loaded) -> Row | None:
                 return _declared(loaded, index, declared)
         names = [*stages, *(checkpoint.name for checkpoint in loaded.config.checkpoints)]
         hint = did_you_mean(section.checkpoint, names)
-        raise loaded.error(("judge", "checkpoint"), f"no checkpoint {section.checkpoint!r}{hint}")
+        raise loaded.error((*where, "checkpoint"), f"no checkpoint {section.checkpoint!r}{hint}")
     own = section.backend or BackendSection.model_validate(
         {"name": "openai_api", "base_url": section.base_url}
     )
-    backend, options = _backend(loaded, ("judge", "backend"), own)
+    backend, options = _backend(loaded, (*where, "backend"), own)
     identity = section.identity or f"{section.base_url} {section.model}".strip()
     return Row(
         Checkpoint(section.name, section.model, backend.name, options, identity=identity), backend
+    )
+
+
+def _jury(loaded: Loaded, others: list[Row], exams: tuple[Exam, ...]) -> Jury:
+    section = loaded.config.judge
+    if section is None:
+        return Jury()
+    judged = {name for e in exams if e.task.rubric for name in (e.label, e.task.name)}
+    labels = {}
+    for task, given in section.labels.items():
+        where: Location = ("judge", "labels", task)
+        if task not in judged:
+            raise loaded.error(where, f"no judged task {task!r}{did_you_mean(task, judged)}")
+        labels[task] = loaded.resolve(given)
+        if not labels[task].is_file():
+            raise loaded.error(where, f"no file at {labels[task]}")
+    return Jury(
+        tuple(others),
+        section.rule,
+        section.repeats,
+        section.retries,
+        section.sampling.model_dump(exclude_none=True),
+        section.logprobs,
+        labels,
     )

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit import asking, identity, judge
+from evalkit import asking, identity
 from evalkit.errors import EvalkitError, ModelError, SandboxError
 from evalkit.events import Note, Notify
 from evalkit.executors import Work, execute, works
 from evalkit.grade import Grader, by_scorer
 from evalkit.graders import Graders
 from evalkit.grading import grade
-from evalkit.judge import Judge
-from evalkit.judging import judge_answers
+from evalkit.judging.grading import ByPanel, grader
+from evalkit.judging.panel import Panel
+from evalkit.judging.session import judge_answers, notes
 from evalkit.matrix import Matrix
 from evalkit.pipeline import identified, trained
 from evalkit.sandbox import about
@@ -60,16 +61,16 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
         todo = works(matrix.rows, seats) if ask else []
         failures = execute(matrix.execution, todo, results, notify, here)
         try:
-            judges = judge_answers(matrix, seats, results, notify, ask=ask)
+            if ask:
+                judge_answers(matrix, seats, results, notify)
         except ModelError as error:
             failures.append(str(error))
             notify(Note(f"error: {error}"))
-            judges = judge_answers(matrix, seats, results, notify, ask=False)
         graders.join()
         beside.close()
         _grade(matrix, seats, graders)
     remember(seats)
-    return Held(matrix, seats, judges, failures)
+    return Held(matrix, seats, notes(matrix, seats, results), failures)
 
 
 def remember(seats: list[Seat]) -> None:
@@ -95,7 +96,7 @@ def _tell_of_the_sandbox(seats: list[Seat], notify: Notify) -> None:
 
 
 def _grade(matrix: Matrix, seats: list[Seat], graders: Graders) -> None:
-    who = Judge(matrix.judge.checkpoint, matrix.judge.backend) if matrix.judge else None
+    who = Panel.of(matrix)
     for seat in seats:
         exam, cell = seat.exam, seat.cell
         if not cell.answers_path.exists() or seat.graded(who):
@@ -104,27 +105,35 @@ def _grade(matrix: Matrix, seats: list[Seat], graders: Graders) -> None:
             raise EvalkitError(f"{exam.label} is judged: name a judge in the config")
         with cell.lock():
             if exam.task.rubric and who:
-                grade_seat(seat, judge.grader(who, exam, cell), who)
+                grade_seat(seat, grader(who, exam, cell), who)
             else:
                 grade_seat(seat, by_scorer(exam.task), graders=graders)
 
 
 def grade_seat(
-    seat: Seat, grader: Grader, who: Judge | None = None, graders: Graders | None = None
+    seat: Seat, grader: Grader, who: Panel | None = None, graders: Graders | None = None
 ) -> None:
     """Grades a cell, and notes in its `cell.json` that this was done."""
     exam, cell = seat.exam, seat.cell
     summary = grade(exam, cell, grader, seat.scorer, graders)
-    meta = cell.meta()
-    sat = {**identity.exam(exam.task, seat.judge_identity(who)), "data": exam.data_digest}
-    exams = {**meta.get("exams", {}), exam.task.preset: sat}
-    scored = {**meta.get("scored", {}), exam.task.preset: seat.grading(who)}
-    counts = {**meta.get("outcomes", {}), exam.task.preset: dict(summary.outcomes)}
-    figures = {**meta.get("metrics", {}), exam.task.preset: dict(summary.metrics)}
+    meta, preset = cell.meta(), exam.task.preset
+    judged = seat.judged_by(who)
+    if isinstance(judged, dict):
+        judged = {**judged, "prompts": exam.prompts_digest}
+    noted: dict[str, Any] = {
+        "exams": {**identity.exam(exam.task, judged), "data": exam.data_digest},
+        "scored": seat.grading(who),
+        "scales": {
+            "bounds": list(exam.task.bounds),
+            "higher_is_better": exam.task.higher_is_better,
+        },
+        "outcomes": dict(summary.outcomes),
+        "metrics": dict(summary.metrics),
+        **({"judging": grader.tally.as_json()} if isinstance(grader, ByPanel) else {}),
+    }
+    kept = {name: {**meta.get(name, {}), preset: own} for name, own in noted.items()}
     ran = _where_code_ran(meta) if exam.task.runs_code else {}
-    if seat.own_scale:
-        ran["scales"] = {**meta.get("scales", {}), exam.task.preset: seat.own_scale}
-    cell.write_meta(exams=exams, scored=scored, outcomes=counts, metrics=figures, **ran)
+    cell.write_meta(**kept, **ran)
 
 
 def _where_code_ran(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from evalkit import identity
 from evalkit.exam import Exam
 from evalkit.fingerprint import parts
 from evalkit.grade import UNGRADED
-from evalkit.judge import UNJUDGED, Judge
+from evalkit.judging.hearing import UNHEARD
+from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix, Row
 from evalkit.store import Cell, Store
 
@@ -49,12 +50,14 @@ class Seat:
             and not meta.get("totals", {}).get("errors")
         )
 
-    def grading(self, who: Judge | None) -> dict[str, Any]:
+    def grading(self, who: Panel | None) -> dict[str, Any]:
         """What `cell.json` notes once every answer has been graded."""
+        judged = self.judged_by(who)
         own = {"scorer": self.exam.task.scorer} if self.exam.task.scorer else {}
-        return {**self.asking, "judge": self.judge_identity(who), **own}
+        tries = {"retries": who.retries} if who and judged else {}
+        return {**self.asking, "judge": judged, **tries, **own}
 
-    def graded(self, who: Judge | None) -> bool:
+    def graded(self, who: Panel | None) -> bool:
         """Whether the cell holds every grade of its exam's preset."""
         meta, preset = self.cell.meta(), self.exam.task.preset
         due = self.grading(who)
@@ -62,7 +65,8 @@ class Seat:
         outcomes = meta.get("outcomes", {}).get(preset, {})
         return bool(
             (meta.get("scored") or {}).get(preset) in (due, whole)
-            and not any(name.startswith((UNGRADED, UNJUDGED)) for name in outcomes)
+            and UNHEARD.isdisjoint(outcomes)
+            and not any(name.startswith(UNGRADED) for name in outcomes)
             and self.cell.scores_path(preset).exists()
         )
 
@@ -73,22 +77,10 @@ class Seat:
         whole = f"{self.exam.source} {own}" if own else self.exam.source
         return "" if self.exam.task.rubric else whole
 
-    def judge_identity(self, who: Judge | None) -> str:
-        """Who judges here, and what it is asked: nobody, unless the task is a judged one."""
+    def judged_by(self, who: Panel | None) -> dict[str, Any] | str:
+        """Who judges here and how it is asked; "" unless the task is a judged one."""
         rubric = self.exam.task.rubric
-        return f"{who.identity} rubric {rubric.version}" if who and rubric else ""
-
-    @property
-    def own_scale(self) -> dict[str, Any]:
-        """The scale of a preset that scores on another than the task; empty where it does not."""
-        task = self.exam.task
-        changed = task.presets.get(task.preset, {})
-        return self._scale if {"bounds", "higher_is_better"} & changed.keys() else {}
-
-    @property
-    def _scale(self) -> dict[str, Any]:
-        task = self.exam.task
-        return {"bounds": list(task.bounds), "higher_is_better": task.higher_is_better}
+        return who.described(rubric) if who and rubric else ""
 
     def described(self) -> dict[str, Any]:
         """What `cell.json` says of the task, the checkpoint and the engine."""
@@ -96,7 +88,8 @@ class Seat:
         return {
             "task": task.name,
             "domain": task.domain,
-            **self._scale,
+            "bounds": list(task.bounds),
+            "higher_is_better": task.higher_is_better,
             "checkpoint": {
                 name: value
                 for name, value in asdict(checkpoint).items()

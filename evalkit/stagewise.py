@@ -93,8 +93,8 @@ def together(matrix: Matrix, found: Sequence[Part]) -> Matrix:
 
 
 def _always(matrix: Matrix) -> list[str]:
-    """The stages that every judgment takes: baseline and judge, where they are trained."""
-    names = {matrix.baseline, matrix.judge.checkpoint.name if matrix.judge else ""}
+    """The stages that every judgment takes: baseline and judges, where they are trained."""
+    names = {matrix.baseline, *(judge.checkpoint.name for judge in matrix.judges)}
     return [stage.name for stage in matrix.stages if stage.name in names]
 
 

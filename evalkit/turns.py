@@ -55,6 +55,11 @@ class Turns:
         """The form in which the checkpoint is asked."""
         return self.model.format
 
+    @property
+    def sampling(self) -> Sampling:
+        """The task's own, as it is in force in this run."""
+        return self.request.sampling
+
     async def generate(
         self,
         prompt: Prompt,

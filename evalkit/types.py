@@ -100,7 +100,7 @@ class LogLikelihood:
 class Score:
     """The grade of one response."""
 
-    value: float  # on the task's own scale, see `Task.bounds`
+    value: float  # on the task's own scale, see `Task.bounds`; NaN where it could not be judged
     answer: str | None = None  # what was read out of the response; None is unparsed
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON-serialisable, for people
     outcome: str = ""  # how an answer without full marks ended, where its text cannot tell
@@ -108,7 +108,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """A sample and the scores of its epochs; None where a score is missing."""
+    """A sample and the scores of its epochs; None, or a value of NaN, where one is missing."""
 
     sample: Sample
     scores: tuple[Score | None, ...]
@@ -116,12 +116,12 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a benchmark's rows come from: the hub at a pinned revision, or local files."""
+    """Where a benchmark's rows come from: local files, or where its authors keep them."""
 
-    hub: str  # dataset id on the hub
+    hub: str  # dataset id on the hub; "" where it is not there as a whole
     revision: str  # commit there
     folder: str  # name of its folder under EVALKIT_DATA
-    splits: Mapping[str, str]  # split -> stem of the upstream file
+    splits: Mapping[str, str]  # split -> stem of the upstream file, perhaps with its folder
     counts: Mapping[str, int]  # split -> rows expected; a split without is other material
     fields: tuple[str, ...]  # upstream fields that every row must have, of splits with a count
     licence: str = ""
@@ -129,6 +129,8 @@ class Source:
     split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits
     collected: bool = False  # its splits are parts of one set, which one file may hold whole
     large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # split -> addresses of its file, tried in order where there is no local one: see `upstream`
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +140,51 @@ class LabelledPair:
     sample: Sample
     first: str
     second: str
-    winner: Literal["first", "second"]
+    winner: Literal["first", "second", "tie"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One question about an answer, as a judge is shown it."""
+
+    name: str  # "first": shown before the other answer; "second": after it; "turn 1"; …
+    prompt: Prompt
+    template: str = ""  # the prompt without what differs by sample: its hash tells exams apart
+    turned: bool = False  # the answer is the second of two: what is read counts the other way round
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What was read out of one judgment."""
+
+    value: float | None = None  # on the rubric's scale, of the answer shown first; None: no verdict
+    label: str = ""  # the verdict, as the judge gave it
+    weight: float = 1.0  # 3 for "significantly better", say
+    failure: str = ""  # why there is no value, where the rubric can tell: "contradictory", …
 
 
 @dataclass(frozen=True, slots=True)
 class Rubric:
-    """A pairwise question put to a judge, in both orders, against the sample's target."""
+    """How a judge is asked about an answer, and how its verdict is read.
 
-    version: int
-    ask: Callable[[Sample, str, str], Prompt]  # (sample, answer shown first, answer shown second)
-    read: Callable[[Response], Literal["first", "second", "tie"] | None]  # None: unreadable
+    The score of an answer is the weighted mean over its views.
+    """
+
+    version: int | str  # raised when a prompt or the reading changes
+    views: Callable[[Sample, Response, Response], Sequence[View]]  # of an answer, beside another
+    read: Callable[[Response], Opinion]
     sampling: Sampling = Sampling()
+    against: Callable[[Sample], Response] | None = None  # the other answer; None: graded by itself
+    scale: tuple[float, float] = (0.0, 1.0)  # of opinions; a tie is its middle
+    top_logprobs: int = 0  # how many of the likeliest tokens are wanted of each place
+    schema: Mapping[str, Any] | None = None  # JSON schema of the verdict, for servers that keep it
+    note: Callable[[Sample, Response, Response], Mapping[str, Any]] | None = None  # for the details
     audit: Callable[[], Iterable[LabelledPair]] | None = None  # held-out labelled pairs
+
+    @property
+    def pairwise(self) -> bool:
+        """Whether two answers are held against each other; views are none where they are one."""
+        return self.against is not None
 
 
 class Asker(Protocol):
@@ -162,6 +197,11 @@ class Asker(Protocol):
     @property
     def format(self) -> Literal["chat", "completion"]:
         """The form in which the checkpoint is asked: a prompt is brought into it."""
+        ...
+
+    @property
+    def sampling(self) -> Sampling:
+        """The task's own, as it is in force in this run."""
         ...
 
     async def generate(

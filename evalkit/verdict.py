@@ -203,6 +203,17 @@ class TrainingNote(_Model):
     flags: list[str] = Field(default=[], description="what in it warns of trouble, in words")
 
 
+class JudgeCost(_Model):
+    """What judging took; what was borrowed from another cell with the same answer took nothing."""
+
+    calls: int = Field(default=0, description="requests to judges")
+    prompt_tokens: int = Field(default=0, description="of all of them together")
+    completion_tokens: int = Field(default=0, description="of all of them together")
+    price: float | None = Field(
+        default=None, description="in the unit of `prices:`; null: a judge is not in that table"
+    )
+
+
 class CheckpointScore(_Model):
     """How one checkpoint did in one task, by itself."""
 
@@ -214,6 +225,9 @@ class CheckpointScore(_Model):
     score: float | None = Field(default=None, description="mean over items, oriented to [0, 1]")
     ci: Interval | None = Field(default=None, description="90 %; for display, never for comparing")
     outcomes: dict[str, int] = Field(default={}, description="outcome class -> count of samples")
+    judging: JudgeCost | None = Field(
+        default=None, description="what judging it took; null where no judge grades"
+    )
     metrics: dict[str, float] = Field(
         default={}, description="the task's other figures by name: pass@k, sub-scores, ..."
     )
@@ -246,18 +260,61 @@ class ExamNote(_Model):
     )
 
 
+class SelfAgreement(_Model):
+    """A judge asked again about the same answers of the baseline."""
+
+    items: int = Field(description="answers that it was asked about each time")
+    repeats: int = Field(description="how often")
+    agreement: float = Field(description="share of answers that got the same verdict every time")
+    sd: float = Field(description="standard deviation of a grade over repeats, oriented scale")
+
+
 class JudgeNote(_Model):
     """How far the judge of a task may be trusted."""
 
     task: str = Field(description="whose answers it judges")
-    judge: str = Field(description="the checkpoint that judges")
+    judge: str = Field(description="who judges; of a panel, all of them")
+    identity: str = Field(default="", description="model and fingerprint of each")
+    prompts: str = Field(default="", description="hash of what they are told, but for the answers")
     accuracy: float | None = Field(
         default=None, description="on held-out labelled pairs, both orders"
     )
     flip_rate: float | None = Field(
         default=None, description="audit pairs whose verdict turns with order"
     )
-    pairs: int = Field(default=0, description="labelled pairs it was audited on")
+    kappa: float | None = Field(
+        default=None, description="Cohen's, with the labels; of grades, with quadratic weights"
+    )
+    pairs: int = Field(default=0, description="labelled answers it was audited on")
+    answers: int = Field(default=0, description="judged answers of this report")
+    turned: float | None = Field(
+        default=None, description="share of them whose verdict turns with the order"
+    )
+    first_wins: float | None = Field(
+        default=None, description="share of verdicts, ties apart, won by the answer shown first"
+    )
+    longer_wins: float | None = Field(
+        default=None, description="share of decided answers of unlike length where the longer won"
+    )
+    length_correlation: float | None = Field(
+        default=None, description="of the relative difference in length with the grade"
+    )
+    self_agreement: SelfAgreement | None = Field(
+        default=None, description="on a fixed sample of the baseline's answers"
+    )
+    null_wins: dict[str, float] = Field(
+        default={}, description="null answer -> its mean grade; what `evalkit judge-audit` found"
+    )
+    forged: int = Field(
+        default=0, description="answers that hold a verdict or a mark of the judge's own prompt"
+    )
+    failures: dict[str, int] = Field(
+        default={}, description="judgments that are no grade, by class of failure"
+    )
+    cost: JudgeCost = Field(default=JudgeCost(), description="of all judged answers of the task")
+    flags: list[str] = Field(
+        default=[], description="judge_unstable, judge_inaccurate, judge_fooled, not_audited"
+    )
     advisory: bool = Field(
         default=False, description="too weak to decide anything: its cells never gate"
     )

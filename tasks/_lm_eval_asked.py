@@ -39,10 +39,15 @@ class Asking:
 
 
 async def _written(model: Asker, prompt: Prompt, times: int) -> Response:
-    """One answer, or several to one prompt, which are graded together."""
-    answers = [await model.generate(prompt) for _ in range(times)]
+    """One answer, or several to one prompt, which are graded together.
+
+    Without a temperature they are one answer, which is asked for once.
+    """
+    drawn = times if model.sampling.temperature else 1
+    answers = [await model.generate(prompt) for _ in range(drawn)]
     if times == 1:
         return answers[0]
+    answers = answers * (times // drawn)
     cut = any(answer.finish_reason == "length" for answer in answers)
     return replace(
         answers[0],

@@ -7,15 +7,14 @@ small flaw.  The judge is audited on held-out pairs of answers whose flaws are k
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
-from evalkit import LabelledPair, Message, Response, Rubric, Sample, Sampling, Task
+from evalkit import LabelledPair, Message, Opinion, Response, Rubric, Sample, Sampling, Task
+from evalkit.judging.rubrics import both_orders, side_by_side, target
 
 from ._mini import digest, evaluation, held_out, rng, shuffled, text_of, training, user
 from ._mini_chat import Talk, answer, flawed, reference, talks
 
-Verdict = Literal["first", "second", "tie"]
-VERDICTS: dict[str, Verdict] = {"first": "first", "second": "second", "tie": "tie"}
+WORTH = {"first": 1.0, "second": 0.0, "tie": 0.5}
 ONE_IN = 7
 PAIRS_PER_TALK = 4
 QUESTION = "Said: {said} First: {first} Second: {second} Better, first or second?"
@@ -49,10 +48,11 @@ def ask(sample: Sample, first: str, second: str) -> list[Message]:
     return user(QUESTION.format(said=text_of(sample), first=first, second=second))
 
 
-def read(response: Response) -> Verdict | None:
+def read(response: Response) -> Opinion:
     """The judge's verdict: the first of its words that is one."""
     words = response.text.lower().replace(".", " ").split()
-    return next((VERDICTS[word] for word in words if word in VERDICTS), None)
+    found = next((word for word in words if word in WORTH), None)
+    return Opinion() if found is None else Opinion(WORTH[found], found)
 
 
 def labelled_pairs(held: bool) -> Iterator[LabelledPair]:
@@ -91,7 +91,15 @@ TASKS = (
         version=1,
         samples=evaluation(problems, ONE_IN),
         train=training(problems, ONE_IN),
-        rubric=Rubric(1, ask, read, Sampling(max_tokens=4), audit),
+        rubric=Rubric(
+            1,
+            both_orders(ask, QUESTION),
+            read,
+            Sampling(max_tokens=4),
+            against=target,
+            note=side_by_side,
+            audit=audit,
+        ),
         solution=solution,
         sampling=Sampling(max_tokens=20),
     ),

@@ -31,7 +31,7 @@ def pairs(held: bool) -> Callable[[Rows], Iterator[Sample]]:
 
 def score(sample: Sample, response: Response) -> Score:
     """Right when the better answer is named."""
-    answer = read(response)
+    answer = read(response).label or None
     return Score(float(answer == sample.target), answer)
 
 

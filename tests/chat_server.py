@@ -16,7 +16,7 @@ import json
 import os
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
@@ -33,6 +33,7 @@ class ChatServer:
     """What to answer, how badly, and what was asked."""
 
     recordings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    answering: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None  # a row for a body
     latency: float = 0.0
     fault: str = ""  # one of FAULTS, or an HTTP status such as "429"
     first: int = 0  # how many requests suffer it
@@ -91,6 +92,11 @@ class ChatServer:
             if self.recordings and digest not in self.recordings:
                 return refusal(400, f"no recording for {digest}")
             row = self.recordings.get(digest, {"text": prompt})
+            if self.answering:
+                row = self.answering(body)
+            if "status" in row:
+                return refusal(row["status"], "a fault", self.retry_after)
+            await asyncio.sleep(row.get("latency", 0.0))
             self.answered[digest] += 1
             return web.json_response(reply(body, prompt, row))
         finally:
@@ -137,6 +143,8 @@ def reply(body: Mapping[str, Any], prompt: str, row: Mapping[str, Any]) -> dict[
     if "messages" in body:
         extra = {k: row[k] for k in ("tool_calls", "reasoning_content", "reasoning") if k in row}
         choice["message"] = {"role": "assistant", "content": text, **extra}
+        if "logprobs" in row:
+            choice["logprobs"] = row["logprobs"]
     else:
         choice["text"] = text
         if body.get("echo"):

@@ -10,10 +10,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
-from evalkit import Response, Rows, Sample, Sampling, Score, Task
-from evalkit.types import Asker, Rubric
+from evalkit import Opinion, Response, Rows, Rubric, Sample, Sampling, Score, Task
+from evalkit.judging.rubrics import both_orders, target
+from evalkit.types import Asker
 
 ROOT = Path(__file__).parents[1]
 COUNT = int(os.environ.get("MIXED_COUNT", "40"))
@@ -78,16 +78,23 @@ def compare(sample: Sample, first: str, second: str) -> str:
     return f"{sample.id}: {first} or {second}"
 
 
-def read(response: Response) -> Literal["first", "second", "tie"]:
+def read(response: Response) -> Opinion:
     """What a judge said."""
-    said: tuple[Literal["first", "second", "tie"], ...] = ("first", "second", "tie")
-    return said[draw(response.text) % 3]
+    return Opinion((1.0, 0.0, 0.5)[draw(response.text) % 3])
 
+
+RUBRIC = Rubric(1, both_orders(compare), read, against=target)
 
 TASKS = (
     Task("mixed-plain", "plain", 1, questions("p"), score, epochs=2),
     Task("mixed-turns", "turns", 1, questions("t"), score, solve=ask_back),
     Task("mixed-choice", "choice", 1, choices, score, ask="loglikelihood"),
     Task("mixed-costly", "costly", 1, questions("k"), slow, costly=True),
-    Task("mixed-judged", "judged", 1, questions("j"), rubric=Rubric(1, compare, read)),
+    Task(
+        "mixed-judged",
+        "judged",
+        1,
+        questions("j"),
+        rubric=RUBRIC,
+    ),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evalkit.comparison.policy import Policy
 from evalkit.evidence.stored import StoredEvidence
+from evalkit.judging.rubrics import both_orders, target
 from evalkit.matrix import Row
 from evalkit.report import of_run, write
 from evalkit.types import Request, Response, Rows, Rubric, Sample, Task, ToolCall
@@ -49,7 +50,7 @@ def calls(_: Rows) -> Iterable[Sample]:
 
 def tasks() -> list[Task]:
     """Five small tasks, each of a kind of its own."""
-    rubric = Rubric(1, ask, read, audit=labelled)
+    rubric = Rubric(1, both_orders(ask), read, against=target, audit=labelled)
     return [
         doubles(ITEMS, samples=sliced),
         doubles(1, name="speech", domain="speech", samples=speech),

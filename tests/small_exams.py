@@ -13,12 +13,14 @@ from evalkit.comparison.policy import Policy
 from evalkit.config import TaskSection
 from evalkit.events import Notify, silent
 from evalkit.exam import Exam
+from evalkit.judging.rubrics import both_orders, target
 from evalkit.matrix import Matrix, Row
 from evalkit.run import Held, hold
 from evalkit.types import (
     Backend,
     Checkpoint,
     LogLikelihood,
+    Opinion,
     Prompt,
     Request,
     Response,
@@ -122,7 +124,11 @@ def fair(request: Request) -> Response:
     return Response("tie" if first == second else "first" if first == target else "second")
 
 
-RUBRIC = Rubric(1, ask_which, lambda said: said.text)  # type: ignore[arg-type, return-value]
+def which(said: Response) -> Opinion:
+    return Opinion({"first": 1.0, "second": 0.0, "tie": 0.5}.get(said.text), said.text)
+
+
+RUBRIC = Rubric(1, both_orders(ask_which), which, against=target)
 
 
 def exam(task: Task, limit: int | None = None) -> Exam:

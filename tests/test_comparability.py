@@ -14,13 +14,13 @@ from evalkit.comparison.comparability import comparability
 from evalkit.comparison.policy import Policy
 from evalkit.events import silent
 from evalkit.fingerprint import parts
-from evalkit.judge import Judge
+from evalkit.judging.panel import Judge, Panel
 from evalkit.matrix import Row
 from evalkit.report import assemble, of_run, of_store
 from evalkit.run import hold
 from evalkit.seat import Seat
 from evalkit.store import Cell, Store
-from evalkit.types import Rubric, Sample, Sampling
+from evalkit.types import Opinion, Rubric, Sampling
 from tests.small_exams import backend, checkpoint, doubles, exam, held, matrix, right, row
 
 TASK = doubles(10)
@@ -154,14 +154,11 @@ def test_two_exams_in_one_folder_are_invalid_and_never_a_pass(tmp_path: Path) ->
 
 
 def test_another_wording_of_the_rubric_is_another_exam(tmp_path: Path) -> None:
-    def ask(sample: Sample, first: str, second: str) -> str:
-        return f"{first} or {second}?"
-
-    rubric = Rubric(version=1, ask=ask, read=lambda response: "tie")
-    who = Judge(checkpoint("judge"), backend()[0])
+    rubric = Rubric(1, lambda *_: (), lambda response: Opinion(0.5))
+    who = Panel((Judge(checkpoint("judge"), backend()[0]),))
     told = [
         Seat(row("base"), exam(replace(TASK, score=None, rubric=each)), Cell(tmp_path))
         for each in (rubric, replace(rubric, version=2))
     ]
-    assert len({seat.judge_identity(who) for seat in told}) == 2
-    assert Seat(row("base"), exam(TASK), Cell(tmp_path)).judge_identity(who) == ""
+    assert told[0].judged_by(who) != told[1].judged_by(who)
+    assert Seat(row("base"), exam(TASK), Cell(tmp_path)).judged_by(who) == ""

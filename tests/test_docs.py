@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from evalkit import config, plugins
 from evalkit.cli import cli
 from evalkit.errors import EvalkitError
-from tests.forge_server import ForgeServer, serving
+from tests import chat_server, forge_server
 from trainers.pretrain import Args
 from trainers.reference import ARGS, PPO
 
@@ -56,6 +56,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "backend": config.BackendSection,
     "executor": config.ExecutorSection,
     "judge": config.JudgeSection,
+    "prices": config.PriceSection,
     "tasks": config.TaskSection,
     "sampling": config.SamplingSection,
     "gate": config.GateSection,
@@ -90,10 +91,36 @@ def commands(name: str) -> Iterator[tuple[str, int]]:
             yield command.strip(), int(code[1]) if code else 0
 
 
+def graded(body: dict[str, Any]) -> dict[str, Any]:
+    """A judge that says what the documents' rubrics ask for, and is not easily pleased."""
+    return {"text": "[[C]]" if "Reply A:" in body["messages"][-1]["content"] else "[[1]]"}
+
+
+def write_judged(folder: Path, address: str) -> None:
+    """The files of the page on judging, with a judge that is near."""
+    for name, rubric in zip(
+        ("helpful.md", "better.md"), blocks("docs/judging.md", "markdown"), strict=True
+    ):
+        (folder / name).write_text(rubric)
+    (config,) = blocks("docs/judging.md", "yaml")
+    (folder / "judged.yaml").write_text(config.replace("https://api.openai.com/v1", address))
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in which every documented command works, without a model."""
-    folder = tmp_path_factory.mktemp("documented")
+    with (
+        chat_server.serving(chat_server.ChatServer(answering=graded)) as judge,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("OPENAI_API_KEY", "of the tests")
+        folder = tmp_path_factory.mktemp("documented")
+        write_judged(folder, judge.base_url)
+        yield documented(folder)
+
+
+def documented(folder: Path) -> Path:
+    """The files and results that the documents speak of."""
     (folder / "examples").mkdir()
     gate = next(block for block in blocks("docs/tutorial.md", "yaml") if "margins" in block)
     (folder / "examples/quickstart.yaml").write_text(NO_MODEL + gate)
@@ -124,7 +151,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def job(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment of a CI job, with a forge of its own; and a quick store for MLflow."""
-    with serving(ForgeServer()) as forge:
+    with forge_server.serving(forge_server.ForgeServer()) as forge:
         monkeypatch.setenv("GITHUB_API_URL", forge.url)
         monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
         monkeypatch.setenv("GITHUB_TOKEN", "bot-token")

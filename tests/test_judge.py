@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from evalkit.comparison.policy import Policy
 from evalkit.errors import ModelError, StoreError
 from evalkit.events import silent
+from evalkit.judging.rubrics import both_orders, target
 from evalkit.lock import hold as lock
 from evalkit.matrix import Matrix, Row
 from evalkit.report import of_run
@@ -24,6 +24,7 @@ from evalkit.types import (
     Checkpoint,
     LabelledPair,
     Model,
+    Opinion,
     Prompt,
     Request,
     Response,
@@ -34,16 +35,14 @@ from evalkit.types import (
 from tests.small_exams import Answering, Log, backend, checkpoint, doubles, exam, right_below
 
 MOSTLY = right_below(30)
-Verdict = Literal["first", "second", "tie"]
 
 
 def ask(sample: Sample, first: str, second: str) -> Prompt:
     return json.dumps([sample.target, first, second])
 
 
-def read(response: Response) -> Verdict | None:
-    named: dict[str, Verdict] = {"1": "first", "2": "second", "=": "tie"}
-    return named.get(response.text)
+def read(response: Response) -> Opinion:
+    return Opinion({"1": 1.0, "2": 0.0, "=": 0.5}.get(response.text), response.text)
 
 
 def labelled() -> list[LabelledPair]:
@@ -66,7 +65,11 @@ def fair(request: Request) -> Response:
 
 def chat(count: int = 40, audit: Callable[[], list[LabelledPair]] | None = labelled) -> Task:
     return doubles(
-        count, name="chat", score=None, domain="chat", rubric=Rubric(1, ask, read, audit=audit)
+        count,
+        name="chat",
+        score=None,
+        domain="chat",
+        rubric=Rubric(1, both_orders(ask), read, against=target, audit=audit),
     )
 
 
@@ -109,8 +112,8 @@ def test_a_win_counts_1_a_tie_a_half_and_a_loss_0(tmp_path: Path) -> None:
 
 def test_each_pair_is_asked_in_both_orders_once_and_never_again(tmp_path: Path) -> None:
     _, log, _ = judged(tmp_path, fair)
-    # an answer equal to its reference is one question in both orders
-    assert len(log.prompts) == 40 + (30 + 2 * 10) + 2 * 20
+    # an answer equal to its reference is a tie, and no question
+    assert len(log.prompts) == 2 * 10 + 2 * 20
     _, again, _ = judged(tmp_path, fair)
     assert again.opened == 0
 
@@ -142,7 +145,7 @@ def test_a_judge_that_could_not_be_reached_is_audited_once_it_can(tmp_path: Path
     held, _, _ = judged(tmp_path, down)
     assert held.judges[0].accuracy is None
     assert held.judges[0].advisory
-    assert all(map(math.isnan, values(tmp_path, "sft")))
+    assert sum(map(math.isnan, values(tmp_path, "sft"))) == 10  # the others are the references
     assert of_run(held).exit_code != 0
     mended, _, _ = judged(tmp_path, fair)
     assert mended.judges[0].accuracy == 1.0
@@ -199,7 +202,7 @@ def test_a_damaged_audit_is_made_again_from_the_kept_judgments(tmp_path: Path, t
 
 def test_an_unreadable_judgment_leaves_the_sample_missing(tmp_path: Path) -> None:
     held, _, _ = judged(tmp_path, lambda request: Response("both are fine"))
-    assert all(map(math.isnan, values(tmp_path, "sft")))
+    assert sum(map(math.isnan, values(tmp_path, "sft"))) == 10
     assert held.judges[0].accuracy == 0.0
     assert of_run(held).candidates[0].cells[0].verdict == "invalid"
 
@@ -212,12 +215,13 @@ def test_another_judge_is_another_exam(tmp_path: Path) -> None:
     other = Row(checkpoint("judge", identity="other weights"), whole.judge.backend)
     hold(replace(whole, judge=other), tmp_path, silent)
     after = [cell.meta()["exams"][""]["judge"] for cell in Store(tmp_path).cells()]
-    assert len({*before}) == len({*after}) == 1
-    assert before != after
+    assert before == [before[0]] * 2
+    assert after == [after[0]] * 2
+    assert before[0]["judges"] != after[0]["judges"]
 
 
 def test_two_runs_do_not_judge_one_cell_at_once(tmp_path: Path) -> None:
     judged(tmp_path, lambda request: Response(error="later"))
-    cell = Store(tmp_path).cells()[0]
+    (cell,) = (c for c in Store(tmp_path).cells() if c.meta()["checkpoint"]["name"] == "sft")
     with lock(cell.path / "lock"), pytest.raises(StoreError, match="is being written by process"):
         judged(tmp_path, fair)

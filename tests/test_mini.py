@@ -200,7 +200,7 @@ def test_the_better_answer_of_a_pair_is_never_the_flawed_twin_of_a_good_one() ->
 
 
 @pytest.mark.parametrize(
-    ("text", "verdict"), [("First.", "first"), ("the second", "second"), ("tie", "tie"), ("", None)]
+    ("text", "worth"), [("First.", 1.0), ("the second", 0.0), ("tie", 0.5), ("", None)]
 )
-def test_a_verdict_is_read_or_is_unreadable(text: str, verdict: str | None) -> None:
-    assert mini_chat.read(Response(text)) == verdict
+def test_a_verdict_is_read_or_is_unreadable(text: str, worth: float | None) -> None:
+    assert mini_chat.read(Response(text)).value == worth

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from evalkit.backends._retry import (
     LONGEST_RETRY_AFTER,
+    TIMED_OUT,
     TIMEOUT_COST,
     WORTH_ANOTHER_TRY,
     Failure,
@@ -96,7 +97,7 @@ class Http:
                     raise self._refusal(reply.status, reply.headers, content)
                 return _json_object(reply.content_type, content)
         except TimeoutError:
-            words = f"no answer within {self.timeout:g} s"
+            words = f"{TIMED_OUT} {self.timeout:g} s"
             raise Failure(words, silent=True, cost=TIMEOUT_COST) from None
         except aiohttp.ClientSSLError as error:
             raise Failure(f"TLS: {_one_line(str(error))}", again=False) from None

@@ -9,6 +9,9 @@ from email.utils import parsedate_to_datetime
 WORTH_ANOTHER_TRY = frozenset({408, 409, 425, 429})  # and 5xx
 LONGEST_BACKOFF = 30.0  # seconds between two tries
 LONGEST_RETRY_AFTER = 600.0  # a server that asks for more is treated as down
+TIMED_OUT = "no answer within"
+"""How the words of a timeout begin: they are all that a response keeps of it."""
+
 TIMEOUT_COST = 3  # a try that timed out has cost minutes: it counts for three
 
 

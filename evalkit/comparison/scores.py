@@ -40,10 +40,26 @@ def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
 def of_table(table: pa.Table, cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
     """The scores of a table that was read already, its texts as dictionaries."""
     try:
-        return _arm(table, _scale(cell, meta), weights_of(cell, meta, preset))
+        return _arm(table, scale_of(cell, meta, preset), weights_of(cell, meta, preset))
     except ValueError as error:
         path = cell.scores_path(preset)
         raise StoreError(f"{path}: {error}; remove the file, and run again") from None
+
+
+def scale_of(cell: Cell, meta: Mapping[str, Any], preset: str) -> tuple[float, float, bool]:
+    """The bounds of a preset's grades, else the task's own, and whether higher is better.
+
+    Raises StoreError where they are no scale.
+    """
+    scale = meta.get("scales", {}).get(preset, meta)
+    low, high = scale.get("bounds", (0.0, 1.0))
+    higher = bool(scale.get("higher_is_better", True))
+    try:
+        orient([], (low, high), higher)
+    except ValueError as error:
+        reason = f"{cell.path / 'cell.json'}: {error}: no margin can be stated on such a scale"
+        raise StoreError(reason) from None
+    return low, high, higher
 
 
 def strata_of(side: Side, items: Items) -> tuple[tuple[str, ...], Numbers]:
@@ -68,17 +84,6 @@ def weights_of(cell: Cell, meta: Mapping[str, Any], preset: str) -> dict[str, fl
             return weights
     reason = f"{cell.path / 'cell.json'}: its weights of strata are not shares: run again"
     raise StoreError(reason)
-
-
-def _scale(cell: Cell, meta: Mapping[str, Any]) -> tuple[float, float, bool]:
-    low, high = meta.get("bounds", (0.0, 1.0))
-    higher = bool(meta.get("higher_is_better", True))
-    try:
-        orient([], (low, high), higher)
-    except ValueError as error:
-        reason = f"{cell.path / 'cell.json'}: {error}: no margin can be stated on such a scale"
-        raise StoreError(reason) from None
-    return low, high, higher
 
 
 def _arm(table: pa.Table, native: tuple[float, float, bool], weights: Mapping[str, float]) -> Arm:

@@ -51,6 +51,7 @@ def written(work: Work) -> bytes:
             "task": seat.exam.label,
             "data": str(seat.exam.data) if seat.exam.data else None,
             "limit": seat.exam.limit,
+            "rubric": str(seat.exam.rubric) if seat.exam.rubric else None,
             "cell": str(seat.cell.path),
             "source": seat.exam.source,
         }
@@ -78,5 +79,6 @@ def _seat(row: Row, told: Mapping[str, Any]) -> Seat:
 
 def _exam(told: Mapping[str, Any]) -> Exam:
     data = Path(told["data"]) if told["data"] else None
-    exams = sit(TaskSection(**told["section"]), data, told["limit"])
+    rubric = Path(told["rubric"]) if told["rubric"] else None
+    exams = sit(TaskSection(**told["section"]), data, told["limit"], rubric)
     return next(exam for exam in exams if exam.label == told["task"])

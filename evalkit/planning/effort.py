@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.exam import Exam
+from evalkit.errors import DataError
+from evalkit.exam import ANY_ANSWER, OTHER, Exam
+from evalkit.judging.panel import Panel
 from evalkit.seat import Seat
-
-BOTH_ORDERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,12 @@ class Effort:
 
 
 def effort(
-    exam: Exam, n: int, seats: Sequence[Seat], unknown: int, past: Iterable[Mapping[str, Any]]
+    exam: Exam,
+    n: int,
+    seats: Sequence[Seat],
+    unknown: int,
+    past: Iterable[Mapping[str, Any]],
+    panel: Panel | None = None,
 ) -> Effort:
     """The effort of one task: its seats, and so many checkpoints that are not there yet.
 
@@ -42,14 +47,26 @@ def effort(
     requests = due * (len(cells) + unknown)
     prompt, completion, seconds = _rates(list(past))
     missing = requests - answered
+    judged = views_of(exam) * len(panel.judges) * panel.repeats if panel else 0
     return Effort(
         requests,
         answered,
-        missing * BOTH_ORDERS if exam.task.rubric else 0,
+        missing * judged,
         None if prompt is None else round(prompt * missing),
         None if completion is None else round(completion * missing),
         None if seconds is None else seconds * missing,
     )
+
+
+def views_of(exam: Exam) -> int:
+    """How often one judge is asked about one answer; 0 where no judge grades."""
+    rubric = exam.task.rubric
+    if rubric is None:
+        return 0
+    try:
+        return len(rubric.views(next(iter(exam.items.values())), ANY_ANSWER, OTHER))
+    except DataError:  # its rows are not at hand
+        return 2 if rubric.pairwise else 1
 
 
 def _answered(seat: Seat, due: int) -> int:

@@ -63,14 +63,14 @@ def _alone(matrix: Matrix, name: str, results: Path, notify: Notify) -> Matrix:
     names = [row.checkpoint.name for row in matrix.rows]
     if name not in names:
         raise UnknownName("checkpoint", name, names)
-    wanted = {name, *([matrix.judge.checkpoint.name] if matrix.judge else [])}
+    wanted = {name, *(row.checkpoint.name for row in matrix.judges)}
     staged = tuple(stage.name for stage in matrix.stages if stage.name in wanted)
     one = replace(matrix, baseline=name, rows=(matrix.row(name),))
     if not staged:
         return identified(replace(one, stages=()))
     made = trained(matrix, results, notify, staged, make=False)
     row = next(row for row in made.rows if row.checkpoint.name == name)
-    return identified(replace(one, rows=(row,), judge=made.judge, stages=()))
+    return identified(replace(one, rows=(row,), judge=made.judge, jury=made.jury, stages=()))
 
 
 def _again(exam: Exam, limit: int | None) -> Exam:

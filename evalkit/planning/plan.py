@@ -14,6 +14,7 @@ from pathlib import Path
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import LEAST_CHANCE
 from evalkit.exam import Exam
+from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix
 from evalkit.planning.effort import Effort, effort
 from evalkit.planning.spread import Spread, spread
@@ -129,7 +130,9 @@ def _task(exam: Exam, groups: Groups, policy: Policy, found: Shelf) -> TaskPlan:
         source=known.source + ("; items fixed" if fixed else ""),
         between=known.between,
         within=known.within,
-        effort=effort(exam, n, found.seats(exam), found.unknown, found.past(exam)),
+        effort=effort(
+            exam, n, found.seats(exam), found.unknown, found.past(exam), Panel.of(found.matrix)
+        ),
     )
 
 

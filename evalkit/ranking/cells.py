@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from evalkit.comparison.comparability import comparability
+from evalkit.comparison.scores import scale_of
 from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, StoreError, UnknownName
 from evalkit.grade import without_thoughts
@@ -35,10 +36,11 @@ def battles(found: Iterable[Found], task: str, names: Sequence[str]) -> list[Bat
     for name in names:
         if name not in sides:
             raise UnknownName(f"checkpoint that sat {task}", name, sides)
-        meta = sides[name].meta
-        if not meta["exam"].get("judge") or tuple(meta.get("bounds", (0, 1))) != (0, 1):
+        side = sides[name]
+        scale = scale_of(side.cell, side.meta, side.preset)
+        if not side.meta["exam"].get("judge") or scale != (0.0, 1.0, True):
             raise DataError(f"{task} is not judged in pairs: it has scores, and no battles")
-        differs = comparability(sides[names[0]].meta, sides[name].meta).exam
+        differs = comparability(sides[names[0]].meta, side.meta).exam
         if differs:
             raise StoreError(
                 f"{name} against {names[0]}: two different exams ({'; '.join(differs)}): "

@@ -58,8 +58,8 @@ def search(
 
 def _made(matrix: Matrix, chain: tuple[str, ...], results: Path, notify: Notify) -> Matrix:
     """The matrix with the chain's stages trained, if it has any, and nobody else's."""
-    judge = matrix.judge.checkpoint.name if matrix.judge else ""
-    wanted = tuple(s.name for s in matrix.stages if s.name in (*chain, judge))
+    judges = [row.checkpoint.name for row in matrix.judges]
+    wanted = tuple(s.name for s in matrix.stages if s.name in (*chain, *judges))
     if not wanted:
         rows = tuple(row for row in matrix.rows if row.checkpoint.name in chain)
         return identified(replace(matrix, rows=rows, stages=()))
