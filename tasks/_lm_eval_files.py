@@ -1,38 +1,20 @@
-"""lm-eval's task files: found by name without its index, and read without importing anything.
-
-lm-eval's own index reads some 14,000 files as YAML, in ten seconds of CPU time.  Here they are
-searched as text, and only those that declare the name are read.
-"""
+"""lm-eval's task files: found by name, and read without importing anything."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import ConfigError, DataError, UnknownName
+from evalkit.errors import ConfigError, UnknownName
 
-SUFFIX = ".yaml"
-NO_TASK_FILES = (".py", ".pyc", ".md", ".json", ".jsonl", ".csv", ".parquet", ".txt")
-IGNORED = {"__pycache__", ".ipynb_checkpoints"}
+from ._lm_eval_index import SUFFIX, index_of
+
 OF_A_GROUP = ("group", "group_alias", "task", "aggregate_metric_list", "metadata", "tag", "include")
 """Keys of a group's file that are not handed on to its tasks."""
-
-DECLARED = re.compile(
-    rb"""^["']?(?:task|group)["']?[ \t]*:[ \t]*"""
-    rb"""["']?([^\s"'#\[{][^"'#\r\n]*?)["']?[ \t]*(?:\#.*)?\r?$""",
-    re.MULTILINE,
-)
-TAGS = re.compile(rb"""^["']?tag["']?[ \t]*:.*(?:\r?\n(?:[ \t]+|-).*)*""", re.MULTILINE)
-INCLUDES = re.compile(
-    rb"""^["']?include["']?[ \t]*:[ \t]*["']?([^"'#\r\n]*[^"'#\s])""", re.MULTILINE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +37,6 @@ class Found:
     name: str
     config: Mapping[str, Any]
     file: Path
-
-
-def own_folder() -> Path:
-    """Where lm-eval keeps its task files; raises DataError where it is not installed."""
-    spec = find_spec("lm_eval")
-    if spec is None or not spec.submodule_search_locations:
-        raise DataError("lm-eval is not installed: pip install 'posttrain-evalkit[benchmarks]'")
-    return Path(spec.submodule_search_locations[0], "tasks").resolve()
 
 
 def read(path: Path, seen: frozenset[Path] = frozenset()) -> dict[str, Any]:
@@ -169,13 +143,13 @@ class _Search:
         return {
             found.decode(errors="replace")
             for folder in self.folders
-            for found in _index(folder).declared
+            for found in index_of(folder).declared
         }
 
 
 def _declared(name: str, folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """The first file that declares a task or a group of this name, and what it says."""
-    for path in _index(folder).declared.get(name.encode(), ()):
+    for path in index_of(folder).declared.get(name.encode(), ()):
         config = read(path)
         if name in (config.get("group"), config.get("task")):
             return path, config
@@ -184,7 +158,7 @@ def _declared(name: str, folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 def _tagged(name: str, folder: Path) -> set[str]:
     """The tasks that bear a tag of this name, be it by a file that theirs includes."""
-    index = _index(folder)
+    index = index_of(folder)
     wanted = re.compile(rb"(?<![\w-])" + re.escape(name.encode()) + rb"(?![\w-])")
     bearing = {path for path, tags in index.tags.items() if wanted.search(tags)}
     new = bearing
@@ -197,52 +171,3 @@ def _tagged(name: str, folder: Path) -> set[str]:
         for config in configs
         if name in _listed(config.get("tag")) and isinstance(config.get("task"), str)
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """What the files of a folder say about names, as text; in the order of their paths."""
-
-    declared: Mapping[bytes, Sequence[Path]]  # a task or a group -> files that may declare it
-    tags: Mapping[Path, bytes]
-    including: Mapping[Path, Sequence[Path]]  # a file -> those that include it
-
-
-def _index(folder: Path) -> _Index:
-    """lm-eval's own files stay as they are; a user's may change while a process lives."""
-    return _own_index(folder) if folder == own_folder() else _read_index(folder)
-
-
-@cache
-def _own_index(folder: Path) -> _Index:
-    return _read_index(folder)
-
-
-def _read_index(folder: Path) -> _Index:
-    declared: dict[bytes, list[Path]] = defaultdict(list)
-    including: dict[Path, list[Path]] = defaultdict(list)
-    tags: dict[Path, bytes] = {}
-    for path, text in _texts(folder):
-        if path.suffix == SUFFIX:
-            for name in DECLARED.findall(text):
-                declared[name].append(path)
-        if found := TAGS.findall(text):
-            tags[path] = b"\n".join(found)
-        for other in INCLUDES.findall(text):
-            target = os.path.normpath(path.parent / other.decode(errors="replace"))
-            including[Path(target)].append(path)
-    return _Index(dict(declared), tags, dict(including))
-
-
-def _texts(folder: Path) -> list[tuple[Path, bytes]]:
-    """Every file that may be a task file, or be included by one."""
-    if folder.is_file():
-        return [(folder, folder.read_bytes())]
-    found = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name not in IGNORED]
-        for name in files:
-            if not name.endswith(NO_TASK_FILES):
-                path = Path(root, name)
-                found.append((path, path.read_bytes()))
-    return sorted(found, key=lambda each: each[0].as_posix())

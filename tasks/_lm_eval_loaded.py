@@ -12,15 +12,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from evalkit import data
 from evalkit.errors import DataError, EvalkitError
-from evalkit.types import Message, Prompt, Source
+from evalkit.types import Message, Prompt
 
 from ._lm_eval_files import OF_A_GROUP, Function
+from ._lm_eval_rows import with_rows
 
 SHOT_SEED = 1234  # lm-eval's own seeds, where its command line does not say
 SEED, NUMPY_SEED = 0, 1234
-SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
 STRUCTURE = tuple(key for key in OF_A_GROUP if key not in ("task", "metadata"))
 
 
@@ -170,7 +169,8 @@ def _config(recipe: Recipe) -> dict[str, Any]:
     config["metadata"] = {**(metadata if isinstance(metadata, dict) else {}),
                           "config_source": str(recipe.file)}  # fmt: skip
     if recipe.rows:
-        config |= _with_rows(recipe, config)
+        examples = recipe.fewshot > 0
+        config |= with_rows(recipe.name, recipe.rows, config, examples=examples)
     return config
 
 
@@ -182,55 +182,6 @@ def _imported(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _imported(each) for key, each in value.items()}
     return [_imported(each) for each in value] if isinstance(value, list) else value
-
-
-def asked_split(config: Mapping[str, Any]) -> str:
-    """The split whose documents are asked about."""
-    return str(config.get("test_split") or config.get("validation_split") or "test")
-
-
-def splits(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every split that a file names, the one that is asked first."""
-    shown = config.get("fewshot_config")
-    inner = shown.get("split") if isinstance(shown, Mapping) else None
-    named = (asked_split(config), *(config.get(key) for key in SPLITS), inner)
-    return tuple(dict.fromkeys(str(name) for name in named if name))
-
-
-def source_of(recipe_name: str, config: Mapping[str, Any]) -> Source:
-    """Where the documents are read from, if they are given as files."""
-    names = {"test" if name == asked_split(config) else name: name for name in splits(config)}
-    hub = str(config.get("dataset_path", ""))
-    return Source(hub, "", f"lm-eval/{recipe_name}", names, {}, ())
-
-
-def _with_rows(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a config changes for documents given as files: splits that are not there are none."""
-    import datasets
-
-    source = source_of(recipe.name, config)
-    rows = data.open_rows(source, recipe.rows)
-    found = {}
-    for split, name in source.splits.items():
-        try:
-            found[name] = datasets.Dataset.from_list(list(rows(split)))
-        except DataError:
-            if split == "test":
-                raise
-    lacking = {key: None for key in SPLITS if config.get(key) and config[key] not in found}
-    shown = config.get("fewshot_split") or config.get("training_split")
-    if recipe.fewshot and shown and shown not in found:
-        raise DataError(
-            f"{recipe.rows}: has no {shown}.{{jsonl,json,csv,parquet}}, from which the worked "
-            f"examples of lm-eval:{recipe.name} are taken; give it, or ask "
-            f"`lm-eval:{recipe.name}:0-shot`"
-        )
-    whole = datasets.DatasetDict(found)
-
-    def given(**_: Any) -> Any:
-        return whole
-
-    return {**lacking, "custom_dataset": given, "dataset_kwargs": None}
 
 
 @contextmanager

@@ -10,24 +10,23 @@ in the folder that `data:` names.  Its evaluator and its models take no part.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import data
-from evalkit.errors import DataError
 from evalkit.types import Family, Rows, Sample, Task
 
 from . import _lm_eval_config as config_of
+from . import _lm_eval_identity as identity_of
 from ._lm_eval_asked import Asking
 from ._lm_eval_config import Metric
-from ._lm_eval_files import SUFFIX, Found, find, own_folder
+from ._lm_eval_files import Found, find
 from ._lm_eval_graded import Figures, Grade
-from ._lm_eval_loaded import Recipe, load, source_of
+from ._lm_eval_index import SUFFIX, own_folder
+from ._lm_eval_loaded import Recipe, load
+from ._lm_eval_rows import at_home, content_of, rows_of
 
 PREFIX = "lm-eval"
 SHOTS = re.compile(r"(.+):(\d+)-shot")
@@ -97,12 +96,12 @@ def _holds_task_files(path: Path) -> bool:
 
 def _tasks(found: Found, shots: int | None, given: Path | None, group: str) -> Iterator[Task]:
     """A task under each of its filters; they share their answers, and grade them each its way."""
-    config = _at_home(found)
+    config = at_home(found)
     config_of.check(found.name, config)
     fewshot = config_of.fewshot(found.name, config, shots)
-    rows = _rows(found.name, config, given, alone=not group)
-    definition, content = config_of.definition(found.config), _content(found.name, config, rows)
-    made_of = f"{definition} {content} {config_of.scorer(config, '', '')}"
+    rows = rows_of(found.name, config, given, alone=not group)
+    definition, content = identity_of.definition(found.config), content_of(found.name, config, rows)
+    made_of = f"{definition} {content} {identity_of.scorer(config, '', '')}"
     recipe = Recipe(found.name, fewshot, rows, made_of, config, found.file)
     presets = _presets(recipe)
     choices = config_of.kind(config) == "multiple_choice"
@@ -151,73 +150,8 @@ def _graded(recipe: Recipe, metric: Metric, chosen: str) -> dict[str, Any]:
         "score": Grade(recipe, metric, chosen),
         "bounds": metric.bounds,
         "higher_is_better": metric.higher,
-        "scorer": config_of.scorer(recipe.config, metric.name, chosen),
+        "scorer": identity_of.scorer(recipe.config, metric.name, chosen),
     }
-
-
-def _at_home(found: Found) -> dict[str, Any]:
-    """The config with data files that lie beside its file named from there."""
-    config = dict(found.config)
-    kwargs = config.get("dataset_kwargs")
-    if isinstance(kwargs, Mapping):
-        named = ("data_files", "data_dir")
-        config["dataset_kwargs"] = {
-            key: _placed(value, found.file.parent) if key in named else value
-            for key, value in kwargs.items()
-        }
-    return config
-
-
-def _placed(value: Any, folder: Path) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _placed(each, folder) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_placed(each, folder) for each in value]
-    return str(folder / value) if isinstance(value, str) and (folder / value).exists() else value
-
-
-def _rows(name: str, config: Mapping[str, Any], given: Path | None, *, alone: bool) -> Path | None:
-    """Where a task's documents lie as files: below what is given, else below EVALKIT_DATA."""
-    if given is not None:
-        inside = given / name
-        if inside.is_dir():
-            return inside
-        if alone:
-            return given
-        raise DataError(f"{given}: has no folder {name} for lm-eval:{name}")
-    return data.locate(source_of(name, config), None)
-
-
-def _content(name: str, config: Mapping[str, Any], rows: Path | None) -> str:
-    """Hash of the documents' files; of those that come from elsewhere, what they are called."""
-    if rows is not None:
-        return data.digest(source_of(name, config), rows)
-    whole = hashlib.sha256()
-    for file in sorted(_files(config)):
-        whole.update(file.read_bytes())
-    kwargs = config.get("dataset_kwargs") or {}
-    named = (config.get("dataset_path"), config.get("dataset_name"), kwargs.get("revision"))
-    return f"{named} {whole.hexdigest()}"
-
-
-def _files(config: Mapping[str, Any]) -> Iterator[Path]:
-    """The local files that a task file names."""
-    kwargs = config.get("dataset_kwargs") or {}
-    places = [config.get("dataset_path"), *_texts(kwargs.get("data_files")), kwargs.get("data_dir")]
-    for place in places:
-        path = Path(place) if isinstance(place, str) else None
-        if path and path.is_file():
-            yield path
-        elif path and os.path.isabs(path) and path.is_dir():
-            yield from (each for each in path.rglob("*") if each.is_file())
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, Mapping):
-        return [text for each in value.values() for text in _texts(each)]
-    if isinstance(value, list):
-        return [text for each in value for text in _texts(each)]
-    return [value] if isinstance(value, str) else []
 
 
 FAMILIES = (

@@ -30,6 +30,8 @@ from tests.small_exams import sit as sit_task
 
 config_of = import_module("evalkit.tasks._lm_eval_config")
 files = import_module("evalkit.tasks._lm_eval_files")
+identity_of = import_module("evalkit.tasks._lm_eval_identity")
+own_folder = import_module("evalkit.tasks._lm_eval_index").own_folder
 DATA = os.environ.get("EVALKIT_DATA", "")
 
 
@@ -202,7 +204,7 @@ def test_another_version_is_another_exam(folder: Path, monkeypatch: pytest.Monke
     changed(folder, "gen_plain", metadata={"version": 3.0})
     after = one(folder, "gen_plain", "strict").task
     assert identity.exam(after) != before
-    monkeypatch.setattr(config_of, "version", lambda _: "0.4.99")
+    monkeypatch.setattr(identity_of, "version", lambda _: "0.4.99")
     later = one(folder, "gen_plain", "strict").task
     assert identity.exam(later) != identity.exam(after)
     weights = Checkpoint("base", identity="weights")
@@ -333,7 +335,7 @@ def test_scores_of_another_scale_are_compared_on_it(folder: Path, tmp_path: Path
 def test_every_name_of_lm_eval_is_found_where_its_own_index_has_it() -> None:
     from lm_eval.tasks import TaskManager
 
-    root = files.own_folder()
+    root = own_folder()
     index = TaskManager().task_index
     for name, entry in index.items():
         if entry.kind.name == "TAG":
@@ -354,7 +356,7 @@ def test_the_prompts_of_gsm8k_are_those_of_lm_eval(tmp_path: Path) -> None:
     exam = one(rows, "gsm8k", "strict-match")
     ours = {sample.id: sample.rendered() for sample in exam.items.values()}
     config = {
-        **yaml.safe_load((files.own_folder() / "gsm8k" / "gsm8k.yaml").read_text()),
+        **yaml.safe_load((own_folder() / "gsm8k" / "gsm8k.yaml").read_text()),
         "dataset_path": "json",
         "dataset_name": None,
         "dataset_kwargs": {
