@@ -68,6 +68,11 @@ class Metric:
         """Whether samples are scored by how many bits a text takes."""
         return self.aggregation in LIKELIHOODS
 
+    @property
+    def measured(self) -> bool:
+        """Whether a sample is measured, and neither right nor wrong."""
+        return self.in_bits or self.aggregation in ("brier_score", *OF_A_HUNDRED)
+
 
 def check(name: str, config: Mapping[str, Any]) -> None:
     """Raises ConfigError saying why, where a task cannot be asked."""

@@ -34,7 +34,7 @@ class Grade:
             return Score(math.nan)
         value = self._value(loaded, found[self.metric.name], sample)
         answer = f"{value:.4f}" if self.metric.in_bits else self._answer(loaded, response, results)
-        outcome = "measured" if self.metric.in_bits else ""
+        outcome = "measured" if self.metric.measured else ""
         return Score(value, answer, {name: plain(each) for name, each in found.items()}, outcome)
 
     def _value(self, loaded: Loaded, raw: Any, sample: Sample) -> float:

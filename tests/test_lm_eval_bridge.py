@@ -21,6 +21,7 @@ from evalkit.errors import ConfigError, DataError, UnknownName
 from evalkit.exam import Exam, sit
 from evalkit.report import of_run
 from evalkit.run import Held
+from evalkit.seat import Seat
 from evalkit.tables import read_table
 from evalkit.types import Checkpoint, Response, Sample, Sampling, Score, Task
 from tests import lm_eval_peer as peer
@@ -329,6 +330,28 @@ def test_scores_of_another_scale_are_compared_on_it(folder: Path, tmp_path: Path
         )
         oriented = 1 - sum(values) / len(values) / most
         assert scores[f"lm-eval:{label}"] == pytest.approx(oriented)
+
+
+def test_what_is_measured_is_neither_right_nor_wrong(folder: Path, tmp_path: Path) -> None:
+    found = peer.ours(folder, ["choice_plain", "rolling_plain"], tmp_path / "results")
+    ends = {seat.exam.label: _outcomes(seat) for seat in found.seats}
+    assert ends["lm-eval:choice_plain@brier_score"] == {"measured"}
+    assert ends["lm-eval:rolling_plain@bits_per_byte"] == {"measured"}
+    assert ends["lm-eval:choice_plain@acc"] == {"correct", "wrong"}
+
+
+def _outcomes(seat: Seat) -> set[str]:
+    table = read_table(seat.cell.scores_path(seat.exam.task.preset), ["outcome"])
+    return set(table.column("outcome").to_pylist())
+
+
+def test_a_damaged_file_of_documents_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    (folder / "test.jsonl").write_text('{"question": "?", "answer": "#### 1"}\n')
+    (folder / "train.jsonl").write_text("no JSON\n")
+    with pytest.raises(DataError, match=r"train.jsonl: line 1"):
+        list(one(folder, "gsm8k", "strict-match").every())
 
 
 @pytest.mark.integration
