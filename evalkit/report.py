@@ -125,7 +125,9 @@ def _judging(report: Report, held: Held) -> Report:
     """The report with what judging each cell took, and the flags of its judge."""
     flags = {note.task: note.flags for note in held.judges if note.flags}
     costs = {
-        (seat.row.checkpoint.name, seat.exam.label): cost_of(tally_of(seat), held.matrix.prices)
+        (seat.row.checkpoint.name, seat.exam.label): cost_of(
+            tally_of(seat).spent, held.matrix.prices
+        )
         for seat in held.seats
         if seat.exam.task.rubric and seat.cell.meta().get("judging")
     }

@@ -312,6 +312,9 @@ class JudgeNote(_Model):
         default={}, description="judgments that are no grade, by class of failure"
     )
     cost: JudgeCost = Field(default=JudgeCost(), description="of all judged answers of the task")
+    audits: JudgeCost = Field(
+        default=JudgeCost(), description="of finding all this out: labels, repeats, null answers"
+    )
     flags: list[str] = Field(
         default=[], description="judge_unstable, judge_inaccurate, judge_fooled, not_audited"
     )

@@ -1,4 +1,4 @@
-"""What the answers took: tokens and seconds of every checkpoint in every task."""
+"""What the answers took, and judging them: of every checkpoint in every task."""
 
 from __future__ import annotations
 
@@ -24,6 +24,34 @@ class Cost:
     seconds: str
     pace: str  # answers a second
     share: float  # of the most completion tokens of any cell
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What judging one cell took, in words."""
+
+    checkpoint: str
+    task: str
+    calls: str
+    prompt: str
+    completion: str
+    price: str
+
+
+def judged(report: Report) -> list[Judged]:
+    """A row a cell that judges were asked about, by task."""
+    return [
+        Judged(
+            clean(score.checkpoint, 60),
+            clean(score.task, 60),
+            count(cost.calls),
+            count(cost.prompt_tokens),
+            count(cost.completion_tokens),
+            "" if cost.price is None else f"{cost.price:,.2f}",
+        )
+        for score in scores(report)
+        if (cost := score.judging) and cost.calls
+    ]
 
 
 def costs(report: Report, evidence: Evidence) -> list[Cost]:

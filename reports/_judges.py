@@ -11,7 +11,7 @@ from ._text import clean, percent
 
 def judge(note: JudgeNote) -> str:
     """One judge of one task: how it did in its audits, on the answers, and what follows."""
-    facts = "; ".join([_labelled(note), *_answered(note), *_spent(note.cost)])
+    facts = "; ".join([_labelled(note), *_answered(note), *_spent(note.cost), *_audited(note)])
     told = f"{clean(note.judge, 60)} on {clean(note.task, 60)}: {facts}"
     return told + ("; ADVISORY: too weak to decide, it never gates" if note.advisory else "")
 
@@ -45,3 +45,7 @@ def _spent(cost: JudgeCost) -> Iterator[str]:
         tokens = f"{cost.prompt_tokens:,} + {cost.completion_tokens:,} tokens"
         paid = "" if cost.price is None else f", {cost.price:,.2f} paid"
         yield f"{cost.calls:,} calls, {tokens}{paid}"
+
+
+def _audited(note: JudgeNote) -> Iterator[str]:
+    yield from (f"its audits {told}" for told in _spent(note.audits))

@@ -17,7 +17,7 @@ from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import Renderer, Report
 
 from ._canvas import inline
-from ._costs import costs
+from ._costs import costs, judged
 from ._details import throughout
 from ._figures import figures
 from ._findings import findings
@@ -66,6 +66,7 @@ def _page(
         shows_samples=shows_samples,
         why_none=next((pair["reason"] for pair in data["pairs"] if pair.get("reason")), ""),
         costs=costs(report, evidence),
+        judged=judged(report),
         **_told(report, shows_samples=shows_samples),
     )
     return text.rstrip() + "\n"

@@ -25,7 +25,8 @@ AUTHORS, REFITTED = "lc_win_rate", "lc_win_rate_refitted"
 
 def metrics(graded: Sequence[Graded]) -> dict[str, float]:
     """The raw win rate, and the length-controlled one with its standard error."""
-    from evalkit.stats.length_control import Controlled, refitted
+    from evalkit.stats.difficulties import refitted
+    from evalkit.stats.length_control import Controlled
 
     found = raw_metrics(graded)
     if not found:
@@ -44,7 +45,8 @@ def refit(before: ScoreRows, after: ScoreRows) -> Fitted:
     """The difference of two checkpoints' length-controlled win rates, on any of their items."""
     import numpy as np
 
-    from evalkit.stats.length_control import Controlled, refitted
+    from evalkit.stats.difficulties import refitted
+    from evalkit.stats.length_control import Controlled
 
     order = _order([row["id"] for row in before])
     place = np.argsort(order)

@@ -40,8 +40,7 @@ def source(reference: str, prompt: str) -> Source:
         splits={
             "test": f"{reference}_model_outputs",
             "prompt": name,
-            "difficulty": "instruction_difficulty",
-            "gamed": "df_gamed",
+            "fitted": "df_gamed",
         },
         counts={"test": 805},
         fields=("instruction", "output", "dataset"),
@@ -52,8 +51,7 @@ def source(reference: str, prompt: str) -> Source:
                 f"package:alpaca-eval/alpaca_eval/evaluators_configs/{folder}/{name}.txt",
                 f"{COMMIT}/{PROMPTS}/{folder}/{name}.txt",
             ),
-            "difficulty": (f"{HUB}/instruction_difficulty.csv",),
-            "gamed": (f"{HUB}/df_gamed.csv",),
+            "fitted": (f"{HUB}/df_gamed.csv",),
         },
     )
 
@@ -83,28 +81,21 @@ def _messages(text: str) -> list[Message]:
 
 
 def _difficulties(rows: Rows) -> dict[int, dict[str, Any]]:
-    """What the authors fitted, by instruction; empty where it is not to be had."""
+    """What the authors fitted, by instruction; empty where it is not to be had.
+
+    A row is a variant of the reference's answer, with the difficulty of its instruction.
+    """
+    found: dict[int, dict[str, Any]] = {}
     try:
-        known = {_whole(row["index"]): row for row in rows("difficulty")}
-        gamed: dict[int, list[list[float]]] = {}
-        for row in rows("gamed"):
-            pair = [float(row["preference"]), float(row["std_delta_len"])]
-            gamed.setdefault(_whole(row["index"]), []).append(pair)
-        return {
-            number: {
-                "difficulty": float(row["instruction_difficulty"]),
-                "gamed": gamed[number],
-            }
-            for number, row in known.items()
-        }
+        for row in rows("fitted"):
+            fresh = {"difficulty": float(row["instruction_difficulty"]), "gamed": []}
+            own = found.setdefault(int(float(row["index"])), fresh)
+            own["gamed"].append([float(row["preference"]), float(row["std_delta_len"])])
     except DataError:
         return {}
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"alpaca_eval: instruction_difficulty or df_gamed: {error}") from None
-
-
-def _whole(value: Any) -> int:
-    return int(float(value))
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"alpaca_eval: df_gamed: {error}") from None
+    return found
 
 
 def ask(sample: Sample, first: str, second: str) -> list[Message]:

@@ -69,13 +69,9 @@ def small(folder: Path, count: int = 20, *, fitted: bool = False) -> Path:
 
 
 def difficulties(folder: Path, count: int) -> None:
-    """Made-up difficulties, in the form of the authors' files."""
+    """Made-up difficulties, in the form of the authors' file."""
     random = np.random.default_rng(1)
     difficulty = random.normal(size=count)
-    with (folder / "instruction_difficulty.csv").open("w") as file:
-        print("index,instruction_difficulty", file=file)
-        for i in range(count):
-            print(f"{i},{difficulty[i]}", file=file)
     with (folder / "df_gamed.csv").open("w") as file:
         print("model,index,preference,std_delta_len,instruction_difficulty,not_gamed_baseline",
               file=file)  # fmt: skip

@@ -11,6 +11,7 @@ from evalkit.verdict import (
     CheckpointScore,
     Curve,
     DomainVerdict,
+    JudgeCost,
     JudgeNote,
     NoiseNote,
     Outcome,
@@ -225,7 +226,19 @@ def sample_report() -> Report:
             ),
         ],
         judges=[
-            JudgeNote(task="mini-chat", judge="judge", accuracy=0.87, flip_rate=0.11, pairs=400),
+            JudgeNote(
+                task="mini-chat",
+                judge="judge",
+                accuracy=0.87,
+                flip_rate=0.11,
+                pairs=400,
+                answers=1200,
+                turned=0.14,
+                cost=JudgeCost(
+                    calls=2400, prompt_tokens=1_440_000, completion_tokens=9600, price=2.96
+                ),
+                audits=JudgeCost(calls=1000, prompt_tokens=600_000, completion_tokens=4000),
+            ),
             JudgeNote(
                 task="mini-tone",
                 judge="judge",

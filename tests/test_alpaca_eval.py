@@ -171,7 +171,7 @@ def test_half_of_what_the_authors_fitted_is_none_of_it(tmp_path: Path) -> None:
     folder = small(tmp_path, fitted=True)
     assert "gamed" in first(eval_of(folder)).metadata
     (folder / "df_gamed.csv").write_text("index,preference\n1,x\n")
-    with pytest.raises(DataError, match="instruction_difficulty or df_gamed"):
+    with pytest.raises(DataError, match="alpaca_eval: df_gamed: 'instruction_difficulty'"):
         _ = eval_of(folder).items
 
 

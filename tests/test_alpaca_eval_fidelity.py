@@ -26,7 +26,8 @@ from evalkit.matrix import Row
 from evalkit.plugins import backend
 from evalkit.report import of_run
 from evalkit.run import hold
-from evalkit.stats.length_control import Judged, refitted
+from evalkit.stats.difficulties import refitted
+from evalkit.stats.length_control import Judged
 from evalkit.types import Checkpoint, Graded, Response, Sample, Score
 from tasks._alpaca_control import metrics
 from tasks.alpaca_eval import AUTHORS, single_order
@@ -47,7 +48,7 @@ pytestmark = pytest.mark.skipif(
     not RECORDED.is_dir(), reason="EVALKIT_DATA has no model_outputs/alpaca_eval"
 )
 
-FITTED = [HOME / "alpaca_eval" / name for name in ("instruction_difficulty.csv", "df_gamed.csv")]
+FITTED = HOME / "alpaca_eval" / "df_gamed.csv"
 
 
 def board(model: str, name: str) -> float:
@@ -139,10 +140,7 @@ def test_difficulties_refitted_to_one_alone_come_within_five_points(model: str) 
     assert found == pytest.approx(board(model, "length_controlled_winrate"), abs=4.5)
 
 
-@pytest.mark.skipif(
-    not all(path.is_file() for path in FITTED),
-    reason="EVALKIT_DATA/alpaca_eval has no instruction_difficulty.csv and df_gamed.csv",
-)
+@pytest.mark.skipif(not FITTED.is_file(), reason="EVALKIT_DATA/alpaca_eval has no df_gamed.csv")
 @pytest.mark.parametrize("model", MODELS)
 def test_with_the_authors_difficulties_the_length_controlled_rate_is_theirs(
     model: str, tmp_path: Path
@@ -168,7 +166,7 @@ def test_with_the_authors_difficulties_the_length_controlled_rate_is_theirs(
 
 def data_folder(folder: Path) -> Path:
     """The authors' data, with a prompt that needs no package."""
-    for path in (BASELINE, *FITTED):
+    for path in (BASELINE, FITTED):
         if path.is_file():
             (folder / path.name).symlink_to(path)
     (folder / "alpaca_eval_clf.txt").write_text(PROMPT)

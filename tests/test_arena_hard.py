@@ -24,7 +24,10 @@ from evalkit.events import silent
 from evalkit.exam import Exam, sit
 from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
+from evalkit.ranking.cells import battles
+from evalkit.report import stored
 from evalkit.run import hold
+from evalkit.store import Store
 from evalkit.types import Graded, Response, Sample, Score, Task
 from tasks._style_control import Games, controlled, metrics, raw
 from tasks.arena_hard import OWN_WORDS, rubric
@@ -214,6 +217,8 @@ def test_a_games_weight_is_kept_in_the_details_of_a_run(tmp_path: Path) -> None:
     noted = json.loads(column(tmp_path / "r", "base", "details", task=exam.task.name)[0])
     assert noted["weight"] == 4.0
     assert noted["verdicts"] == ["first: A>>B", "second: A>B"]
+    fought = battles(stored(Store(tmp_path / "r")), exam.task.name, ["base"])
+    assert [(battle.won, battle.weight) for battle in fought] == [(0.75, 4.0)] * 4
 
 
 def test_contradictory_labels_are_none_and_the_last_holds_in_the_authors_preset() -> None:

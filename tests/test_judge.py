@@ -200,6 +200,18 @@ def test_a_damaged_audit_is_made_again_from_the_kept_judgments(tmp_path: Path, t
     assert held.judges[0].accuracy == 1.0
 
 
+def test_an_account_that_is_damaged_is_drawn_up_again(tmp_path: Path) -> None:
+    before, _, _ = judged(tmp_path, fair)
+    (audit,) = tmp_path.rglob("audit.json")
+    kept = json.loads(audit.read_text())
+    kept["found"]["spent"] = {"judge": {"cals": 1}}
+    audit.write_text(json.dumps(kept))
+    after, log, _ = judged(tmp_path, fair)
+    assert log.opened == 0
+    assert after.judges == before.judges
+    assert after.judges[0].audits.calls > 0
+
+
 def test_an_unreadable_judgment_leaves_the_sample_missing(tmp_path: Path) -> None:
     held, _, _ = judged(tmp_path, lambda request: Response("both are fine"))
     assert sum(map(math.isnan, values(tmp_path, "sft"))) == 10

@@ -73,8 +73,13 @@ def test_labels_of_a_file_say_how_often_the_judge_agrees(tmp_path: Path) -> None
         {"id": "3", "answer_a": "my best", "answer_b": "bad", "winner": "b"},
     ]  # fmt: skip
     path = write(tmp_path / "labels.jsonl", rows)
-    held = ran(MINE, tmp_path / "r", jury={"labels": {"essays": path}})
+    with serving(ChatServer(answering=MINE)) as server:
+        held = judged_by([judge_at(server)], tmp_path / "r", ANSWERS_OF,
+                         jury={"labels": {"essays": path}})  # fmt: skip
+        asked = server.asked.total()
     (note,) = held.judges
+    assert (note.cost.calls, note.audits.calls) == (2 * 12, 2 * 4 + 2 * 2 * 12)
+    assert note.cost.calls + note.audits.calls == asked
     assert note.pairs == 4
     assert note.accuracy == 0.75
     assert note.flip_rate == 0.0
@@ -264,9 +269,11 @@ def test_the_audit_of_a_judge_is_in_the_report_of_a_run(tmp_path: Path) -> None:
         assert server.asked.total() == before + 40 * 2 * len(ANSWERS)
         CliRunner().invoke(cli, ["run-matrix", str(config)])
         assert server.asked.total() == before + 40 * 2 * len(ANSWERS)
+        asked = server.asked.total()
     verdict = json.loads((tmp_path / "r" / "report" / "verdict.json").read_text())
     (note,) = verdict["judges"]
     assert note["null_wins"]["instruction"] == 1.0
+    assert note["cost"]["calls"] + note["audits"]["calls"] == asked
     assert "judge_fooled" in note["flags"]
     assert any("fooled by null answers, most by" in said for said in verdict["notes"])
 
@@ -303,7 +310,8 @@ def test_checkpoints_are_judged_against_each_other_in_the_form_of_arenas(tmp_pat
         CliRunner().invoke(cli, ["battle", str(config)])
         assert server.asked.total() - before == fought > 0
     assert result.exit_code == 0, result.output
-    assert "base against worse" in result.output
+    assert "base against worse" in result.stdout
+    assert f"judging took {fought} calls, " in result.stderr
     (path,) = (tmp_path / "r").glob("battles-*.jsonl")
     ranked = CliRunner().invoke(cli, ["rank", "--battles", str(path), "--anchor", "base"])
     assert result.stdout.endswith("\n\n" + ranked.stdout)

@@ -18,9 +18,11 @@ import pytest
 from evalkit.comparison.policy import Policy
 from evalkit.errors import StoreError
 from evalkit.events import silent
+from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.rubrics import both_orders
 from evalkit.judging.session import judge_answers
-from evalkit.matrix import Price
+from evalkit.matrix import Matrix, Price
+from evalkit.planning.plan import plan
 from evalkit.report import of_run, of_store
 from evalkit.run import hold
 from evalkit.seat import seating
@@ -116,6 +118,8 @@ def test_whatever_a_judge_does_wrong_is_its_own_outcome_and_never_a_win(
     cell = report.candidates[0].cells[0]
     assert cell.outcomes.candidate == {outcome: 1, "win": 11}
     assert cell.verdict == "invalid"  # one of twelve is missing, and no verdict rests on the rest
+    mends = "run again" if outcome in UNHEARD else f"can be read ({outcome} 1): ask it again with"
+    assert mends in cell.reason
     (note,) = report.judges
     assert note.failures == {outcome: 2}
     assert any(f"judgments are no grade ({outcome} 2)" in said for said in report.notes)
@@ -302,6 +306,43 @@ def test_the_schema_of_the_verdict_goes_with_every_question(tmp_path: Path) -> N
         asked = {json.dumps(body["response_format"]["json_schema"]["schema"])
                  for body in server.bodies}  # fmt: skip
     assert asked == {json.dumps(schema)}
+
+
+def test_a_server_that_refuses_schemas_is_asked_without_one(tmp_path: Path) -> None:
+    def old(body: dict[str, Any]) -> Mapping[str, Any]:
+        return {"status": 400} if "response_format" in body else MINE(body)
+
+    task = essays(12, rubric=rubric(schema={"type": "object"}))
+    with serving(ChatServer(answering=old)) as server:
+        held = judged_by([judge_at(server)], tmp_path, ANSWERS, task=task)
+        bare = [body for body in server.bodies if "response_format" not in body]
+    assert held.judges[0].failures == {}
+    assert column(tmp_path, "sft", "outcome") == ["win"] * 12
+    assert len(server.bodies) - len(bare) <= 4  # what was in flight when it was found out
+
+
+def test_a_request_that_is_refused_for_another_reason_is_an_error(tmp_path: Path) -> None:
+    task = essays(3, rubric=rubric(schema={"type": "object"}))
+    with serving(ChatServer(answering=lambda _: {"status": 400})) as server:
+        held = judged_by([judge_at(server)], tmp_path, ANSWERS, task=task)
+    assert held.judges[0].failures == {"judge_failed": 6}
+
+
+def test_a_plan_tells_what_judges_have_yet_to_be_asked(tmp_path: Path) -> None:
+    answers = {"base": own, "sft": lambda request: Response(f"my other {request.sample.id}")}
+
+    def due(matrix: Matrix) -> int:
+        return plan(matrix, tmp_path).tasks[0].effort.judgments
+
+    with serving(ChatServer(answering=MINE)) as server:
+        first = court([judge_at(server)], answers)
+        assert due(first) == 2 * 2 * 12
+        hold(first, tmp_path, silent)
+        assert due(first) == 0
+        other = court([judge_at(server, model="other")], answers)
+        asked, told = server.asked.total(), due(other)
+        hold(other, tmp_path, silent)
+        assert server.asked.total() - asked == told == 2 * 2 * 12 + 2 * 2 * 12  # and the repeats
 
 
 def test_some_items_of_a_cell_are_judged_alone(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evalkit.stats.length_control import Controlled, Judged, Known, lasso, refitted
+from evalkit.stats.difficulties import refitted
+from evalkit.stats.lasso import by_sklearn, lasso
+from evalkit.stats.length_control import Controlled, Judged, Known
 
 N = 300
 Floats = NDArray[np.float64]
@@ -108,13 +110,11 @@ def test_a_refit_of_a_resample_is_a_fit_of_its_rows() -> None:
 
 
 def test_newton_finds_what_scikit_learn_finds_and_more_exactly() -> None:
-    from evalkit.stats.length_control import _by_sklearn
-
     random = np.random.default_rng(2)
     design = random.normal(size=(400, 3))
     target, weight = random.random(400), random.random(400)
     for c in (0.05, 1.0, 100.0):
-        slow = _by_sklearn(design, target, weight, c)
+        slow = by_sklearn(design, target, weight, c)
         quick = lasso(design, target, weight, c, slow)
         assert quick == pytest.approx(slow, abs=2e-2)
         assert objective(design, target, weight, c, quick) <= (
@@ -146,7 +146,7 @@ def test_difficulties_are_fitted_anew_to_the_cells_there_are() -> None:
 
 
 def test_the_refit_is_a_maximum_of_its_posterior() -> None:
-    from evalkit.stats.length_control import (
+    from evalkit.stats.difficulties import (
         DIFFICULTY_PENALTY,
         LENGTH_EFFECT,
         LENGTH_PRECISION,

@@ -22,8 +22,10 @@ from evalkit.exam import Exam, sit
 from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.matrix import Matrix, Row
-from evalkit.report import of_run
+from evalkit.ranking.cells import battles
+from evalkit.report import of_run, stored
 from evalkit.run import hold
+from evalkit.store import Store
 from evalkit.types import Checkpoint, Request, Response, Sample
 from tasks.mt_bench import PAIRS, SINGLE, graded_views, paired_views
 from tests.chat_server import ChatServer, serving
@@ -188,6 +190,19 @@ def test_pairs_are_judged_turn_by_turn_in_both_orders(tmp_path: Path) -> None:
         "turn 2 second": "two 1|ask 1|then 1|one 1|two 1|a|b",
     }
     assert not paired_views(sample, other, other)
+
+
+def test_checkpoints_are_ranked_by_pairs_as_their_whole_talks_differ(tmp_path: Path) -> None:
+    exam = bench(small(tmp_path / "d", opponent=True), "pairwise")
+    with serving(ChatServer(answering=lambda _: {"text": "[[A]]"})) as server:
+        matrix = court([judge_at(server)], {"base": lambda _: Response("mine")}, exams=(exam,))
+        hold(matrix, tmp_path / "r", silent)
+    fought = battles(stored(Store(tmp_path / "r")), "mt-bench@pairwise", ["base"])
+    assert len(fought) == len(exam.items)
+    for battle, sample in zip(fought, samples(exam).values(), strict=True):
+        assert battle.won == 0.5  # whoever is shown first wins
+        theirs = sum(map(len, sample.metadata["opponent"])) + 2
+        assert battle.style[0] == pytest.approx((10 - theirs) / (10 + theirs))
 
 
 def test_pairs_without_an_opponents_answers_are_refused_before_anything_is_asked(

@@ -14,7 +14,7 @@ import pytest
 
 from evalkit.evidence.stored import StoredEvidence
 from evalkit.evidence.values import NO_SAMPLES
-from evalkit.verdict import Report
+from evalkit.verdict import JudgeCost, Report
 from reports._findings import findings
 from reports._html import embedded, multiline
 from reports._samples import BUDGET
@@ -184,6 +184,17 @@ def test_without_samples_it_is_whole_but_for_them() -> None:
     assert "read the samples" not in page
     for said in ("regressed", "Intervals and margins", "Over training", "Gain against loss"):
         assert said in page
+
+
+def test_what_judging_a_cell_took_is_shown_where_a_judge_was_asked() -> None:
+    report = sample_report()
+    assert "<summary>Judgments</summary>" not in render(report, NO_SAMPLES)
+    cost = JudgeCost(calls=800, prompt_tokens=480_000, completion_tokens=3200, price=0.9856)
+    first = report.scores[0].model_copy(update={"judging": cost})
+    page = render(report.model_copy(update={"scores": [first, *report.scores[1:]]}), NO_SAMPLES)
+    (row,) = re.findall(r"<tr>.*480,000.*</tr>", page)
+    cells = re.findall(r">([^<>]+)</t", row)
+    assert cells == ["mmlu-pro", "sft", "800", "480,000", "3,200", "0.99"]
 
 
 def test_what_did_not_pass_is_told_once_by_its_worst_candidate() -> None:

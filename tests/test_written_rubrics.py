@@ -70,6 +70,9 @@ def test_with_a_schema_the_verdict_is_json(tmp_path: Path) -> None:
     pair = rubric(write(tmp_path, f"---\nschema: true\n---\n{PAIR}"))
     assert pair.schema is not None
     assert pair.schema["properties"]["verdict"]["enum"] == ["A", "B", "tie"]
+    views = pair.views(sample(), Response("mine"), Response("theirs"))
+    form = 'nothing else: {"explanation": "why", "verdict": "A", "B" or "tie"}'
+    assert all(told(view)[-1].endswith(form) for view in views)  # some servers keep to no schema
     assert hear(pair, Judgment(Response('{"explanation": "", "verdict": "B"}'))).value == 0.0
     grade = rubric(write(tmp_path, "---\nschema: true\nscale: [0, 3]\n---\nGrade {answer}."))
     assert grade.schema is not None

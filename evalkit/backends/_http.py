@@ -72,7 +72,7 @@ class Http:
                 if not failure.again or spent > self.retries or (failure.silent and self._gone):
                     self._gone = self._gone or failure.silent
                     times = f" ({tried} tries)" if tried > 1 else ""
-                    raise Failure(f"{self.host}: {failure}{times}") from None
+                    raise Failure(f"{self.host}: {failure}{times}", status=failure.status) from None
                 await asyncio.sleep(wait(tried, self.backoff, failure.after))
                 tried += 1
             else:
@@ -130,7 +130,7 @@ class Http:
         again = status in WORTH_ANOTHER_TRY or status >= 500
         if after > LONGEST_RETRY_AFTER:
             return Failure(f"HTTP {status}, asks to wait {after:.0f} s", again=False)
-        return Failure(f"HTTP {status}: {words}", again=again, after=after)
+        return Failure(f"HTTP {status}: {words}", again=again, after=after, status=status)
 
 
 def reach(base_url: str) -> None:

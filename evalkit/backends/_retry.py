@@ -26,12 +26,14 @@ class Failure(Exception):
         after: float = 0.0,
         silent: bool = False,
         cost: int = 1,
+        status: int = 0,
     ) -> None:
         super().__init__(words)
         self.again = again  # whether another try may help
         self.after = after  # seconds the server asks to be left alone
         self.silent = silent  # the server did not answer at all
         self.cost = cost  # how many tries it counts for
+        self.status = status  # of HTTP, where the server gave one
 
 
 def wait(tried: int, backoff: float, after: float) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from evalkit.errors import ConfigError, ModelError
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Prompt, Request, Response
 
 T = TypeVar("T")
+REFUSALS = frozenset({400, 422})  # of a request with a field that the server does not know
 OPTIONS: Mapping[str, Any] = {
     "base_url": "",
     "model": "",  # the checkpoint's model unless the server knows it by another name
@@ -42,16 +44,31 @@ class Server:
     format: Literal["chat", "completion"] = "chat"
     concurrency: int = 64
     extra: Mapping[str, Any] = field(default_factory=dict)
+    schemas: bool = True  # False once it has refused one
 
     async def generate(self, request: Request) -> Response:
         """The answer; what went wrong after all tries is its error."""
-        path = "chat/completions" if self.format == "chat" else "completions"
+        constrained = request.schema is not None and self.schemas
         try:
-            return await self.http.post(
-                path, self.body(request), lambda answer: response(answer, request.sampling.stop)
-            )
+            return await self._answered(request)
         except Failure as failure:
-            return Response(finish_reason="error", error=str(failure))
+            refused = constrained and failure.status in REFUSALS
+            plain = await self._without_schema(request) if refused else None
+            return plain or Response(finish_reason="error", error=str(failure))
+
+    async def _answered(self, request: Request) -> Response:
+        path = "chat/completions" if self.format == "chat" else "completions"
+        return await self.http.post(
+            path, self.body(request), lambda answer: response(answer, request.sampling.stop)
+        )
+
+    async def _without_schema(self, request: Request) -> Response | None:
+        """The answer of a server that refuses schemas, which is not given another one."""
+        with suppress(Failure):
+            answer = await self._answered(replace(request, schema=None))
+            self.schemas = False
+            return answer
+        return None
 
     def body(self, request: Request) -> dict[str, Any]:
         """The fields of one request."""
@@ -69,7 +86,7 @@ class Server:
             body["tools"] = list(request.sample.tools)
         if request.top_logprobs:
             body |= self._logprobs(request.top_logprobs)
-        if request.schema is not None and self.format == "chat":
+        if request.schema is not None and self.schemas and self.format == "chat":
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "strict": True, "schema": dict(request.schema)},

@@ -44,8 +44,10 @@ def battle(
     from evalkit.errors import ConfigError
     from evalkit.files import write_beside
     from evalkit.journal import dumps
-    from evalkit.judging.bouts import bouts, fought
+    from evalkit.judging.bouts import bouts, fought, spent
+    from evalkit.judging.costs import cost_of
     from evalkit.judging.panel import Panel
+    from evalkit.judging.trust import cost_told
     from evalkit.pipeline import identified, trained
     from evalkit.progress import progress
     from evalkit.seat import seating
@@ -64,11 +66,13 @@ def battle(
             for seat in seating(matrix, Store(folder))
             if seat.exam.label == exam.label and seat.row.checkpoint.name in names
         ]
-        rows = list(fought(panel, exam, bouts(exam, seats), folder, notify))
+        pairs = bouts(exam, seats)
+        rows = list(fought(panel, exam, pairs, folder, notify))
     path = out or folder / f"battles-{safe(exam.label)}.jsonl"
     write_beside(path, b"".join(dumps(row) + b"\n" for row in rows))
     say(_table(rows) + _ranked(path, matrix.baseline, styled=style))
-    click.echo(f"wrote {path}", err=True)
+    cost = cost_told(cost_of(spent(panel, exam, pairs, folder), matrix.prices))
+    click.echo(f"judging took {cost or 'nothing'}\nwrote {path}", err=True)
 
 
 def _exam(matrix: Matrix, task: str) -> Exam:

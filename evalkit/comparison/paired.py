@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.comparison.arm import Arm, Floats
+from evalkit.comparison.remedy import remedy
 from evalkit.comparison.rows import Items, Numbers
 from evalkit.stats.cell import Differences
 from evalkit.stats.missing import MISSING_SHARE, missing_bounds
@@ -83,7 +84,7 @@ def _checked(baseline: Arm, candidate: Arm, flags: tuple[str, ...]) -> Pair:
         if arm.missing > MISSING_SHARE:
             reason = (
                 f"{arm.missing:.1%} of the {name}'s samples are missing (1 % is tolerated): "
-                "run again, and what failed is asked again"
+                f"{remedy(arm)}"
             )
             return Pair(baseline, candidate, flags, reason)
     return Pair(baseline, candidate, flags, _too_few(baseline, candidate))

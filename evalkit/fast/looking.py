@@ -17,6 +17,7 @@ from evalkit.comparison.arm import Arm, Floats
 from evalkit.comparison.bounds import broken
 from evalkit.comparison.paired import BOUNDS
 from evalkit.comparison.policy import Policy
+from evalkit.comparison.remedy import remedy
 from evalkit.comparison.scores import load
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.events import Note, Notify
@@ -145,7 +146,7 @@ class Looking:
             if missing > MISSING_SHARE:
                 raise Undecidable(
                     f"{missing:.1%} of the {name}'s samples of {task} are missing (1 % is "
-                    "tolerated): run again, and what failed is asked again"
+                    f"tolerated): {remedy(side)}"
                 )
         return arm.take(rows_of(arm, items))
 

@@ -108,6 +108,13 @@ def missing(panel: Panel, docket: Docket) -> bool:
     return any(question.due(known) is not None for question in every(panel, docket))
 
 
+def outstanding(panel: Panel, docket: Docket) -> set[str]:
+    """The judgments of a docket that are still to be asked for, by their keys."""
+    known = judgments.known(docket.folder)
+    due = ((question, question.due(known)) for question in every(panel, docket))
+    return {question.key(attempt) for question, attempt in due if attempt is not None}
+
+
 def _opened(stack: ExitStack, docket: Docket) -> _Folder:
     stack.enter_context(hold(docket.folder / "lock"))
     kept = stack.enter_context(Journal(judgments.file_of(docket.folder)))

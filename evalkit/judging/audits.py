@@ -19,6 +19,7 @@ from evalkit.judging.asking import missing
 from evalkit.judging.grading import heard
 from evalkit.judging.judgments import Judgment, known
 from evalkit.judging.labels import Labelled, labelled
+from evalkit.judging.ledger import read, spent_on, written
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Docket, rubric_of
 from evalkit.judging.tally import orders, side
@@ -27,7 +28,7 @@ from evalkit.store import safe
 
 Judged = Mapping[str, Judgment]
 Found = dict[str, Any]
-"""What an audit found: fields of a `JudgeNote`."""
+"""What an audit found: fields of a `JudgeNote`, and what it `spent`."""
 
 
 class LabelAudit:
@@ -54,7 +55,9 @@ class LabelAudit:
             return kept
         if missing(self.panel, self.docket()):
             return {"advisory": True, "flags": ["not_audited"]}
-        found = _agreement(self.panel, self.exam, self._labelled(), known(self.folder))
+        judged = known(self.folder)
+        found = _agreement(self.panel, self.exam, self._labelled(), judged)
+        found["spent"] = written(spent_on(self.panel, [self.docket()], judged))
         text = json.dumps({**self._key(), "found": found}, indent=1)
         write_beside(self.folder / "audit.json", text.encode())
         return found
@@ -64,7 +67,9 @@ class LabelAudit:
         with suppress(OSError, ValueError, TypeError, KeyError):  # judged already: audited again
             kept = json.loads((self.folder / "audit.json").read_bytes())
             if {name: kept[name] for name in self._key()} == self._key():
-                return dict(kept["found"])
+                found = dict(kept["found"])
+                read(found.get("spent", {}))
+                return found
         return None
 
     def _labelled(self) -> list[Labelled]:

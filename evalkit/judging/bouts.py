@@ -16,6 +16,7 @@ from evalkit.judging import judgments
 from evalkit.judging.asking import judge_all
 from evalkit.judging.audits import folder_of
 from evalkit.judging.grading import heard
+from evalkit.judging.ledger import Account, spent_on
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Case, Docket, rubric_of
 from evalkit.judging.tally import side
@@ -69,9 +70,9 @@ def fought(
     panel: Panel, exam: Exam, pairs: Sequence[Bout], results: Path, notify: Notify
 ) -> Iterator[dict[str, Any]]:
     """Has every bout judged, each in both orders; rows in the form that arenas publish."""
-    folder = folder_of(results, exam, panel)
-    judge_all(panel, [Docket(exam, folder, [bout.case for bout in pairs])], notify)
-    judged = judgments.known(folder)
+    docket = _docket(panel, exam, pairs, results)
+    judge_all(panel, [docket], notify)
+    judged = judgments.known(docket.folder)
     for bout in pairs:
         for opinion, grade, order in _verdicts(panel, exam, bout.case, judged):
             yield {
@@ -86,6 +87,16 @@ def fought(
                 "answer_a": _told(bout.case.answer),
                 "answer_b": _told(bout.case.other or Response()),
             }
+
+
+def spent(panel: Panel, exam: Exam, pairs: Sequence[Bout], results: Path) -> Account:
+    """What judging these bouts took, in this run or in earlier ones."""
+    docket = _docket(panel, exam, pairs, results)
+    return spent_on(panel, [docket], judgments.known(docket.folder))
+
+
+def _docket(panel: Panel, exam: Exam, pairs: Sequence[Bout], results: Path) -> Docket:
+    return Docket(exam, folder_of(results, exam, panel), [bout.case for bout in pairs])
 
 
 def _told(answer: Response) -> str | list[str]:

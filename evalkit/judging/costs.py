@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evalkit.judging.tally import Tally
+from evalkit.judging.ledger import Spent
 from evalkit.matrix import Price
 from evalkit.verdict import JudgeCost
 
 
-def cost_of(tally: Tally, prices: Mapping[str, Price]) -> JudgeCost:
-    """The cost of judged answers; without a price where one of the judges has none."""
-    spent = {model: each for model, each in tally.spent.items() if each.calls}
+def cost_of(account: Mapping[str, Spent], prices: Mapping[str, Price]) -> JudgeCost:
+    """The cost of judgments; without a price where one of the judges has none."""
+    spent = {model: each for model, each in account.items() if each.calls}
     known = [each.price(prices[model]) for model, each in spent.items() if model in prices]
     return JudgeCost(
         calls=sum(each.calls for each in spent.values()),

@@ -19,10 +19,11 @@ from evalkit.exam import Exam
 from evalkit.grade import Grade, broken_off, without_thoughts
 from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.judgments import Judgment, known
+from evalkit.judging.ledger import Ledger
 from evalkit.judging.panel import Judge, Panel
 from evalkit.judging.questions import Case, Question, other_of, questions, rubric_of
 from evalkit.judging.rubrics import forges
-from evalkit.judging.tally import Spent, Tally
+from evalkit.judging.tally import Tally
 from evalkit.store import Answer, Cell
 from evalkit.types import Opinion, Rubric, Sample, Score, View
 
@@ -118,8 +119,8 @@ class ByPanel:
     def __init__(self, panel: Panel, exam: Exam, judged: Mapping[str, Judgment]) -> None:
         self.panel, self.exam, self.judged = panel, exam, judged
         self.rubric = rubric_of(exam)
-        self.tally = Tally()
-        self._counted: set[str] = set()
+        self.ledger = Ledger(judged)
+        self.tally = Tally(spent=self.ledger.spent)
         self._by = {
             "judges": [f"{judge.model} #{judge.identity}" for judge in panel.judges],
             "sampling": asdict(panel.asked_by(self.rubric)),
@@ -134,7 +135,8 @@ class ByPanel:
             return Score(math.nan, None, noted), "errored"
         found = heard(self.panel, self.exam, case, self.judged)
         details = {**_details(found, case), "judged_by": self._by}
-        self._count(found)
+        for said in found.said:
+            self.ledger.take(said.question)
         self.tally.add(details, found.grade)
         return self._graded(found, case, details)
 
@@ -146,15 +148,6 @@ class ByPanel:
         broken = broken_off(case.answer) if grade < fmean(rubric.scale) else ""
         said = label if rubric.pairwise else f"{grade:g}"
         return Score(grade, said, details), broken or label
-
-    def _count(self, found: Heard) -> None:
-        """What was asked about an answer; the same question about another counts once."""
-        for question in (each.question for each in found.said):
-            for key in map(question.key, range(question.tries)):
-                if key in self.judged and key not in self._counted:
-                    self._counted.add(key)
-                    spent = self.tally.spent.setdefault(question.judge.model, Spent())
-                    spent.add(self.judged[key])
 
 
 def grader(panel: Panel, exam: Exam, cell: Cell) -> ByPanel:

@@ -17,6 +17,7 @@ from evalkit.files import write_beside
 from evalkit.judging import judgments
 from evalkit.judging.audits import folder_of
 from evalkit.judging.grading import heard
+from evalkit.judging.ledger import Account, read, spent_on, written
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Case, Docket, rubric_of
 from evalkit.types import Response
@@ -60,17 +61,24 @@ def note_null_wins(exam: Exam, panel: Panel, results: Path) -> None:
         known = [grade for grade in grades if grade is not None]
         if known:
             found[name] = fmean(known)
-    kept = {"prompts": exam.prompts_digest, "version": rubric_of(exam).version, "found": found}
+    spent = spent_on(panel, null_dockets(exam, panel, results), judged)
+    kept = {
+        "prompts": exam.prompts_digest,
+        "panel": panel.described(rubric_of(exam)),
+        "found": found,
+        "spent": written(spent),
+    }
     write_beside(folder / FILE, json.dumps(kept, indent=1).encode())
 
 
-def kept_wins(results: Path, exam: Exam, panel: Panel) -> dict[str, float]:
-    """What an earlier audit found; empty where there was none of this rubric."""
+def kept_wins(results: Path, exam: Exam, panel: Panel) -> tuple[dict[str, float], Account]:
+    """What an earlier audit found, and what it took; empty where the panel was not asked so."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         kept = json.loads((folder_of(results, exam, panel) / FILE).read_bytes())
-        if kept["version"] == rubric_of(exam).version:
-            return {str(name): float(grade) for name, grade in kept["found"].items()}
-    return {}
+        if kept["panel"] == panel.described(rubric_of(exam)):
+            wins = {str(name): float(grade) for name, grade in kept["found"].items()}
+            return wins, read(kept.get("spent", {}))
+    return {}, {}
 
 
 def _cases(exam: Exam, text: str) -> list[Case]:

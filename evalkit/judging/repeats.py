@@ -12,6 +12,7 @@ from evalkit.judging.agreement import repeat_sd, same_verdict
 from evalkit.judging.asking import missing
 from evalkit.judging.grading import heard
 from evalkit.judging.judgments import Judgment, known
+from evalkit.judging.ledger import Account, read, spent_on, written
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Case, Docket, of_cell, rubric_of
 from evalkit.seat import Seat
@@ -48,8 +49,13 @@ class RepeatAudit:
         if missing(self.panel, docket):
             return
         asked = replace(self.panel, repeats=self.repeats)
-        found = _repeated(asked, docket, known(docket.folder))
-        kept = {"key": self._key(), "found": found.model_dump() if found else None}
+        judged = known(docket.folder)
+        found = _repeated(asked, docket, judged)
+        kept = {
+            "key": self._key(),
+            "found": found.model_dump() if found else None,
+            "spent": written(spent_on(asked, [docket], judged, since=self.panel.repeats)),
+        }
         before = self.seat.cell.meta().get("repeated", {})
         self.seat.cell.write_meta(repeated={**before, self._preset: kept})
 
@@ -57,6 +63,11 @@ class RepeatAudit:
         """What was found; None where nothing was, or nothing had to be asked."""
         kept = self._kept()
         return SelfAgreement.model_validate(kept["found"]) if kept and kept["found"] else None
+
+    @property
+    def spent(self) -> Account:
+        """What asking again took."""
+        return read((self._kept() or {}).get("spent", {}))
 
     def _kept(self) -> dict[str, Any] | None:
         """What an earlier run noted, if the panel was asked the same."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from evalkit.events import Note, Notify
 from evalkit.exam import Exam
-from evalkit.judging.asking import judge_all
+from evalkit.judging.asking import judge_all, outstanding
 from evalkit.judging.audits import LabelAudit
 from evalkit.judging.costs import cost_of
+from evalkit.judging.ledger import added, read
 from evalkit.judging.null_answers import kept_wins, note_null_wins, null_dockets
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import of_cell, rubric_of
@@ -91,6 +92,21 @@ def audited(matrix: Matrix, tasks: Sequence[str], results: Path, notify: Notify)
     return [note for note in notes(matrix, seats, results) if note.task in tasks]
 
 
+def questions_due(matrix: Matrix, exam: Exam, seats: Sequence[Seat], results: Path) -> int:
+    """What judges have yet to be asked about an exam's stored answers, and to be audited on it."""
+    panel = Panel.of(matrix)
+    if panel is None or not exam.task.rubric:
+        return 0
+    stored = {seat.cell.path: seat for seat in seats if seat.cell.answers_path.exists()}
+    dockets = [of_cell(exam, s.cell) for s in stored.values() if not s.graded(panel)]
+    labels = LabelAudit(matrix, exam, panel, results)
+    if labels.wanted and labels.kept() is None:
+        dockets.append(labels.docket())
+    again = [RepeatAudit(seat, panel) for seat in seats if _is_baseline(matrix, seat)]
+    dockets += [audit.docket() for audit in again if audit.due]
+    return len(set().union(*(outstanding(panel, docket) for docket in dockets)))
+
+
 def notes(matrix: Matrix, seats: Sequence[Seat], results: Path) -> list[JudgeNote]:
     """How far the panel may be trusted, a note for each judged task."""
     panel = Panel.of(matrix)
@@ -110,7 +126,9 @@ def _note(
     found = audit.found() if audit.wanted else {}
     cells = {seat.cell.path: seat for seat in seats if _graded_by(panel, seat)}
     tally = together([tally_of(seat) for seat in cells.values()])
-    again = [RepeatAudit(s, panel).found() for s in cells.values() if _is_baseline(matrix, s)]
+    again = [RepeatAudit(s, panel) for s in cells.values() if _is_baseline(matrix, s)]
+    wins, on_nulls = kept_wins(results, exam, panel)
+    spent = [read(found.pop("spent", {})), on_nulls, *(audit.spent for audit in again)]
     flags = [*found.pop("flags", ())]
     note = JudgeNote(
         task=exam.label,
@@ -122,11 +140,12 @@ def _note(
         first_wins=_share(tally.first, tally.decided),
         longer_wins=_share(tally.longer, tally.compared),
         length_correlation=tally.correlation,
-        self_agreement=next(iter(filter(None, again)), None),
-        null_wins=kept_wins(results, exam, panel),
+        self_agreement=next(filter(None, (audit.found() for audit in again)), None),
+        null_wins=wins,
         forged=tally.forged,
         failures=dict(sorted(tally.failures.items())),
-        cost=cost_of(tally, matrix.prices),
+        cost=cost_of(tally.spent, matrix.prices),
+        audits=cost_of(added(spent), matrix.prices),
         **found,
     )
     return _judged(note, flags, rubric_of(exam).scale)

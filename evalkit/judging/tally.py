@@ -8,29 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from evalkit.judging.judgments import Judgment
-from evalkit.matrix import Price
-
-
-@dataclass
-class Spent:
-    """What one judge was asked, and how many tokens that took."""
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    def add(self, judgment: Judgment) -> None:
-        """One judgment, unless it was borrowed from another cell."""
-        if not judgment.borrowed:
-            self.calls += 1
-            self.prompt_tokens += judgment.response.prompt_tokens
-            self.completion_tokens += judgment.response.completion_tokens
-
-    def price(self, price: Price) -> float:
-        """What it cost."""
-        paid = self.prompt_tokens * price.input + self.completion_tokens * price.output
-        return paid / 1_000_000
+from evalkit.judging.ledger import Spent, added, read
 
 
 @dataclass
@@ -92,7 +70,7 @@ class Tally:
     def of(cls, kept: Mapping[str, Any]) -> Tally:
         """As `cell.json` keeps it; what a later version added is left out."""
         known = {f.name: kept[f.name] for f in fields(cls) if f.name in kept}
-        spent = {name: Spent(**each) for name, each in known.get("spent", {}).items()}
+        spent = read(known.get("spent", {}))
         return cls(**{**known, "failures": Counter(known.get("failures", {})), "spent": spent})
 
 
@@ -107,10 +85,7 @@ def together(tallies: Iterable[Tally]) -> Tally:
             setattr(whole, name, getattr(whole, name) + getattr(each, name))
         whole.length = [a + b for a, b in zip(whole.length, each.length, strict=True)]
         whole.failures.update(each.failures)
-        for model, spent in each.spent.items():
-            sum_ = whole.spent.setdefault(model, Spent())
-            for part in fields(Spent):
-                setattr(sum_, part.name, getattr(sum_, part.name) + getattr(spent, part.name))
+        whole.spent = added([whole.spent, each.spent])
     return whole
 
 

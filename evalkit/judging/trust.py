@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evalkit.verdict import JudgeNote
+from evalkit.verdict import JudgeCost, JudgeNote
 
 
 def said(note: JudgeNote) -> Iterator[str]:
@@ -48,6 +48,8 @@ def lines(note: JudgeNote) -> Iterator[str]:
         "correlation with length": _number(note.length_correlation),
         **_again(note),
         **{f"null answer, {name}": _number(grade) for name, grade in note.null_wins.items()},
+        "answers cost": cost_told(note.cost),
+        "audits cost": cost_told(note.audits),
         "flags": ", ".join(note.flags) or None,
     }
     yield f"{note.task}, judged by {note.judge} ({note.identity})"
@@ -62,6 +64,14 @@ def _again(note: JudgeNote) -> dict[str, str]:
         return {}
     times = f"{again.items} answers judged {again.repeats} times"
     return {times: f"{again.agreement:.1%} the same verdict, sd {again.sd:.3f} of the scale"}
+
+
+def cost_told(cost: JudgeCost) -> str | None:
+    """Calls, tokens and the price if it is known; None where nobody was asked."""
+    if not cost.calls:
+        return None
+    tokens = f"{cost.calls:,} calls, {cost.prompt_tokens:,} + {cost.completion_tokens:,} tokens"
+    return tokens if cost.price is None else f"{tokens}, {cost.price:,.2f}"
 
 
 def _share(share: float | None) -> str | None:

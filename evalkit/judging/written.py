@@ -77,6 +77,8 @@ def rubric(path: Path) -> Rubric:
     if not head.verdict_schema and "[[" not in body:
         what = "[[A]], [[B]] or [[C]] for a tie" if pairwise else "its grade as [[7]]"
         raise ConfigError(f"{path}: says nowhere how to answer: ask for {what}, or `schema: true`")
+    if head.verdict_schema:
+        body = f"{body}\n\n{_form(head, pairwise=pairwise)}"
     scale = (0.0, 1.0) if pairwise else head.scale
     version = hashlib.sha256(text.encode()).hexdigest()[:12]
     return Rubric(
@@ -106,6 +108,7 @@ def judged(task: Task, path: Path) -> Task:
         bounds=found.scale,
         higher_is_better=True,
         costly=False,
+        runs_code=False,
         metrics=None,
         refit=None,
         presets={**task.presets, name: before},
@@ -187,6 +190,13 @@ def _reader(head: _Head, *, pairwise: bool) -> Reader:
     if not head.verdict_schema:
         return written
     return either(verdict_json(None if pairwise else head.scale), written)
+
+
+def _form(head: _Head, *, pairwise: bool) -> str:
+    """The form of the verdict in words, for servers that keep to no schema."""
+    low, high = head.scale
+    verdict = '"verdict": "A", "B" or "tie"' if pairwise else f'"score": {low:g} to {high:g}'
+    return f'Answer with one JSON object and nothing else: {{"explanation": "why", {verdict}}}'
 
 
 def _schema(head: _Head, *, pairwise: bool) -> Mapping[str, Any]:

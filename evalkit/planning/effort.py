@@ -36,10 +36,12 @@ def effort(
     unknown: int,
     past: Iterable[Mapping[str, Any]],
     panel: Panel | None = None,
+    judging: int = 0,
 ) -> Effort:
     """The effort of one task: its seats, and so many checkpoints that are not there yet.
 
-    `past` are the `cell.json` of the task's cells: their tokens and pace are what to expect.
+    `past` are the `cell.json` of the task's cells: their tokens and pace are what to expect;
+    `judging`, what a panel has yet to be asked about the answers that are there.
     """
     due = n * exam.task.epochs
     cells = {seat.cell.path: seat for seat in seats}
@@ -51,7 +53,7 @@ def effort(
     return Effort(
         requests,
         answered,
-        missing * judged,
+        missing * judged + judging,
         None if prompt is None else round(prompt * missing),
         None if completion is None else round(completion * missing),
         None if seconds is None else seconds * missing,

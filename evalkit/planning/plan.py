@@ -131,7 +131,13 @@ def _task(exam: Exam, groups: Groups, policy: Policy, found: Shelf) -> TaskPlan:
         between=known.between,
         within=known.within,
         effort=effort(
-            exam, n, found.seats(exam), found.unknown, found.past(exam), Panel.of(found.matrix)
+            exam,
+            n,
+            found.seats(exam),
+            found.unknown,
+            found.past(exam),
+            Panel.of(found.matrix),
+            found.judging(exam),
         ),
     )
 

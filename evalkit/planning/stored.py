@@ -16,6 +16,7 @@ from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, EvalkitError
 from evalkit.events import silent
 from evalkit.exam import Exam
+from evalkit.judging.session import questions_due
 from evalkit.matrix import Matrix, Row
 from evalkit.pipeline import identified, trained
 from evalkit.planning.spread import Transition
@@ -34,10 +35,17 @@ class Shelf:
     seated: tuple[Seat, ...]  # of the checkpoints that are there
     stored: tuple[tuple[Cell, Mapping[str, Any]], ...]  # the one used last comes last
     unknown: int  # checkpoints that are not there yet
+    results: Path
 
     def seats(self, exam: Exam) -> list[Seat]:
         """The seats of an exam."""
         return [seat for seat in self.seated if seat.exam is exam]
+
+    def judging(self, exam: Exam) -> int:
+        """What judges have yet to be asked about answers that are there, their audits included."""
+        with suppress(DataError):  # its rows are not at hand
+            return questions_due(self.matrix, exam, self.seats(exam), self.results)
+        return 0
 
     def past(self, exam: Exam) -> list[Mapping[str, Any]]:
         """The `cell.json` of every cell of that task, asked by the same sampling."""
@@ -78,7 +86,13 @@ def shelf(matrix: Matrix, results: Path) -> Shelf:
     store = Store(results)
     cells = sorted(((cell, cell.meta()) for cell in store.cells()), key=lambda x: _used(x[0]))
     seats = seating(replace(matrix, rows=tuple(there)), store)
-    return Shelf(matrix, tuple(seats), tuple(cells), len(matrix.rows) - len(there))
+    return Shelf(
+        _with_judges(matrix, results),
+        tuple(seats),
+        tuple(cells),
+        len(matrix.rows) - len(there),
+        results,
+    )
 
 
 def _found(row: Row, matrix: Matrix, results: Path) -> Row | None:
@@ -90,6 +104,17 @@ def _found(row: Row, matrix: Matrix, results: Path) -> Row | None:
             return next(row for row in made.rows if row.checkpoint.name == name)
         return identified(replace(matrix, rows=(row,), judge=None)).rows[0]
     return None
+
+
+def _with_judges(matrix: Matrix, results: Path) -> Matrix:
+    """The matrix with its judges' identities, where they are there already."""
+    names = {judge.checkpoint.name for judge in matrix.judges}
+    stages = tuple(stage.name for stage in matrix.stages if stage.name in names)
+    with suppress(EvalkitError, OSError):
+        made = trained(matrix, results, silent, stages, make=False) if stages else matrix
+        known = identified(replace(made, rows=()))
+        return replace(matrix, judge=known.judge, jury=known.jury)
+    return matrix
 
 
 def items_of(exam: Exam) -> int:

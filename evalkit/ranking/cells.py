@@ -1,24 +1,30 @@
 """Battles out of judged cells: every checkpoint's answers against the task's references.
 
-A cell of a judged task holds, per item, the mean of both orders: 1 a win, ½ a tie, 0 a loss.
+A cell of a judged task holds, per item, the mean of both orders: 1 a win, ½ a tie, 0 a loss; and
+the weight of its verdicts, where there are strong ones.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
 
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.scores import scale_of
 from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, StoreError, UnknownName
 from evalkit.grade import without_thoughts
-from evalkit.ranking.style import style
+from evalkit.ranking.style import FEATURES, style
 from evalkit.report import Found
 from evalkit.stats.battles import Battle
 from evalkit.tables import read_table
 
 REFERENCE = "reference"
+BOTH_ORDERS = 2.0
+"""The weight of two games without strong verdicts, which details leave out."""
 
 
 def battles(found: Iterable[Found], task: str, names: Sequence[str]) -> list[Battle]:
@@ -62,11 +68,29 @@ def judged_tasks(found: Iterable[Found]) -> list[str]:
 
 def _of_cell(name: str, side: Side) -> Iterator[Battle]:
     answers = side.cell.answers()
-    columns = ["item", "epoch", "value", "target", "cluster"]
+    columns = ["item", "epoch", "value", "target", "cluster", "details"]
     for row in read_table(side.cell.scores_path(side.preset), columns).to_pylist():
         value = row["value"]
         if value is None or not math.isfinite(value):
             continue
         answer = without_thoughts(answers[row["item"], row["epoch"]].response).text
         prompt = row["cluster"] or row["item"].hex()
-        yield Battle(prompt, name, REFERENCE, value, style=style(answer, row["target"]))
+        noted = _details(row["details"])
+        differs = _numbers(noted.get("style"), len(FEATURES)) or style(answer, row["target"])
+        (weight,) = _numbers([noted.get("weight")], 1) or (BOTH_ORDERS,)
+        yield Battle(prompt, name, REFERENCE, value, max(weight, 0.0) or BOTH_ORDERS, differs)
+
+
+def _details(text: str) -> dict[str, Any]:
+    with suppress(ValueError, TypeError):
+        found = json.loads(text)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _numbers(given: Any, count: int) -> tuple[float, ...]:
+    """So many numbers as a cell's details hold them; none where they do not."""
+    with suppress(ValueError, TypeError):
+        found = tuple(map(float, given))
+        return found if len(found) == count and all(map(math.isfinite, found)) else ()
+    return ()

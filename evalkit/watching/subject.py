@@ -47,8 +47,8 @@ def compared(watch: Watch) -> tuple[Matrix, Loaded]:
         hint = did_you_mean(watch.parent, names)
         raise ConfigError(f"--parent: {watch.config} has no checkpoint {watch.parent!r}{hint}")
     needed = {matrix.baseline, watch.parent or matrix.baseline}
-    judge = {matrix.judge.checkpoint.name} if matrix.judge else set()
-    stages = {stage.name for stage in matrix.stages} & (needed | judge)
+    judges = {judge.checkpoint.name for judge in matrix.judges}
+    stages = {stage.name for stage in matrix.stages} & (needed | judges)
     if stages:
         matrix = trained(matrix, Path(watch.results), silent, tuple(stages), make=False)
     rows = tuple(row for row in matrix.rows if row.checkpoint.name in needed)
