@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from evalkit import engine
 from evalkit.events import Notify
 from evalkit.grade import by_scorer
 from evalkit.graders import Graders
 from evalkit.grading import Grading
+from evalkit.manner import Reading
 from evalkit.seat import Seat
 from evalkit.tables import read_rows
 
@@ -47,7 +49,7 @@ def ask(seats: Sequence[Seat], notify: Notify, graders: Graders, beside: ExitSta
     for seat, sitting in zip(missing, sittings, strict=True):
         pace = {"answers": sitting.asked, "seconds": round(sitting.elapsed, 3)}
         kept = {"pace": pace} if sitting.asked else {}
-        seat.cell.write_meta(asked=seat.asking, totals=totals(seat), **kept)
+        seat.cell.write_meta(asked=seat.asking, **counted(seat), **kept)
 
 
 def _gradings(
@@ -65,15 +67,17 @@ def _gradings(
     return tuple(found)
 
 
-def totals(seat: Seat) -> dict[str, int]:
-    """What `cell.json` counts of the answers."""
+def counted(seat: Seat) -> dict[str, Any]:
+    """What `cell.json` notes of the answers: their number, their tokens, and how they read."""
     due, epochs = seat.exam, seat.exam.task.epochs
     counts = dict.fromkeys(("answers", "errors", "prompt_tokens", "completion_tokens"), 0)
-    columns = ["item", "epoch", "error", "prompt_tokens", "completion_tokens"]
+    reading = Reading(len(due.due))
+    columns = ["item", "prompt_tokens", "completion_tokens", *Reading.columns]
     for row in read_rows(seat.cell.answers_path, columns):
         counts["answers"] += 1
         if row["error"] and row["epoch"] < epochs and row["item"] in due:
             counts["errors"] += 1
         counts["prompt_tokens"] += row["prompt_tokens"]
         counts["completion_tokens"] += row["completion_tokens"]
-    return counts
+        reading.take(row)
+    return {"totals": counts, "manner": reading.told()}

@@ -25,6 +25,7 @@ from evalkit.formats import read
 from evalkit.types import Rows, Source
 
 VARIABLE = "EVALKIT_DATA"
+ZIP = ".zip"
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")  # as the hub numbers them: test-00000-of-00001
 
 
@@ -35,7 +36,7 @@ def locate(source: Source, given: Path | None) -> Path | None:
             raise DataError(f"{given}: no such file or folder (data for {source.folder})")
         return given
     root = os.environ.get(VARIABLE)
-    if not root:
+    if not root or source.text:
         return None
     if not Path(root).is_dir():
         raise DataError(f"{VARIABLE}={root}: no such folder; mend it or unset it")
@@ -62,7 +63,7 @@ def open_rows(source: Source, given: Path | None) -> Rows:
         number = 0
         fields = source.fields if split in source.counts or split == "test" else ()
         for file in files:
-            for place, row in stored.rows(file, source.large) if source.large else read(file):
+            for place, row in _read(source, split, file):
                 whole = _checked(row, fields, f"{file}: {place}")
                 if source.split_of is None or source.split_of(whole) == split:
                     number += 1
@@ -125,6 +126,9 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
     """The files of a split: the one of upstream's name, or of the split's, or numbered shards."""
     if path.is_file():
         return [path] if split == "test" else []
+    if source.text:
+        files = (file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")
+        return sorted(files) if split == "test" else []
     known = sorted(file for file in path.rglob("*") if formats.stem(file.name) and file.is_file())
     for name in _names(source, split):
         found = [file for file in known if _is(file.relative_to(path), name)]
@@ -138,7 +142,16 @@ def _files(source: Source, path: Path, split: str) -> list[Path]:
     count = shards[0].name.partition("-of-")[2][:5] if shards else ""
     if count and len(shards) != int(count):
         raise DataError(f"{path}: not one whole {split} split: {_listed(shards, path)}")
-    return shards
+    archive = path / f"{source.archive}{ZIP}"
+    return shards or [archive] * (source.archive != "" and archive.is_file())
+
+
+def _read(source: Source, split: str, file: Path) -> Iterator[formats.Placed]:
+    if file.suffix == ZIP:
+        return formats.read_zipped(file, _names(source, split), source.password)
+    if source.text and not formats.is_table(file):
+        return formats.read_text(file)
+    return stored.rows(file, source.large) if source.large else read(file)
 
 
 def _is(file: Path, name: str) -> bool:
@@ -177,12 +190,23 @@ def _listed(files: list[Path], folder: Path) -> str:
 
 
 def _absent(source: Source, path: Path | None, split: str) -> str:
+    if source.text:
+        return (
+            f"{path}: holds no files"
+            if path
+            else (
+                f"{source.folder} is a text of yours: name its file or folder in your file, as"
+                f' `data: {{"{source.folder}": PATH}}`'
+            )
+        )
     if path is None:
         return f"{source.folder} has no {split} split: give `data: {{TASK: folder}}` in your file"
     names = " or ".join(_names(source, split))
     what = "is one file, the test split; give a folder with it and" if path.is_file() else "has no"
+    zipped = f" or {source.archive}{ZIP}" if source.archive else ""
     return (
-        f"{path}: {what} {names}.{{jsonl,json,csv,parquet}}, the {split} split of {source.folder}"
+        f"{path}: {what} {names}.{{jsonl,json,csv,parquet}}{zipped}, the {split} split of"
+        f" {source.folder}"
     )
 
 
@@ -229,7 +253,7 @@ def _snapshot(source: Source) -> Path:
     )
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
     except ImportError:
         raise DataError(
             f"{source.hub}: to read the hub, pip install 'posttrain-evalkit[hf]'; or {instead}"
@@ -246,6 +270,12 @@ def _snapshot(source: Source) -> Path:
                 allow_patterns=patterns,
             )
         )
+    except GatedRepoError:
+        raise DataError(
+            f"{source.hub}: not read from the hub, which gives it to those alone who accept its"
+            f" conditions: accept them at https://huggingface.co/datasets/{source.hub}, then"
+            f" `hf auth login` or set HF_TOKEN; or {instead}"
+        ) from None
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{source.hub}: not read from the hub ({reason}); {instead}") from None

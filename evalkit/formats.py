@@ -10,10 +10,11 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
+from zipfile import BadZipFile, ZipFile
 
 import orjson
 
@@ -23,6 +24,7 @@ Placed: TypeAlias = tuple[str, Any]
 """A row and the place it was found at: `("line 3", {…})`."""
 
 CSV_FIELD_LIMIT = 2**31 - 1  # the csv module's own limit, 128 KiB, is below a long model answer
+TABLES = (".jsonl", ".json", ".csv", ".parquet")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -43,6 +45,44 @@ def read(path: Path) -> Iterator[Placed]:
         raise DataError(f"{path}: {error}") from None
 
 
+def read_zipped(path: Path, stems: Collection[str], password: str) -> Iterator[Placed]:
+    """Every row of the one file in a zip file that goes by one of these stems, decrypted.
+
+    Nothing is written to disk.
+    """
+    try:
+        with ZipFile(path) as archive:
+            inside = [name for name in archive.namelist() if stem(Path(name).name) in stems]
+            if len(inside) != 1:
+                raise ValueError(f"holds {len(inside)} files by the name of {' or '.join(stems)}")
+            reader = READERS[Path(inside[0]).suffix]
+            with archive.open(inside[0], pwd=password.encode() or None) as file:
+                yield from ((f"{inside[0]}: {place}", row) for place, row in reader(file))
+    except (BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise DataError(
+            f"{path}: damaged zip file, or not encrypted as published: {error}"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def read_text(path: Path) -> Iterator[Placed]:
+    """Every line of a text file, with its end, as a row `{"text", "document"}`."""
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as raw:
+            text = TextIOWrapper(cast(IO[bytes], raw), "utf-8-sig", newline="")
+            for number, line in enumerate(text, 1):
+                yield f"line {number}", {"text": line, "document": str(path)}
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: damaged gzip file: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text: {error.reason}") from None
+
+
 def spans(path: Path) -> Iterator[tuple[int, int, Any]]:
     """Every row of a plain JSON-lines file, with the bytes before it and its own."""
     start = 0
@@ -56,6 +96,11 @@ def spans(path: Path) -> Iterator[tuple[int, int, Any]]:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise DataError(f"{path}: at byte {start}: {error}") from None
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is of rows with named fields, by its name."""
+    return Path(path.name.removesuffix(".gz")).suffix in TABLES
 
 
 def stem(name: str) -> str:

@@ -19,6 +19,7 @@ REFUSAL = re.compile(
     r"|I'm (?:unable|not able) to|I am (?:unable|not able) to|As an AI\b)",
     re.IGNORECASE,
 )
+FILTERED = "content_filter"
 THINK_END = "</think>"
 THINK_START = "<think>"
 
@@ -86,12 +87,17 @@ def without_thoughts(response: Response) -> Response:
     return response
 
 
+def declines(response: Response) -> bool:
+    """Whether an answer begins as refusals do, or was held back by a filter."""
+    return response.finish_reason == FILTERED or REFUSAL.match(response.text) is not None
+
+
 def outcome(response: Response, score: Score, best: float) -> str:
     """The class of a graded sample: what became of it, told from the most certain sign down."""
     if score.value == best:
         return "correct"
     unread = score.answer is None
-    refused = unread and REFUSAL.match(response.text) is not None
+    refused = unread and declines(response)
     return broken_off(response, score.outcome) or (
         "refused" if refused else "unparsed" if unread else "wrong"
     )
@@ -104,7 +110,7 @@ def broken_off(response: Response, stated: str = "") -> str:
         "unclosed_think": response.reasoning.lstrip().startswith(THINK_START),
         stated: bool(stated),
         "empty": not (response.text.strip() or response.tool_calls or response.loglikelihoods),
-        "refused": response.finish_reason == "content_filter",
+        "refused": response.finish_reason == FILTERED,
     }
     return next((name for name, seen in signs.items() if seen), "")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from evalkit import plugins
 from evalkit.comparison import unpaired
@@ -25,6 +26,7 @@ from evalkit.judging.costs import cost_of
 from evalkit.judging.session import tally_of
 from evalkit.lineage import made_by
 from evalkit.logged import training_notes
+from evalkit.manner import averaged
 from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
 from evalkit.run import Held
@@ -42,6 +44,7 @@ from evalkit.verdict import (
     CheckpointNote,
     CheckpointScore,
     ExamNote,
+    Manner,
     Overall,
     Pictures,
     Renderer,
@@ -299,6 +302,7 @@ def _score(found: Found) -> CheckpointScore:
         ci=_alone(arm, score) if arm and score is not None else None,
         outcomes=arm.outcomes if arm else {},
         metrics=_metrics(found),
+        manner=_manner(found),
         **_tokens(found),
         cells=_cells(found),
     )
@@ -341,6 +345,20 @@ def _tokens(found: Found) -> dict[str, int]:
     names = ("prompt_tokens", "completion_tokens")
     known = [name for name in names if counts and all(name in count for count in counts)]
     return {name: sum(int(count[name]) for count in counts) for name in known}
+
+
+def _manner(found: Found) -> Manner | None:
+    """How its answers read, where every cell of it tells."""
+    told = [side.meta.get("manner") or {} for side in _sides(found)]
+    if not told or not all(told):
+        return None
+    try:
+        each = [Manner.model_validate(one) for one in told]
+    except ValidationError:  # another's cell
+        return None
+    if len(each) == 1:
+        return each[0]
+    return Manner.model_validate(averaged([one.model_dump() for one in each]))
 
 
 def _arm(found: Found) -> Arm | None:

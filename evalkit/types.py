@@ -129,6 +129,9 @@ class Source:
     split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits
     collected: bool = False  # its splits are parts of one set, which one file may hold whole
     large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
+    archive: str = ""  # stem of a zip file that may hold all of it
+    password: str = ""  # of that file, as the authors published it
+    text: bool = False  # a text of the user's own: a file of any name, or a folder of them
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # split -> addresses of its file, tried in order where there is no local one: see `upstream`
 

@@ -203,6 +203,23 @@ class TrainingNote(_Model):
     flags: list[str] = Field(default=[], description="what in it warns of trouble, in words")
 
 
+class Manner(_Model):
+    """How one checkpoint's answers to one task read: drift shows here first; it decides nothing."""
+
+    answers: int = Field(description="written by the model; thoughts are left out of each")
+    characters: float = Field(description="mean length of an answer")
+    refused: float = Field(description="share of answers that begin as refusals do")
+    compared: int = Field(
+        description="of 1,000 answers at most, those whose language and whose prompt's can be told"
+    )
+    other_language: float | None = Field(
+        default=None, description="share of those that are in another language than their prompt"
+    )
+    languages: dict[str, float] = Field(
+        default={}, description="ISO 639 code -> share of answers; the five commonest"
+    )
+
+
 class JudgeCost(_Model):
     """What judging took; what was borrowed from another cell with the same answer took nothing."""
 
@@ -230,6 +247,9 @@ class CheckpointScore(_Model):
     )
     metrics: dict[str, float] = Field(
         default={}, description="the task's other figures by name: pass@k, sub-scores, ..."
+    )
+    manner: Manner | None = Field(
+        default=None, description="how its answers read; null: it wrote none, or nobody looked"
     )
     prompt_tokens: int | None = Field(default=None, description="of all its answers together")
     completion_tokens: int | None = Field(default=None, description="of all its answers together")

@@ -18,9 +18,10 @@ ORDER = (
     "missing",
     "wrong",
     "partial",
+    "measured",
     "correct",
 )
-GRADED = {"wrong", "partial", "correct"}
+GRADED = {"wrong", "partial", "measured", "correct"}
 
 
 def classes(cell: CellVerdict) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evalkit.verdict import CheckpointScore, Report
 
+from ._drift import manner
 from ._text import MISSING, clean, count, percent
 
 
@@ -32,4 +33,5 @@ def in_words(score: CheckpointScore) -> str:
     """One score on one line."""
     name = f"{clean(score.checkpoint, 60)} in {clean(score.task, 60)}"
     times = f", {score.epochs} answers each" if score.epochs > 1 else ""
-    return f"{name}: {score_with_interval(score)}, {count(score.n)} items{times}"
+    read = "".join(f"; {words}" for words in manner(score.manner)) if score.manner else ""
+    return f"{name}: {score_with_interval(score)}, {count(score.n)} items{times}{read}"

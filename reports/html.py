@@ -19,6 +19,7 @@ from evalkit.verdict import Renderer, Report
 from ._canvas import inline
 from ._costs import costs, judged
 from ._details import throughout
+from ._drift import characters, drifts
 from ._figures import figures
 from ._findings import findings
 from ._heat import strength
@@ -91,6 +92,7 @@ def _told(report: Report, *, shows_samples: bool) -> dict[str, Any]:
         "undecided": [(c, row) for c in candidates for row in rows(c) if undecided(row)],
         "ended": ended(report),
         "differing": differing(report),
+        "drifted": drifts(report),
         "alone": scores(report),
         "level": f"{100 * report.ci_level:.0f}",
         "alpha": f"{100 * report.alpha:g}",
@@ -99,9 +101,22 @@ def _told(report: Report, *, shows_samples: bool) -> dict[str, Any]:
 
 
 CALLED = (
-    *(cells_of, claim, count, interval, judge, looks, needed, noise, p_shown, p_value, percent),
+    *(
+        cells_of,
+        characters,
+        claim,
+        count,
+        interval,
+        judge,
+        looks,
+        needed,
+        noise,
+        p_shown,
+        p_value,
+        percent,
+    ),
     *(plural, rows, said_of, score_with_interval, scores_of, sign, strength, tally, throughout),
-    *(warnings, word),
+    *(characters, warnings, word),
 )
 OTHERS = {
     "BESIDE": 4,  # candidates of a map that stands beside what did not pass

@@ -20,6 +20,7 @@ from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Unit
 
 from ._details import details, throughout
+from ._drift import characters, drifts
 from ._flips import how_to_look
 from ._judges import judge
 from ._looks import looks
@@ -88,6 +89,7 @@ def _page(report: Report, room: Room) -> str:
         ended=[(*pair, name) for pair in cells for name in classes(pair[1])],
         differing=[pair for pair in cells if pair[1].differences or not pair[1].comparable],
         alone=scores(report),
+        drifted=drifts(report),
         advisory=sum(note.advisory for note in report.judges),
         level=f"{100 * report.ci_level:.0f}",
         alpha=f"{100 * report.alpha:g}",
@@ -128,6 +130,7 @@ def _template() -> Template:
         **{made.__name__: made for made in GLOBALS},
         "score_with_interval": lambda score: Escaped(score_with_interval(score)),
         "details": _details,
+        "characters": lambda told: Escaped(characters(told)),
         "scores": _scores,
         "OVERVIEW": OVERVIEW,
         "LINES": LINES,

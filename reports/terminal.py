@@ -18,6 +18,7 @@ from evalkit.evidence.values import NO_SAMPLES, Evidence
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
 from ._details import details, throughout
+from ._drift import drifts
 from ._grid import Column, line, packed, widths
 from ._judges import judge
 from ._looks import looks
@@ -61,6 +62,7 @@ COLUMNS = (
     Column("p"),
     Column("margin"),
 )
+MOST_DRIFTS = 6
 LEGEND = (
     "▲ improved  ▼ regressed  · no regression  ? inconclusive  ✕ invalid  "
     "~ no change shown  * gates\n"
@@ -98,6 +100,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         ("Scores", [] if report.candidates else [in_words(score) for score in scores(report)]),
         ("What the inconclusive ones would need", _needs(report)),
         ("Looks", _looks(report)),
+        ("How answers read, where it changed", _drifts(report)),
         ("Judges", [judge(note) for note in report.judges]),
         ("Asked again, nothing changed", [noise(note) for note in report.noise]),
         ("Training", list(warnings(report))),
@@ -186,6 +189,13 @@ def _needs(report: Report) -> list[str]:
         for row in rows(candidate)
         if undecided(row)
     ]
+
+
+def _drifts(report: Report) -> list[str]:
+    """The first lines there are, and how many more."""
+    lines = drifts(report)
+    more = len(lines) - MOST_DRIFTS
+    return lines if more <= 1 else [*lines[:MOST_DRIFTS], f"and {more} more, in report.md"]
 
 
 def _looks(report: Report) -> list[str]:

@@ -13,6 +13,7 @@ from evalkit.verdict import (
     DomainVerdict,
     JudgeCost,
     JudgeNote,
+    Manner,
     NoiseNote,
     Outcome,
     Outcomes,
@@ -214,7 +215,19 @@ def sample_report() -> Report:
         ],
         scores=[
             CheckpointScore(
-                checkpoint="sft", task="mmlu-pro", domain="knowledge", n=12032, score=0.2415
+                checkpoint="sft",
+                task="mmlu-pro",
+                domain="knowledge",
+                n=12032,
+                score=0.2415,
+                manner=Manner(
+                    answers=12032,
+                    characters=412.3,
+                    refused=0.061,
+                    compared=980,
+                    other_language=0.034,
+                    languages={"en": 0.966, "de": 0.034},
+                ),
             ),
             CheckpointScore(
                 checkpoint="base",
@@ -223,6 +236,14 @@ def sample_report() -> Report:
                 n=12032,
                 score=0.2977,
                 ci=(0.2909, 0.3046),
+                manner=Manner(
+                    answers=12032,
+                    characters=1204.6,
+                    refused=0.002,
+                    compared=992,
+                    other_language=0.0,
+                    languages={"en": 1.0},
+                ),
             ),
         ],
         judges=[

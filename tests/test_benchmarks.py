@@ -19,6 +19,7 @@ from benchmarks import (
     simulate_missing,
     simulate_strata,
     simulate_verdicts,
+    text_neighbours,
 )
 
 SIMULATIONS = {
@@ -48,6 +49,16 @@ def test_a_simulation_prints_one_row_a_design_and_the_same_each_time(
     assert len(table(first)) == SIMULATIONS[script]  # type: ignore[index]
     script.main()  # type: ignore[attr-defined]
     assert capsys.readouterr().out == first
+
+
+def test_how_alike_neighbouring_pieces_are_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["text_neighbours", "--characters", "80000"])
+    text_neighbours.main()
+    rows = table(capsys.readouterr().out)
+    assert [row[0] for row in rows] == ["modules", "descriptions"]
+    assert all(int(row[1]) > 15 and float(row[-1]) > 0 for row in rows)
 
 
 def test_the_cost_of_the_sandbox_is_measured(

@@ -5,6 +5,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -224,3 +225,52 @@ def test_a_large_field_that_has_changed_is_an_error(tmp_path: Path) -> None:
     given.unlink()
     with pytest.raises(DataError, match=r"mine\.jsonl: cannot be read again"):
         first["question"].read()
+
+
+ZIPPED = replace(SOURCE, archive="all_of_it")
+
+
+def zipped(path: Path, **files: str) -> Path:
+    with ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"inside/{name}.jsonl", content)
+    return path
+
+
+def test_a_zip_file_may_hold_the_splits(home: Path, tmp_path: Path) -> None:
+    test = "".join(json.dumps(row) + "\n" for row in ROWS)
+    archive = zipped(
+        home / "all_of_it.zip", quiz_test=test, quiz_dev=json.dumps(ROWS[0]), other="x"
+    )
+    assert list(open_rows(ZIPPED, None)("test")) == ROWS
+    assert list(open_rows(ZIPPED, None)("validation")) == ROWS[:1]
+    assert list(open_rows(ZIPPED, archive)("test")) == ROWS  # given as a file
+    lines(home / "quiz_test.jsonl", [ROWS[1], ROWS[0]])
+    assert next(open_rows(ZIPPED, None)("test")) == ROWS[1]  # a plain file comes before
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"other": "x"}, "holds 0 files by the name of quiz_test or test"),
+        ({"quiz_test": "x", "test": "y"}, "holds 2 files"),
+        ({"quiz_test": "no rows"}, "line 1: not JSON"),
+    ],
+)
+def test_a_zip_file_without_a_readable_split_is_an_error(
+    home: Path, files: dict[str, str], message: str
+) -> None:
+    zipped(home / "all_of_it.zip", **files)
+    with pytest.raises(DataError, match=rf"all_of_it\.zip: .*{message}"):
+        list(open_rows(ZIPPED, None)("test"))
+
+
+def test_a_damaged_zip_file_is_said_to_be_one(home: Path) -> None:
+    (home / "all_of_it.zip").write_bytes(b"PK and nothing else")
+    with pytest.raises(DataError, match=r"all_of_it\.zip: damaged zip file"):
+        list(open_rows(ZIPPED, None)("test"))
+
+
+def test_a_missing_split_says_that_a_zip_file_would_do(home: Path) -> None:
+    with pytest.raises(DataError, match=r"has no quiz_test or test\.\{.*\} or all_of_it\.zip, the"):
+        list(open_rows(ZIPPED, None)("test"))

@@ -110,7 +110,8 @@ def test_an_unreachable_hub_is_one_line_that_says_how_to_give_local_data(tmp_pat
 def test_missing_access_is_said_in_one_line(tmp_path: Path) -> None:
     with serving(gated=True) as (address, _):
         said = read(tmp_path, HF_ENDPOINT=address)
-    assert said.startswith("somebody/quiz: not read from the hub (403 Client Error")
-    assert "restricted" in said or "gated" in said
+    assert said.startswith("somebody/quiz: not read from the hub, which gives it to those alone")
+    assert "accept them at https://huggingface.co/datasets/somebody/quiz" in said
+    assert "HF_TOKEN" in said
     assert "give local data" in said
     assert "\n" not in said

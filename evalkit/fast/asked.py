@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit import engine
-from evalkit.asking import totals
+from evalkit.asking import counted
 from evalkit.comparison.arm import Arm
 from evalkit.fast.looks import CellPlan, DomainPlan
 from evalkit.seat import Seat
@@ -65,7 +65,7 @@ class Asked:
     def note(self) -> None:
         """Takes down that what the engine was given has been asked."""
         for task, (seat, look) in self._waiting.items():
-            seat.cell.write_meta(asked=seat.asking, totals=totals(seat))
+            seat.cell.write_meta(asked=seat.asking, **counted(seat))
             self._far[task] = look
         self._waiting = {}
 

@@ -15,10 +15,12 @@ from evalkit.errors import DataError
 from evalkit.grade import outcome
 from evalkit.identity import ITEM_BYTES, digest
 from evalkit.interchange.imported import Asked, Imported, Row
+from evalkit.manner import Reading
 from evalkit.store import Answer, Cell, Store
 from evalkit.tables import SCORE_COLUMNS, write_table
 from evalkit.types import Score
 
+OF_RESPONSE = ("text", "finish_reason", "loglikelihoods", "error")
 MOST_EPOCHS = 10_000
 
 
@@ -60,13 +62,22 @@ def _totals(found: Imported) -> dict[str, Any]:
         whole = found.aggregate
         return {"aggregate": {"score": whole.score, "stderr": whole.stderr, "n": whole.n}}
     return {
+        "manner": _manner(found),
         "totals": {
             "answers": len(found.rows),
             "errors": sum(bool(row.response.error) for row in found.rows),
             "prompt_tokens": sum(row.response.prompt_tokens for row in found.rows),
             "completion_tokens": sum(row.response.completion_tokens for row in found.rows),
-        }
+        },
     }
+
+
+def _manner(found: Imported) -> dict[str, Any]:
+    reading = Reading(len({row.content for row in found.rows}))
+    for row in found.rows:
+        of_response = {name: getattr(row.response, name) for name in OF_RESPONSE}
+        reading.take({"epoch": row.epoch, "question": row.question, **of_response})
+    return reading.told()
 
 
 def identities(found: Imported) -> list[bytes]:

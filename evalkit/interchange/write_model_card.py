@@ -88,4 +88,4 @@ def _dataset(cell: Exported) -> dict[str, str]:
         source = plugins.task(str(cell.meta["task"])).source
     except EvalkitError:  # an imported task that nobody here knows
         return {}
-    return {"id": source.hub, "revision": source.revision} if source else {}
+    return {"id": source.hub, "revision": source.revision} if source and source.hub else {}

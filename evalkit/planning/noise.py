@@ -22,7 +22,7 @@ from evalkit.seat import Seat, seating
 from evalkit.store import Store
 from evalkit.verdict import NoiseNote
 
-KEPT = ("asked", "totals", "pace")
+KEPT = ("asked", "totals", "manner", "pace")
 """What `cell.json` says of the run before, put back afterwards."""
 
 
