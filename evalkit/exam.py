@@ -40,12 +40,18 @@ class Exam:
         """How it is called in reports."""
         return f"{self.task.name}@{self.task.preset}" if self.task.preset else self.task.name
 
+    @property
+    def marking(self) -> str:
+        """Hash of all that its grades are made from, where no judge gives them."""
+        own = self.task.scorer
+        return f"{self.source} {own}" if own else self.source
+
     @cached_property
     def source(self) -> str:
-        """Hash of all that its questions and grades are made from; told without reading rows."""
+        """Hash of its code and of all that its questions are made from; reads no rows."""
         files = plugins.source_files(_module(self.task))
         whole = hashlib.sha256("\n".join(map(_content_hash, files)).encode())
-        whole.update((self.task.definition + self.task.scorer).encode())
+        whole.update((self.task.definition + self.task.content).encode())
         if self.task.source:
             from evalkit.data import digest
 
@@ -194,16 +200,16 @@ def sit(
             limit,
             home=home,
         )
-        for task in _tasks(section, home)
+        for task in _tasks(section, data, home)
     )
 
 
-def _tasks(section: TaskSection, home: Path) -> Iterable[Task]:
+def _tasks(section: TaskSection, data: Path | None, home: Path) -> Iterable[Task]:
     if section.data:
         from evalkit.own import benchmark
 
         return (benchmark.task(section, home),)
-    return plugins.tasks(plugins.located(section.name, home), section.preset)
+    return plugins.tasks(plugins.located(section.name, home), section.preset, data)
 
 
 def _judged(task: Task, rubric: str, home: Path) -> Task:

@@ -134,13 +134,18 @@ def data_digest(targets: Iterable[tuple[bytes, bytes]]) -> str:
 def as_messages(prompt: Prompt, system_prompt: str = "", context: str = "") -> list[Message]:
     """The prompt as a conversation, the system prompt first.
 
+    It goes before the task's own in one message: many chat templates take one system message only.
     A context opens what the user says first: it never speaks with the system's authority.
     """
     turns: list[Message] = (
         [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     )
     turns = _opened(turns, context) if context else turns
-    return [{"role": "system", "content": system_prompt}, *turns] if system_prompt else turns
+    if not system_prompt:
+        return turns
+    if turns and turns[0]["role"] == "system":
+        system_prompt, turns = f"{system_prompt}\n\n{turns[0]['content']}", turns[1:]
+    return [{"role": "system", "content": system_prompt}, *turns]
 
 
 def _opened(turns: list[Message], context: str) -> list[Message]:

@@ -109,8 +109,11 @@ def located(name: str, home: Path) -> str:
     return f"{whole}:{wanted}" if wanted else str(whole)
 
 
-def tasks(name: str, preset: str = "") -> tuple[Task, ...]:
-    """What a name stands for: a task, under one of its presets, or several of a family or file."""
+def tasks(name: str, preset: str = "", data: Path | None = None) -> tuple[Task, ...]:
+    """What a name stands for: a task, under one of its presets, or several of a family or file.
+
+    `data` is what the config names for its rows, by which a family may tell what it has.
+    """
     path, wanted = by_path.parted(name)
     if path:
         return tuple(_under(found, preset) for found in _in_file(Path(path), wanted))
@@ -120,7 +123,10 @@ def tasks(name: str, preset: str = "") -> tuple[Task, ...]:
         return (_under(cast(Task, find("tasks", name)), preset),)
     if prefix not in families:
         raise UnknownName("family of tasks", prefix, families)
-    return tuple(_under(found, preset) for found in cast(Family, families[prefix]).open(rest))
+    family = cast(Family, families[prefix])
+    opened = family.open_at(rest, data) if family.open_at and data else family.open(rest)
+    found = (_under(each, preset) for each in opened)
+    return tuple({(each.name, each.preset): each for each in found}.values())
 
 
 def _in_file(path: Path, wanted: str) -> tuple[Task, ...]:

@@ -14,6 +14,7 @@ from evalkit import plugins
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
 from evalkit.comparison.clean import with_clean
+from evalkit.comparison.comparability import under
 from evalkit.comparison.compare import compare
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
@@ -277,7 +278,7 @@ def _found(seat: Seat) -> Found:
     preset = seat.exam.task.preset
     meta = seat.cell.meta()
     measured = preset in meta.get("exams", {}) and seat.cell.scores_path(preset).exists()
-    side = Side(seat.cell, _side_meta(meta, preset), preset) if measured else None
+    side = Side(seat.cell, under(meta, preset), preset) if measured else None
     return Found(seat.row.checkpoint.name, seat.exam.label, seat.exam.task.domain, side)
 
 
@@ -290,15 +291,9 @@ def stored(store: Store) -> Iterable[Found]:
         for preset in meta.get("exams", {}):
             if cell.scores_path(preset).exists() or unpaired.bare(meta):
                 task = f"{meta['task']}@{preset}" if preset else meta["task"]
-                side = Side(cell, _side_meta(meta, preset), preset)
+                side = Side(cell, under(meta, preset), preset)
                 for name in meta.get("names", [meta["checkpoint"]["name"]]):
                     yield Found(name, task, meta["domain"], side)
-
-
-def _side_meta(meta: Mapping[str, object], preset: str) -> dict[str, object]:
-    exams = meta["exams"]
-    assert isinstance(exams, dict)
-    return {**meta, "exam": exams[preset]}
 
 
 def _estimand(policy: Policy) -> list[str]:

@@ -56,8 +56,9 @@ class Seat:
     def grading(self, who: Panel | None) -> dict[str, Any]:
         """What `cell.json` notes once every answer has been graded."""
         judged = self.judged_by(who)
+        own = {"scorer": self.exam.task.scorer} if self.exam.task.scorer else {}
         tries = {"retries": who.retries} if who and judged else {}
-        return {**self.asking, "judge": judged, **tries}
+        return {**self.asking, "judge": judged, **tries, **own}
 
     def graded(self, who: Panel | None) -> bool:
         """Whether the cell holds every grade of its exam's preset."""
@@ -75,7 +76,7 @@ class Seat:
     @property
     def scorer(self) -> str:
         """What grades here, with the data it grades by; empty for a judge, who may yet say more."""
-        return "" if self.exam.task.rubric else self.exam.source
+        return "" if self.exam.task.rubric else self.exam.marking
 
     def judged_by(self, who: Panel | None) -> dict[str, Any] | str:
         """Who judges here and how it is asked; "" unless the task is a judged one."""

@@ -8,9 +8,10 @@ A sample whose third turn was under way when the run died goes on with its third
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from evalkit import identity
 from evalkit.errors import EngineEnded, ModelError
@@ -48,6 +49,12 @@ class Turns:
     shown_documents: str = ""  # the checkpoint, where passages are put before its prompts
     spent: list[Response] = field(default_factory=list)
     _asked: int = 0
+    _draws: Counter[bytes] = field(default_factory=Counter)
+
+    @property
+    def format(self) -> Literal["chat", "completion"]:
+        """The form in which the checkpoint is asked."""
+        return self.model.format
 
     @property
     def sampling(self) -> Sampling:
@@ -68,7 +75,9 @@ class Turns:
             sampling=sampling or self.request.sampling,
             sample=replace(self.request.sample, tools=tuple(tools)),
         )
-        key = self._key(identity.request(asked).hex())
+        request_id = identity.request(asked)
+        asked = replace(asked, seed=self._seed(request_id))
+        key = self._key(request_id.hex())
         if key in self.known:
             response = _response(self.known[key])
         else:
@@ -128,6 +137,12 @@ class Turns:
             prompt_tokens=sum(turn.prompt_tokens for turn in self.spent),
             completion_tokens=sum(turn.completion_tokens for turn in self.spent),
         )
+
+    def _seed(self, request_id: bytes) -> int | None:
+        """The sample's seed, and another each time that it asks the same again."""
+        self._draws[request_id] += 1
+        seed, again = self.request.seed, self._draws[request_id] - 1
+        return seed if seed is None else (seed + again) % 2**32
 
     def _key(self, asked: object) -> str:
         self._asked += 1

@@ -209,6 +209,11 @@ class Asker(Protocol):
     """
 
     @property
+    def format(self) -> Literal["chat", "completion"]:
+        """The form in which the checkpoint is asked: a prompt is brought into it."""
+        ...
+
+    @property
     def sampling(self) -> Sampling:
         """The task's own, as it is in force in this run."""
         ...
@@ -274,8 +279,11 @@ class Task:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
     size: int = 0  # questions it has, where its source counts them otherwise or there is none
-    definition: str = ""  # of one that a user's file defines: how it asks, by content
+    definition: str = (
+        ""  # of one that is defined elsewhere: how it asks, by content
+    )
     scorer: str = ""  # and what grades it, by content
+    content: str = ""  # hash of the files that it reads besides those of its source
 
     @property
     def items(self) -> int | None:
@@ -299,6 +307,8 @@ class Family:
     name: str  # the prefix
     about: str  # one line for `evalkit list tasks`
     open: Callable[[str], Sequence[Task]]  # the tasks a name stands for; raises EvalkitError
+    # the same where `data:` names a path for it, if that decides which tasks they are
+    open_at: Callable[[str, Path], Sequence[Task]] | None = None
 
 
 class Scoring(Protocol):

@@ -52,7 +52,7 @@ def noise(
 def kept(seat: Seat) -> NoiseNote | None:
     """What was noted in a cell, if its questions are still those."""
     found = seat.cell.meta().get("noise", {}).get(seat.exam.task.preset)
-    if not found or found["source"] != seat.exam.source:
+    if not found or found["source"] != seat.exam.marking:
         return None
     note = NoiseNote.model_validate(found["note"])
     return note.model_copy(update={"checkpoint": seat.row.checkpoint.name, "task": seat.exam.label})
@@ -97,7 +97,7 @@ def _note(seat: Seat, exam: Exam, name: str) -> NoiseNote:
         epochs=exam.task.epochs,
     )
     if note.n:
-        found = {"source": seat.exam.source, "note": note.model_dump(mode="json")}
+        found = {"source": seat.exam.marking, "note": note.model_dump(mode="json")}
         cell.write_meta(noise={**cell.meta().get("noise", {}), preset: found})
     return note
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import identity
+from evalkit.comparison.comparability import under
 from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, EvalkitError
 from evalkit.events import silent
@@ -149,7 +150,7 @@ def _side(exam: Exam, cell: Cell, meta: Mapping[str, Any]) -> Side | None:
     wanted = _as_stored(exam)
     if any(sat.get(name) != value for name, value in wanted.items() if name not in GRADED_LATER):
         return None
-    return Side(cell, {**meta, "exam": sat}, preset)
+    return Side(cell, under(meta, preset), preset)
 
 
 def _as_stored(exam: Exam) -> dict[str, Any]:
