@@ -18,10 +18,10 @@ from pathlib import Path
 
 import orjson
 
-from evalkit import identity
 from evalkit.contamination.asked import asked
 from evalkit.contamination.found import contamination
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
+from evalkit.identity import identity
 
 WORDS = 180  # in a row, on the average
 PLANTED = 10_000

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from evalkit.comparison.policy import Policy
 from evalkit.contamination.learned import Learned
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.types import Backend, Checkpoint, Stage
 
 Rule: TypeAlias = Literal["mean", "median", "majority"]

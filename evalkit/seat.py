@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit import identity
-from evalkit.exam import Exam
-from evalkit.fingerprint import parts
-from evalkit.grade import UNGRADED
+from evalkit.exams.exam import Exam
+from evalkit.grading.grade import UNGRADED
+from evalkit.identity import identity
+from evalkit.identity.fingerprint import parts
 from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix, Row
-from evalkit.store import Cell, Store
+from evalkit.storage.store import Cell, Store
 from evalkit.types import Checkpoint
 
 MOST_FILES = 200  # documents that are listed one by one in a cell.json

@@ -139,7 +139,7 @@ class Source:
     on_hub: Mapping[str, str] = field(default_factory=dict)  # split -> path there, less .suffix
     split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits
     collected: bool = False  # its splits are parts of one set, which one file may hold whole
-    large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
+    large: tuple[str, ...] = ()  # fields left where they are, a `Stored` instead
     archive: str = ""  # stem of a zip file that may hold all of it
     password: str = ""  # of that file, as the authors published it
     text: bool = False  # a text of the user's own: a file of any name, or a folder of them
@@ -279,9 +279,7 @@ class Task:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
     size: int = 0  # questions it has, where its source counts them otherwise or there is none
-    definition: str = (
-        ""  # of one that is defined elsewhere: how it asks, by content
-    )
+    definition: str = ""  # of one that is defined elsewhere: how it asks, by content
     scorer: str = ""  # and what grades it, by content
     content: str = ""  # hash of the files that it reads besides those of its source
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase as LETTERS
 from typing import Any
 
-from evalkit.duplicates import normalised
+from evalkit.exams.duplicates import normalised
 from evalkit.types import Response, Sample, Score
 
 STATED = re.compile(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.grade import without_thoughts
+from evalkit.grading.grade import without_thoughts
 from evalkit.types import Graded, Response, Sample, Score
 
 from ._lm_eval_config import CLASSES, Metric, unread

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evalkit.identity import digest
+from evalkit.identity.identity import digest
 
 from ._lm_eval_files import Function
 from ._lm_eval_index import own_folder

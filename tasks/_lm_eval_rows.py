@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit import data
 from evalkit.errors import DataError
+from evalkit.exams import data
 from evalkit.types import Source
 
 from ._lm_eval_files import Found

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from typing import Any
 
-from evalkit.data import parse_list
 from evalkit.errors import DataError
+from evalkit.exams.data import parse_list
 from evalkit.sandbox.limits import Limits
 from evalkit.types import Message, Prompt, Response, Rows, Sample, Sampling, Score, Source, Task
 

@@ -130,7 +130,7 @@ class Math:
 
     def __call__(self, sample: Sample, response: Response) -> Score:
         """Right when the last expression of the answer equals the target."""
-        from evalkit.mathematics import verify
+        from evalkit.grading.mathematics import verify
 
         if not response.text.strip():
             return Score(0.0)

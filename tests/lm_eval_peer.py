@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from evalkit import plugins
 from evalkit.backends._wire import cut
-from evalkit.config import TaskSection
-from evalkit.exam import Exam, sit
+from evalkit.configuration.config import TaskSection
+from evalkit.exams.exam import Exam, sit
 from evalkit.matrix import Row
 from evalkit.run import Held
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Prompt, Request, Response

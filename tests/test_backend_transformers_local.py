@@ -21,7 +21,7 @@ from evalkit.backends._decoding import draw
 from evalkit.backends._loading import load
 from evalkit.backends.transformers_local import OPTIONS, Local, environment, identify, open_
 from evalkit.errors import ConfigError, ModelError
-from evalkit.fingerprint import fingerprint
+from evalkit.identity.fingerprint import fingerprint
 from evalkit.types import Checkpoint, LogLikelihood, Request, Response, Sample, Sampling, Task
 from tests.tiny_models import tiny_model
 

@@ -24,7 +24,7 @@ from evalkit.contamination.found import TaskNote, contamination
 from evalkit.contamination.grams import SIZE, hashed, numbered
 from evalkit.contamination.words import words
 from evalkit.errors import ConfigError, DataError
-from evalkit.stage_key import file_content
+from evalkit.training.stage_key import file_content
 from evalkit.types import Checkpoint
 from tests.small_exams import doubles, exam
 
@@ -265,7 +265,7 @@ def test_a_delta_stands_beside_that_on_items_which_no_training_data_have(tmp_pat
 
 def _delta(results: Path, numbers: Iterable[int]) -> float:
     """The mean difference of some questions, worked out from the tables."""
-    from evalkit.tables import read_table
+    from evalkit.storage.tables import read_table
 
     wanted = {question(number) for number in numbers}
     means = []

@@ -13,12 +13,13 @@ from typing import Any
 import orjson
 import pytest
 
-from evalkit import identity, plugins
+from evalkit import plugins
 from evalkit.backends.echo import preference
-from evalkit.config import TaskSection
-from evalkit.data import open_rows
+from evalkit.configuration.config import TaskSection
 from evalkit.errors import DataError
-from evalkit.exam import Exam, sit
+from evalkit.exams.data import open_rows
+from evalkit.exams.exam import Exam, sit
+from evalkit.identity import identity
 from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.types import Backend, Response, Sample, Score, Task, ToolCall, Trainer

@@ -22,8 +22,9 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
 
-from evalkit import config, plugins
+from evalkit import plugins
 from evalkit.cli import cli
+from evalkit.configuration import config
 from evalkit.errors import EvalkitError
 from tests import chat_server, forge_server
 from trainers.pretrain import Args
@@ -251,7 +252,7 @@ def test_every_yaml_in_the_documents_is_a_configuration(name: str, tmp_path: Pat
 
 
 def test_the_readmes_own_yaml_has_eight_lines_and_every_name_in_it_exists(place: Path) -> None:
-    from evalkit.resolve import resolve
+    from evalkit.configuration.resolve import resolve
 
     (yaml,) = blocks("README.md", "yaml")
     assert len(yaml.splitlines()) == 8

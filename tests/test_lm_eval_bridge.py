@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 import yaml
 
-from evalkit import identity, plugins
-from evalkit.config import TaskSection
+from evalkit import plugins
+from evalkit.configuration.config import TaskSection
 from evalkit.errors import ConfigError, DataError, UnknownName
-from evalkit.exam import Exam, sit
-from evalkit.report import of_run
+from evalkit.exams.exam import Exam, sit
+from evalkit.identity import identity
+from evalkit.reporting.report import of_run
 from evalkit.run import Held
 from evalkit.seat import Seat
-from evalkit.tables import read_table
+from evalkit.storage.tables import read_table
 from evalkit.types import Checkpoint, Response, Sample, Sampling, Score, Task
 from tests import lm_eval_peer as peer
 from tests.lm_eval_tasks import row, task_files

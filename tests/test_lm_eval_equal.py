@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from evalkit.config import load
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
 from evalkit.events import silent
-from evalkit.resolve import resolve
 from evalkit.run import Held, hold
-from evalkit.store import Cell
-from evalkit.tables import read_table
+from evalkit.storage.store import Cell
+from evalkit.storage.tables import read_table
 from tests import lm_eval_peer as peer
 from tests.lm_eval_tasks import CHAT, TASKS, task_files
 from tests.tiny_models import tiny_model

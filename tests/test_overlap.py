@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.config import TaskSection
+from evalkit.configuration.config import TaskSection
 from evalkit.contamination.learned import NAME, words
 from evalkit.contamination.learned import overlaps as learned
 from evalkit.errors import ConfigError
-from evalkit.exam import Exam, sit
+from evalkit.exams.exam import Exam, sit
 from evalkit.types import Stage
 
 

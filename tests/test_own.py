@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evalkit.cli import cli
-from evalkit.config import TaskSection, load
+from evalkit.configuration.config import TaskSection, load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import EvalkitError
-from evalkit.exam import Exam
-from evalkit.identity import exam as exam_of
-from evalkit.resolve import resolve
+from evalkit.exams.exam import Exam
+from evalkit.identity.identity import exam as exam_of
 from evalkit.types import Response, Sample, Score
 
 HEAD = """\
@@ -364,7 +364,7 @@ def test_another_prompt_is_another_exam_and_another_scorer_too_but_asks_nothing_
     other = own(tmp_path, found, 'scorer: exact, prompt: "{prompt}!"')
     assert len({json.dumps(exam_of(each.task)) for each in (one, loose, other)}) == 3
     assert len({each.source for each in (one, loose, other)}) == 3
-    from evalkit.identity import key
+    from evalkit.identity.identity import key
 
     checkpoint = resolve(load(tmp_path / "c.yaml")).rows[0].checkpoint
     assert key(one.task, checkpoint) == key(loose.task, checkpoint) != key(other.task, checkpoint)

@@ -25,13 +25,13 @@ def list_plugins(kind: str, results: Path | None, form: str) -> None:
     from dataclasses import asdict
 
     if kind == "tasks":
-        from evalkit.catalogue import catalogue, text
+        from evalkit.exams.catalogue import catalogue, text
 
         found = catalogue(results or Path(RESULTS))
         as_json = [asdict(each) for each in found]
         say(text(found) if form == "text" else f"{json.dumps(as_json, indent=1)}\n")
         return
-    from evalkit.reading import about, listing
+    from evalkit.reporting.reading import about, listing
 
     said = f"{json.dumps(about(kind), indent=1)}" if form == "json" else listing(kind)
     say(f"{said}\n")

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from evalkit import plugins
-from evalkit.config import TaskSection, load
+from evalkit.configuration.config import TaskSection, load
+from evalkit.configuration.resolve import exams_of
 from evalkit.errors import DataError, EvalkitError, UnknownName
-from evalkit.exam import Exam, sit
-from evalkit.hand import at_hand
-from evalkit.resolve import exams_of
+from evalkit.exams.exam import Exam, sit
+from evalkit.exams.hand import at_hand
 
 
 def asked(config: Path | None, names: Sequence[str]) -> tuple[list[Exam], dict[str, str]]:

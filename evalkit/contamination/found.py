@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.contamination.index import Entry, indexed
 from evalkit.contamination.scan import NEVER, Seen, seen
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 
 MOST = 0.8
 """From this share of its n-grams on, most of an item is in the data."""

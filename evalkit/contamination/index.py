@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit import identity
 from evalkit.contamination.grams import Hashes, hashed, numbered
 from evalkit.contamination.words import plain, words
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
+from evalkit.identity import identity
 from evalkit.types import Prompt, Sample
 
 TEMPLATE_ITEMS, TEMPLATE_SHARE = 10, 0.01

@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from evalkit import identity, plugins
+from evalkit import plugins
 from evalkit.contamination.found import touched
 from evalkit.contamination.index import Entry, Index, indexed, talk
 from evalkit.contamination.scan import Seen, look, seen
 from evalkit.contamination.texts import Text
-from evalkit.exam import Exam
-from evalkit.files import write_beside
-from evalkit.stage_key import content
+from evalkit.exams.exam import Exam
+from evalkit.identity import identity
+from evalkit.identity.weights import parsed
+from evalkit.storage.files import write_beside
+from evalkit.training.stage_key import content
 from evalkit.types import Stage
-from evalkit.weights import parsed
 
 NAME = "overlap.json"
 TASK = "task:"

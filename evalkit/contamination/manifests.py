@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit import lineage
 from evalkit.contamination.learned import Learned, of_files
 from evalkit.errors import EvalkitError
-from evalkit.lineage import Known
 from evalkit.matrix import Matrix
-from evalkit.stage_key import file_content
+from evalkit.training import lineage
+from evalkit.training.lineage import Known
+from evalkit.training.stage_key import file_content
 from evalkit.verdict import SourceNote
 
 

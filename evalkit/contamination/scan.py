@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.children import end_with
 from evalkit.contamination.grams import hashed, numbered
 from evalkit.contamination.index import Index
 from evalkit.contamination.texts import Block, Text, blocks, texts
 from evalkit.contamination.words import words
 from evalkit.errors import DataError
-from evalkit.graders import cores
+from evalkit.grading.graders import cores
+from evalkit.processes.children import end_with
 
 Places = NDArray[np.int64]
 FEW = 2  # blocks that are gone through in this process

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evalkit.columns import columns
 from evalkit.contamination.found import Contamination, TaskNote
-from evalkit.reading import printable
+from evalkit.reporting.reading import printable
+from evalkit.terminal.columns import columns
 
 HEAD = ["task", "items", "touched", "most of it", "whole", "too short", "such as"]
 

@@ -14,8 +14,8 @@ from typing import IO, Any, cast
 
 import orjson
 
-from evalkit import formats
 from evalkit.errors import ConfigError, DataError
+from evalkit.exams import formats
 
 BLOCK = 4 << 20  # bytes
 LONGEST = 64 << 20  # of a line of JSON

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import plugins
-from evalkit.asking import incomplete
-from evalkit.config import TaskSection
+from evalkit.asking.checkpoint import incomplete
+from evalkit.configuration.config import TaskSection
 from evalkit.errors import StoreError
-from evalkit.exam import Exam, sit
+from evalkit.exams.exam import Exam, sit
 from evalkit.matrix import Row
 from evalkit.seat import Seat
-from evalkit.store import Cell
+from evalkit.storage.store import Cell
 from evalkit.types import Checkpoint, Retrieval
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from evalkit import identity, plugins
-from evalkit.config import TaskSection
+from evalkit import plugins
+from evalkit.configuration.config import TaskSection
 from evalkit.errors import ConfigError, EvalkitError, did_you_mean
+from evalkit.identity import identity
 from evalkit.own.rows import SOLUTION, Misfit, Questions
 from evalkit.types import Response, Sample, Sampling, Score, Scorer, Scoring, Source, Task
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import orjson
 
-from evalkit import formats
-from evalkit.config import TaskSection
+from evalkit.configuration.config import TaskSection
 from evalkit.errors import DataError, did_you_mean
+from evalkit.exams import formats
 from evalkit.own.templates import CHOICES, as_text, fields, filled
 from evalkit.types import Message, Prompt, Rows, Sample, Scoring
 

@@ -13,13 +13,13 @@ from typing import Any
 from evalkit.comparison.scores import load
 from evalkit.errors import ModelError, UnknownName
 from evalkit.events import Notify
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.matrix import Matrix
-from evalkit.pipeline import identified, trained
 from evalkit.planning.repeats import note_of
 from evalkit.run import hold
 from evalkit.seat import Seat, seating
-from evalkit.store import Store
+from evalkit.storage.store import Store
+from evalkit.training.pipeline import identified, trained
 from evalkit.verdict import NoiseNote
 
 KEPT = ("asked", "totals", "manner", "pace")

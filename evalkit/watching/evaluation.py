@@ -14,12 +14,13 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from evalkit import curves, manifest, plugins
-from evalkit import report as reporting
-from evalkit.children import end_with
+from evalkit import plugins
 from evalkit.errors import EvalkitError, ModelError
-from evalkit.progress import progress
+from evalkit.processes.children import end_with
+from evalkit.reporting import report as reporting
 from evalkit.run import Held, hold
+from evalkit.terminal.progress import progress
+from evalkit.training import curves, manifest
 from evalkit.types import Stage
 from evalkit.verdict import Renderer, Report
 from evalkit.watching import keeping
