@@ -117,15 +117,16 @@ def write(results: Path, checkpoints: int) -> None:
 
     from evalkit.comparison.policy import Policy
     from evalkit.evidence.stored import StoredEvidence
-    from evalkit.reporting import report as reporting
+    from evalkit.reporting.report import of_store
+    from evalkit.reporting.writing import write
     from evalkit.storage.store import Store
 
     names = [name(step) for step in range(checkpoints)]
     started = time.process_time()
-    report = reporting.of_store(Store(results), names, Policy())
+    report = of_store(Store(results), names, Policy())
     judged = time.process_time()
     evidence = StoredEvidence(results, report)
-    reporting.write(report, results / "report", ["html"], evidence)
+    write(report, results / "report", ["html"], evidence)
     ended = time.process_time()
     page = (results / "report" / "report.html").read_bytes()
     used = resource.getrusage(resource.RUSAGE_SELF)

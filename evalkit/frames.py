@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evalkit.comparison.sides import Side
-    from evalkit.reporting.report import Found
+    from evalkit.reporting.cells import Found
     from evalkit.verdict import Report
 
 REPORT = "report/verdict.json"
@@ -52,7 +52,7 @@ class Results:
         import pandas as pd
 
         from evalkit.comparison.policy import Policy
-        from evalkit.reporting.report import assemble
+        from evalkit.reporting.assembly import assemble
 
         scores = assemble("", (), list(self._found.values()), Policy()).scores
         rows = []
@@ -93,7 +93,7 @@ class Results:
     @cached_property
     def _found(self) -> dict[tuple[str, str], Found]:
         from evalkit.errors import StoreError
-        from evalkit.reporting.report import stored
+        from evalkit.reporting.cells import stored
         from evalkit.storage.store import Store
 
         found = {(cell.checkpoint, cell.task): cell for cell in stored(Store(self.root))}

@@ -25,7 +25,7 @@ from evalkit.exams.exam import Exam, sit
 from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.ranking.cells import battles
-from evalkit.reporting.report import stored
+from evalkit.reporting.cells import stored
 from evalkit.run import hold
 from evalkit.storage.store import Store
 from evalkit.types import Graded, Response, Sample, Score, Task

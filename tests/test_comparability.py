@@ -16,7 +16,8 @@ from evalkit.identity import identity
 from evalkit.identity.fingerprint import parts
 from evalkit.judging.panel import Judge, Panel
 from evalkit.matrix import Row
-from evalkit.reporting.report import assemble, of_run, of_store
+from evalkit.reporting.assembly import assemble
+from evalkit.reporting.report import of_run, of_store
 from evalkit.run import hold
 from evalkit.seat import Seat
 from evalkit.storage.store import Cell, Store

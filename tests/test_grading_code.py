@@ -16,7 +16,7 @@ from evalkit.errors import SandboxError
 from evalkit.events import Event, Note
 from evalkit.grading import cells as grading
 from evalkit.grading.grade import UNGRADED
-from evalkit.reporting.report import _notes
+from evalkit.reporting.notes import notes
 from evalkit.run import hold
 from evalkit.sandbox import about, host
 from evalkit.sandbox.limits import Failed, Limits
@@ -181,7 +181,7 @@ def test_a_weak_sandbox_is_told_before_grading_and_in_the_report(
     warned = [event.text for event in said if isinstance(event, Note) and "warning" in event.text]
     assert len(warned) == 1
     assert warned[0].startswith("warning: model code could reach the network, files that")
-    assert warned[0].removeprefix("warning: ") in _notes(held)
+    assert warned[0].removeprefix("warning: ") in notes(held)
     (cell, _) = Store(tmp_path).cells()
     assert cell.meta()["environment"]["sandbox"] == "rlimits"
 

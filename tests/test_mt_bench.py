@@ -23,7 +23,8 @@ from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.matrix import Matrix, Row
 from evalkit.ranking.cells import battles
-from evalkit.reporting.report import of_run, stored
+from evalkit.reporting.cells import stored
+from evalkit.reporting.report import of_run
 from evalkit.run import hold
 from evalkit.storage.store import Store
 from evalkit.types import Checkpoint, Request, Response, Sample

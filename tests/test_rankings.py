@@ -12,7 +12,7 @@ from evalkit.errors import DataError, UnknownName
 from evalkit.ranking.cells import REFERENCE
 from evalkit.ranking.cells import battles as of_cells
 from evalkit.ranking.style import FEATURES, style
-from evalkit.reporting.report import stored
+from evalkit.reporting.cells import stored
 from evalkit.stats.battles import Battle, rank
 from evalkit.stats.rankings import bradley_terry
 from evalkit.storage.store import Store

@@ -20,7 +20,8 @@ from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError, EvalkitError, ModelError, StoreError
 from evalkit.events import Asked, Note, silent
 from evalkit.matrix import Matrix, Row
-from evalkit.reporting.report import of_run, of_store, write
+from evalkit.reporting.report import of_run, of_store
+from evalkit.reporting.writing import write
 from evalkit.run import hold
 from evalkit.storage.store import Store
 from evalkit.terminal.progress import progress

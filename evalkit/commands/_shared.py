@@ -75,7 +75,7 @@ def told_how(report: Report, words: Sequence[object], config: Path) -> Report:
 def publish(report: Report, results: Path, folder: Path | None, formats: tuple[str, ...]) -> None:
     """Prints a report of some results and writes its files; stderr says which."""
     from evalkit.evidence.stored import StoredEvidence
-    from evalkit.reporting.report import write
+    from evalkit.reporting.writing import write
 
     evidence = StoredEvidence(results, report)
     written = write(report, folder or results / "report", formats, evidence)

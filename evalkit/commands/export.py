@@ -60,7 +60,9 @@ def export(checkpoint: str, results: Path | None, form: str, out: Path, against:
 def _report(store: Store, checkpoint: str, against: str) -> Report:
     """The checkpoint against another, or by itself."""
     from evalkit.comparison.policy import Policy
-    from evalkit.reporting.report import assemble, of_store, stored
+    from evalkit.reporting.assembly import assemble
+    from evalkit.reporting.cells import stored
+    from evalkit.reporting.report import of_store
 
     if against:
         return of_store(store, [against, checkpoint], Policy())

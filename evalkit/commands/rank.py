@@ -65,7 +65,7 @@ def rank(
 def _of_cells(names: tuple[str, ...], task: str, results: Path) -> list[Battle]:
     from evalkit.errors import ConfigError
     from evalkit.ranking.cells import battles, judged_tasks
-    from evalkit.reporting.report import stored
+    from evalkit.reporting.cells import stored
     from evalkit.storage.store import Store
 
     found = list(stored(Store(results)))

@@ -27,7 +27,7 @@ def report(verdict: Path, name: str, results: Path | None, output: Path | None) 
     from evalkit import plugins
     from evalkit.evidence.stored import StoredEvidence
     from evalkit.reporting.reading import read_verdict
-    from evalkit.reporting.report import write_one
+    from evalkit.reporting.writing import write_one
     from evalkit.verdict import Renderer
 
     found, renderer = read_verdict(verdict), plugins.report_format(name)

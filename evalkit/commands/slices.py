@@ -26,7 +26,7 @@ def slices(baseline: str, candidate: str, task: str, results: Path | None, form:
     from evalkit.comparison.slices import slices as of_pair
     from evalkit.comparison.slices import text
     from evalkit.errors import UnknownName
-    from evalkit.reporting.report import stored
+    from evalkit.reporting.cells import stored
     from evalkit.storage.store import Store
 
     folder = results or Path(RESULTS)

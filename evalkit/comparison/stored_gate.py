@@ -14,7 +14,8 @@ from evalkit.comparison.refusal import refuse
 from evalkit.configuration.config import Loaded
 from evalkit.errors import did_you_mean
 from evalkit.exams.exam import Exam
-from evalkit.reporting.report import Found, assemble, stored
+from evalkit.reporting.assembly import assemble
+from evalkit.reporting.cells import Found, stored
 from evalkit.storage.store import Store
 from evalkit.types import Rows, Sample, Task
 from evalkit.verdict import Report

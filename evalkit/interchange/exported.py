@@ -11,7 +11,7 @@ from typing import Any
 
 from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError
-from evalkit.reporting.report import stored
+from evalkit.reporting.cells import stored
 from evalkit.storage.store import Answer, Cell, Store
 from evalkit.storage.tables import SCORE_COLUMNS, read_table
 from evalkit.types import Response

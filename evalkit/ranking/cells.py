@@ -18,7 +18,7 @@ from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, StoreError, UnknownName
 from evalkit.grading.grade import without_thoughts
 from evalkit.ranking.style import FEATURES, style
-from evalkit.reporting.report import Found
+from evalkit.reporting.cells import Found
 from evalkit.stats.battles import Battle
 from evalkit.storage.tables import read_table
 

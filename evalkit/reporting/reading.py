@@ -15,7 +15,7 @@ from evalkit import plugins
 from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError, did_you_mean
 from evalkit.evidence.pairs import Sat
-from evalkit.reporting.report import stored
+from evalkit.reporting.cells import stored
 from evalkit.storage.store import Answer, Cell, Store
 from evalkit.storage.tables import read_table
 from evalkit.types import Backend, Scorer, Trainer

@@ -20,7 +20,7 @@ from evalkit.comparison.comparability import comparability
 from evalkit.comparison.rows import Items, Numbers
 from evalkit.comparison.sides import Side
 from evalkit.errors import ConfigError, StoreError, UnknownName
-from evalkit.reporting.report import Found, stored
+from evalkit.reporting.cells import Found, stored
 from evalkit.stats.cell import Differences
 from evalkit.storage.store import Store
 

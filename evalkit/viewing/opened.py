@@ -7,8 +7,9 @@ from pathlib import Path
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError, StoreError, UnknownName
+from evalkit.reporting.cells import stored
 from evalkit.reporting.reading import read_verdict
-from evalkit.reporting.report import of_store, stored
+from evalkit.reporting.report import of_store
 from evalkit.storage.store import Store
 from evalkit.verdict import Renderer, Report
 from evalkit.viewing.columns import give_back_memory
