@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from evalkit import Sample
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.exams.data import VARIABLE
 from evalkit.exams.exam import sit
 from evalkit.retrieval import TEMPLATE, Context, described

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from evalkit import plugins
 from evalkit.backends._wire import cut
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.exams.exam import Exam, sit
 from evalkit.matrix import Row
 from evalkit.run import Held

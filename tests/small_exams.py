@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.events import Notify, silent
 from evalkit.exams.exam import Exam
 from evalkit.judging.rubrics import both_orders, target

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.exams.exam import sit
 from evalkit.grading.grade import ByScorer

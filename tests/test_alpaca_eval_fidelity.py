@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from evalkit.comparison.policy import Policy
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.events import silent
 from evalkit.exams.exam import Exam, sit
 from evalkit.judging.readers import likeliest

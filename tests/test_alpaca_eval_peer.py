@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.events import silent
 from evalkit.exams.exam import sit
 from evalkit.types import Graded, Response, Score

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import yaml
 
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.events import silent
 from evalkit.exams.exam import Exam, sit

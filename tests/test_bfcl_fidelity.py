@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.envs import python_of
 from evalkit.envs.making import outside
 from evalkit.errors import EvalkitError

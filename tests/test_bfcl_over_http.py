@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.exams.data import open_rows
 from evalkit.exams.exam import sit
 from evalkit.identity.identity import as_messages

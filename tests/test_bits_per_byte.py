@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, DataError
 from evalkit.exams.exam import Exam, sit
 from evalkit.matrix import Row

@@ -15,7 +15,7 @@ import pytest
 
 from evalkit import plugins
 from evalkit.backends.echo import preference
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.exams.data import open_rows
 from evalkit.exams.exam import Exam, sit

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from evalkit import plugins
 from evalkit.cli import cli
-from evalkit.configuration import config
+from evalkit.configuration import config, sections
 from evalkit.errors import EvalkitError
 from tests import chat_server, forge_server
 from trainers.pretrain import Args
@@ -52,17 +52,17 @@ MMLU_PRO = "\nbackend: echo\ndata: {mmlu-pro: rows.jsonl}\n"
 """Added to the README's own YAML, so that it needs neither weights nor the hub."""
 
 SECTIONS: dict[str, type[BaseModel]] = {
-    "The file": config.Config,
-    "checkpoints": config.CheckpointSection,
-    "retrieval": config.RetrievalSection,
-    "pipeline": config.StageSection,
-    "backend": config.BackendSection,
-    "executor": config.ExecutorSection,
-    "judge": config.JudgeSection,
-    "prices": config.PriceSection,
-    "tasks": config.TaskSection,
-    "sampling": config.SamplingSection,
-    "gate": config.GateSection,
+    "The file": sections.Config,
+    "checkpoints": sections.CheckpointSection,
+    "retrieval": sections.RetrievalSection,
+    "pipeline": sections.StageSection,
+    "backend": sections.BackendSection,
+    "executor": sections.ExecutorSection,
+    "judge": sections.JudgeSection,
+    "prices": sections.PriceSection,
+    "tasks": sections.TaskSection,
+    "sampling": sections.SamplingSection,
+    "gate": sections.GateSection,
 }
 
 
@@ -248,7 +248,7 @@ def test_every_yaml_in_the_documents_is_a_configuration(name: str, tmp_path: Pat
         path = tmp_path / f"{number}.yaml"
         path.write_text(block + "".join(line for key, line in filled.items() if key not in given))
         loaded = config.load(path)
-        assert set(loaded.config.model_fields_set) >= given & set(config.Config.model_fields)
+        assert set(loaded.config.model_fields_set) >= given & set(sections.Config.model_fields)
 
 
 def test_the_readmes_own_yaml_has_eight_lines_and_every_name_in_it_exists(place: Path) -> None:

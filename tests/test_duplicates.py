@@ -11,7 +11,7 @@ import pytest
 
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.exams.duplicates import again, normalised
 from evalkit.exams.exam import sit
 from evalkit.reporting.report import of_store

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from evalkit import plugins
 from evalkit.backends.echo import WRONG
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.exams.exam import sit
 from evalkit.reporting.reading import read_verdict
 from evalkit.types import Response

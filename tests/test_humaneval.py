@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.exams.exam import sit
 from evalkit.sandbox.host import width
 from evalkit.types import Response, Sample

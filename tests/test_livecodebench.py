@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, DataError
 from evalkit.exams.exam import sit
 from evalkit.sandbox.limits import Limits

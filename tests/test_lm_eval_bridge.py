@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, DataError, UnknownName
 from evalkit.exams.exam import Exam, sit
 from evalkit.identity import identity

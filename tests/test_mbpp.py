@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.exams.exam import sit
 from evalkit.sandbox.host import width

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.configuration.config import SamplingSection, TaskSection
+from evalkit.configuration.sections import SamplingSection, TaskSection
 from evalkit.errors import DataError
 from evalkit.events import silent
 from evalkit.exams.exam import Exam, sit

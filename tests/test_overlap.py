@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.contamination.learned import NAME, words
 from evalkit.contamination.learned import overlaps as learned
 from evalkit.errors import ConfigError

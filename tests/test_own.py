@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evalkit.cli import cli
-from evalkit.configuration.config import TaskSection, load
+from evalkit.configuration.config import load
 from evalkit.configuration.resolve import resolve
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import EvalkitError
 from evalkit.exams.exam import Exam
 from evalkit.identity.identity import exam as exam_of

@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, EvalkitError, UnknownName
 from evalkit.exams.exam import sit
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evalkit.configuration.config import Config
+from evalkit.configuration.sections import Config
 from evalkit.reporting.provenance import made, redacted
 
 CONFIG = """\

@@ -161,7 +161,7 @@ def loaded(checkpoint: str) -> tuple[Any, Any]:
 @cache
 def sat(checkpoint: str, name: str) -> tuple[Cell, list[tuple[Sample, Answer]], Task]:
     """What a checkpoint answered in one task, beside the questions."""
-    from evalkit.configuration.config import TaskSection
+    from evalkit.configuration.sections import TaskSection
     from evalkit.exams.exam import sit
 
     exam = sit(TaskSection(name=name), None, None)[0]

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import pytest
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.envs import make
 from evalkit.events import silent
 from evalkit.exams.exam import sit

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from evalkit.comparison.policy import EVERYWHERE, Policy
-from evalkit.configuration.config import BoundsSection, Loaded, Location, MarginSection
+from evalkit.configuration.config import Loaded, Location
+from evalkit.configuration.sections import BoundsSection, MarginSection
 from evalkit.errors import did_you_mean
 from evalkit.exams.exam import Exam
 

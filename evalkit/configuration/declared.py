@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from evalkit import retrieval
-from evalkit.configuration.config import (
-    BackendSection,
-    CheckpointSection,
-    Loaded,
-    Location,
-    RetrievalSection,
-)
+from evalkit.configuration.config import Loaded, Location
 from evalkit.configuration.naming import named, options_of
+from evalkit.configuration.sections import BackendSection, CheckpointSection, RetrievalSection
 from evalkit.errors import EvalkitError
 from evalkit.matrix import Row
 from evalkit.types import Backend, Checkpoint, Retrieval

@@ -10,17 +10,16 @@ from pathlib import Path
 
 from evalkit import plugins
 from evalkit.comparison.gating import check_fixed, policy_of
-from evalkit.configuration.config import (
+from evalkit.configuration.config import Loaded, Location
+from evalkit.configuration.declared import backend_of, declared_row
+from evalkit.configuration.naming import named
+from evalkit.configuration.sections import (
     NAME,
     BackendSection,
-    Loaded,
-    Location,
     PanelistSection,
     StageSection,
     TaskSection,
 )
-from evalkit.configuration.declared import backend_of, declared_row
-from evalkit.configuration.naming import named
 from evalkit.configuration.staging import scores_only, stages
 from evalkit.errors import EvalkitError, UnknownName, did_you_mean
 from evalkit.exams.exam import Exam, sit

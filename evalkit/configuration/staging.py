@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from evalkit import plugins
-from evalkit.configuration.config import Loaded, Location, StageSection
+from evalkit.configuration.config import Loaded, Location
 from evalkit.configuration.naming import named, options_of
+from evalkit.configuration.sections import StageSection
 from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.types import REWARD_MODEL, Stage, Task, Trainer
 

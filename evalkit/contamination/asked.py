@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection, load
+from evalkit.configuration.config import load
 from evalkit.configuration.resolve import exams_of
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError, EvalkitError, UnknownName
 from evalkit.exams.exam import Exam, sit
 from evalkit.exams.hand import at_hand

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.exams import duplicates
 from evalkit.exams.drawn import HELD, Drawn, Ids, Question, draw, identified, whole

@@ -10,7 +10,7 @@ from typing import Any
 
 from evalkit import plugins
 from evalkit.asking.checkpoint import incomplete
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import StoreError
 from evalkit.exams.exam import Exam, sit
 from evalkit.matrix import Row

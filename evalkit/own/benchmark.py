@@ -13,7 +13,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit import plugins
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, EvalkitError, did_you_mean
 from evalkit.identity import identity
 from evalkit.own.rows import SOLUTION, Misfit, Questions

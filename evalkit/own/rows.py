@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from evalkit.configuration.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError, did_you_mean
 from evalkit.exams import formats
 from evalkit.own.templates import CHOICES, as_text, fields, filled

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalkit.configuration.config import CheckpointSection, Loaded, load
+from evalkit.configuration.config import Loaded, load
 from evalkit.configuration.resolve import resolve
+from evalkit.configuration.sections import CheckpointSection
 from evalkit.errors import ConfigError, did_you_mean
 from evalkit.events import silent
 from evalkit.matrix import Matrix, Row
