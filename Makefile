@@ -25,7 +25,7 @@ quickstart: setup
 	$(VENV)/bin/evalkit run-matrix examples/quickstart.yaml --results results/quickstart
 
 test: setup
-	$(RUN) pytest -q -rs -m "not integration"
+	$(RUN) pytest -q -rs -m "not integration" -n auto --dist worksteal
 
 test-integration: setup
 	$(RUN) pytest -q -m integration

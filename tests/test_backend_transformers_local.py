@@ -305,7 +305,7 @@ def test_closing_ends_a_long_answer_at_once(folders: dict[str, Path]) -> None:
 
     cancelled, seconds = asyncio.run(ask())
     assert cancelled
-    assert seconds < 1
+    assert seconds < 10  # the whole answer would take hours
 
 
 def test_a_folder_that_cannot_be_loaded_says_which_and_why(

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from evalkit import plugins
+from evalkit.cli import cli
 from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, DataError
 from evalkit.exams.exam import sit
@@ -417,9 +419,8 @@ def test_garbage_is_graded(folder: Path) -> None:
 
 
 def test_it_is_listed_with_how_it_is_named() -> None:
-    from evalkit.reporting.reading import listing
-
-    (line,) = [each for each in listing("tasks").splitlines() if each.startswith("livecodebench:")]
+    listed = CliRunner().invoke(cli, ["list", "tasks"]).output
+    (line,) = [each for each in listed.splitlines() if each.startswith("livecodebench:")]
     assert "livecodebench:release_v6" in line
 
 

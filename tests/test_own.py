@@ -364,7 +364,8 @@ def test_another_prompt_is_another_exam_and_another_scorer_too_but_asks_nothing_
     loose = own(tmp_path, found, "scorer: {name: exact, ignore_case: true}")
     other = own(tmp_path, found, 'scorer: exact, prompt: "{prompt}!"')
     assert len({json.dumps(exam_of(each.task)) for each in (one, loose, other)}) == 3
-    assert len({each.source for each in (one, loose, other)}) == 3
+    assert len({each.marking for each in (one, loose, other)}) == 3
+    assert one.source == loose.source
     from evalkit.identity.identity import key
 
     checkpoint = resolve(load(tmp_path / "c.yaml")).rows[0].checkpoint

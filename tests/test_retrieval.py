@@ -93,8 +93,7 @@ def test_passages_come_after_the_system_prompt_in_what_the_user_says_first() -> 
     ]
     found = identity.as_messages(talk, "Be brief.", "KNOWN")  # type: ignore[arg-type]
     assert [turn["content"] for turn in found] == [
-        "Be brief.",
-        "Be kind.",
+        "Be brief.\n\nBe kind.",
         "KNOWN\n\nHi",
         "Ho",
         "Why?",
