@@ -25,7 +25,7 @@ quickstart: setup
 	$(VENV)/bin/evalkit run-matrix examples/quickstart.yaml --results results/quickstart
 
 test: setup
-	$(RUN) pytest -q -rs -m "not integration"
+	$(RUN) pytest -q -rs -m "not integration" -n auto --dist worksteal
 
 test-integration: setup
 	$(RUN) pytest -q -m integration
@@ -36,15 +36,16 @@ check: setup
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_imports.py
 
-# Six simulations of error rates; what judging, asking, retrieval, running code and a page cost; asking beside
-# lm-eval, inspect and lighteval, a model in this process beside lm-eval's; two hundred kills; and, with
-# EVALKIT_DATA, verdicts on real models.
+# Six simulations of error rates; what judging, asking, retrieval, running code, looking through data and a page
+# cost; asking beside lm-eval, inspect and lighteval, a model in this process beside lm-eval's; two hundred kills;
+# and, with EVALKIT_DATA, verdicts on real models.
 bench: quickstart
 	for each in errors clusters strata families verdicts missing; do \
 		$(RUN) benchmarks.simulate_$$each || exit; done
 	$(RUN) benchmarks.scale build/scale
 	$(RUN) benchmarks.sandbox_cost
 	$(RUN) benchmarks.retrieval_cost
+	$(RUN) benchmarks.contamination build/contamination
 	$(RUN) benchmarks.speed build/speed --million
 	$(RUN) benchmarks.kills build/kills
 	$(RUN) benchmarks.harnesses build/harnesses

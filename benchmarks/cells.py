@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.recordings import Recorded
-from evalkit.store import Store
-from evalkit.tables import SCORE_COLUMNS, write_table
+from evalkit.storage.store import Store
+from evalkit.storage.tables import SCORE_COLUMNS, write_table
 
 
 def seal(results: Path, task: str, domain: str, checkpoint: str, found: Recorded) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.sums_task import questions
 from benchmarks.timed import ROOT, Timed, instant_server, middle, timed
 from evalkit.envs import make, python_of
-from evalkit.progress import progress
+from evalkit.terminal.progress import progress
 
 CONCURRENCY = 64
 LATENCIES = (0.0, 0.05)

@@ -50,8 +50,8 @@ def texts(model: Path, count: int, questions: int) -> dict[str, Any]:
 
 def evalkit(model: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """By transformers_local, as the engine asks it."""
+    from evalkit.asking.pool import pool
     from evalkit.backends.transformers_local import open_
-    from evalkit.pool import pool
     from evalkit.types import Checkpoint, Request, Sample, Sampling, Task
 
     options = {"device": "cpu", "batch_size": BATCH, "max_length": WINDOW}

@@ -23,9 +23,9 @@ from benchmarks import recordings
 from benchmarks.cells import seal
 from benchmarks.recordings import AST, Recorded
 from evalkit.comparison.policy import Policy
-from evalkit.report import of_store
+from evalkit.reporting.report import of_store
 from evalkit.stats.distributions import normal_cdf
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict
 
 MISTRAL = ("Mistral-7B-v0.1", "Mistral-7B-Instruct-v0.1")

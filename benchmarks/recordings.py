@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalkit.data import open_rows
-from evalkit.duplicates import again
+from evalkit.exams.data import open_rows
+from evalkit.exams.duplicates import again
 from evalkit.types import Response
 from tasks.mmlu_pro import SOURCE, samples, score, score_two_stages
 

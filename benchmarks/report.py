@@ -56,8 +56,8 @@ def _cell(
     results: Path, task: str, checkpoint: str, items: list[bytes], soup: str, draw: random.Random
 ) -> None:
     from benchmarks.cells import described
-    from evalkit.store import Store
-    from evalkit.tables import ANSWER_COLUMNS, SCORE_COLUMNS, write_table
+    from evalkit.storage.store import Store
+    from evalkit.storage.tables import ANSWER_COLUMNS, SCORE_COLUMNS, write_table
 
     cell = Store(results).cell(
         task, checkpoint, hashlib.sha256(checkpoint.encode()).hexdigest()[:8]
@@ -115,17 +115,18 @@ def write(results: Path, checkpoints: int) -> None:
     """Judges everything, writes the report in this process, and prints what it took as JSON."""
     import resource
 
-    from evalkit import report as reporting
     from evalkit.comparison.policy import Policy
     from evalkit.evidence.stored import StoredEvidence
-    from evalkit.store import Store
+    from evalkit.reporting.report import of_store
+    from evalkit.reporting.writing import write
+    from evalkit.storage.store import Store
 
     names = [name(step) for step in range(checkpoints)]
     started = time.process_time()
-    report = reporting.of_store(Store(results), names, Policy())
+    report = of_store(Store(results), names, Policy())
     judged = time.process_time()
     evidence = StoredEvidence(results, report)
-    reporting.write(report, results / "report", ["html"], evidence)
+    write(report, results / "report", ["html"], evidence)
     ended = time.process_time()
     page = (results / "report" / "report.html").read_bytes()
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -19,9 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from evalkit import Sample
-from evalkit.config import TaskSection
-from evalkit.data import VARIABLE
-from evalkit.exam import sit
+from evalkit.configuration.sections import TaskSection
+from evalkit.exams.data import VARIABLE
+from evalkit.exams.exam import sit
 from evalkit.retrieval import TEMPLATE, Context, described
 from evalkit.retrieval.library import opened
 

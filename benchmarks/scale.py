@@ -45,7 +45,7 @@ class Size:
 def make(size: Size, root: Path) -> Path:
     """A results folder of that size; made once."""
     from benchmarks.cells import described
-    from evalkit.store import Store
+    from evalkit.storage.store import Store
 
     folder = size.folder(root)
     if (folder / "made").exists():
@@ -90,7 +90,7 @@ def _questions(task: int, count: int) -> list[dict[str, Any]]:
 
 
 def _seal(cell: Any, rows: list[dict[str, Any]], right: NDArray[np.bool_]) -> None:
-    from evalkit.tables import SCORE_COLUMNS, write_table
+    from evalkit.storage.tables import SCORE_COLUMNS, write_table
 
     for i, (row, good) in enumerate(zip(rows, right.tolist(), strict=True)):
         row["value"] = float(good)
@@ -105,8 +105,8 @@ def judge(folder: Path, checkpoints: int) -> None:
     import time
 
     from evalkit.comparison.policy import Policy
-    from evalkit.report import of_store
-    from evalkit.store import Store
+    from evalkit.reporting.report import of_store
+    from evalkit.storage.store import Store
 
     started = time.perf_counter()
     policy = Policy(margins=dict.fromkeys(DOMAINS, 0.01))

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalkit import Stage, curves, plugins
+from evalkit import Stage, plugins
+from evalkit.training import curves
 
 SUMS = {"task:mini-arithmetic": 1.0}
 WORDS = {"task:mini-instruct": 1.0}

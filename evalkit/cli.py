@@ -14,9 +14,9 @@ from io import TextIOWrapper
 import click
 
 from evalkit import __version__, commands
-from evalkit.children import end_well
 from evalkit.commands._shared import one_line
 from evalkit.errors import EvalkitError, did_you_mean
+from evalkit.processes.children import end_well
 
 
 class Commands(click.Group):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from evalkit.comparison.sides import Side
-    from evalkit.report import Found
+    from evalkit.reporting.cells import Found
     from evalkit.verdict import Report
 
 REPORT = "report/verdict.json"
@@ -52,7 +52,7 @@ class Results:
         import pandas as pd
 
         from evalkit.comparison.policy import Policy
-        from evalkit.report import assemble
+        from evalkit.reporting.assembly import assemble
 
         scores = assemble("", (), list(self._found.values()), Policy()).scores
         rows = []
@@ -78,23 +78,23 @@ class Results:
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         """A row for each domain and task of each candidate, as the last report has them."""
-        from evalkit.reading import read_verdict
+        from evalkit.reporting.reading import read_verdict
 
         return _compared(read_verdict(self.root / REPORT))
 
     def compare(self, baseline: str, *candidates: str) -> pd.DataFrame:
         """The same of any checkpoints there are, without margins, as `evalkit compare` does."""
         from evalkit.comparison.policy import Policy
-        from evalkit.report import of_store
-        from evalkit.store import Store
+        from evalkit.reporting.report import of_store
+        from evalkit.storage.store import Store
 
         return _compared(of_store(Store(self.root), [baseline, *candidates], Policy()))
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], Found]:
         from evalkit.errors import StoreError
-        from evalkit.report import stored
-        from evalkit.store import Store
+        from evalkit.reporting.cells import stored
+        from evalkit.storage.store import Store
 
         found = {(cell.checkpoint, cell.task): cell for cell in stored(Store(self.root))}
         if not found:
@@ -153,7 +153,7 @@ def _answers(side: Side) -> pd.DataFrame | None:
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
     """Some columns of a table, items as `evalkit show` takes them; none where there is no file."""
-    from evalkit.tables import read_table
+    from evalkit.storage.tables import read_table
 
     if not path.exists():
         return None
@@ -165,7 +165,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
 def _compared(report: Report) -> pd.DataFrame:
     import pandas as pd
 
-    from evalkit.flat import Comparison, comparisons
+    from evalkit.reporting.flat import Comparison, comparisons
 
     frame = pd.DataFrame(comparisons(report), columns=list(Comparison._fields))
     return frame.astype({**dict.fromkeys((*NUMBERS, *NUMBERS_OF_CELLS), "float64"), "n": "Int64"})

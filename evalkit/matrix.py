@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from evalkit.comparison.policy import Policy
-from evalkit.exam import Exam
+from evalkit.contamination.learned import Learned
+from evalkit.exams.exam import Exam
 from evalkit.types import Backend, Checkpoint, Stage
 
 Rule: TypeAlias = Literal["mean", "median", "majority"]
@@ -72,6 +73,8 @@ class Matrix:
     registered: str = ""  # the identity that the baseline must have, if the registry says one
     runs: Mapping[str, Path] = field(default_factory=dict)  # a stage's folder, once it is trained
     notes: tuple[str, ...] = ()  # what a reader must know of the training
+    # checkpoint or stage -> exam -> what of it was learned
+    learned: Mapping[str, Mapping[str, Learned]] = field(default_factory=dict)
 
     def row(self, name: str) -> Row:
         """The row of that name, the judges' included."""

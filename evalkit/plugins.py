@@ -1,9 +1,10 @@
 """Names to objects: what `tasks/`, `trainers/`, `reports/`, `backends/` and others declare.
 
 A plugin is a value in a module-level tuple, `TASKS`, `TRAINERS`, `RENDERERS` or `BACKENDS`; a
-module of tasks may declare `FAMILIES` too, whose tasks are made when they are named.  The
-modules looked into are those of the built-in package, then those that other distributions name
-by an entry point of the group `evalkit.tasks` (`.trainers`, `.reports`, `.backends`).
+module of tasks may declare `FAMILIES` too, whose tasks are made when they are named, and
+`SCORERS`, by which benchmarks of a user's own are graded.  The modules looked into are those of
+the built-in package, then those that other distributions name by an entry point of the group
+`evalkit.tasks` (`.trainers`, `.reports`, `.backends`); a task may be named by its file, too.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, cast
 
+from evalkit import by_path
 from evalkit.errors import ConfigError, EvalkitError, UnknownName
 from evalkit.types import Backend, Family, Task, Trainer
 
@@ -35,10 +38,13 @@ class Plugin(Protocol):
 CONSTANTS = {
     "tasks": "TASKS",
     "families": "FAMILIES",
+    "scorers": "SCORERS",
     "trainers": "TRAINERS",
     "reports": "RENDERERS",
     "backends": "BACKENDS",
 }
+BESIDE_TASKS = ("families", "scorers")
+"""Kinds of plugins that modules of tasks declare."""
 
 
 def modules(kind: str) -> Iterator[ModuleType]:
@@ -67,7 +73,7 @@ def modules(kind: str) -> Iterator[ModuleType]:
 def all_plugins(kind: str) -> dict[str, Any]:
     """Every plugin of a kind by name, in the order of names."""
     found: dict[str, Any] = {}
-    for module in modules("tasks" if kind == "families" else kind):
+    for module in modules("tasks" if kind in BESIDE_TASKS else kind):
         for plugin in cast("tuple[Plugin, ...]", getattr(module, CONSTANTS[kind], ())):
             if plugin.name in found:
                 raise ConfigError(f"two {kind} go by the name {plugin.name!r}: rename one")
@@ -94,15 +100,49 @@ def find(kind: str, name: str) -> Any:
     return plugins[name]
 
 
-def tasks(name: str, preset: str = "") -> tuple[Task, ...]:
-    """What a name stands for: a task, under one of its presets, or several of a family."""
+def located(name: str, home: Path) -> str:
+    """The name of a task, one by path with its path from `home` on."""
+    path, wanted = by_path.parted(name)
+    if not path:
+        return name
+    whole = (home / Path(path).expanduser()).resolve()
+    return f"{whole}:{wanted}" if wanted else str(whole)
+
+
+def tasks(name: str, preset: str = "", data: Path | None = None) -> tuple[Task, ...]:
+    """What a name stands for: a task, under one of its presets, or several of a family or file.
+
+    `data` is what the config names for its rows, by which a family may tell what it has.
+    """
+    path, wanted = by_path.parted(name)
+    if path:
+        return tuple(_under(found, preset) for found in _in_file(Path(path), wanted))
     prefix, colon, rest = name.partition(":")
     families = all_plugins("families")
     if not colon:
         return (_under(cast(Task, find("tasks", name)), preset),)
     if prefix not in families:
         raise UnknownName("family of tasks", prefix, families)
-    return tuple(_under(found, preset) for found in cast(Family, families[prefix]).open(rest))
+    family = cast(Family, families[prefix])
+    opened = family.open_at(rest, data) if family.open_at and data else family.open(rest)
+    found = (_under(each, preset) for each in opened)
+    return tuple({(each.name, each.preset): each for each in found}.values())
+
+
+def _in_file(path: Path, wanted: str) -> tuple[Task, ...]:
+    """The tasks that a user's file declares, or the one of that name."""
+    found: tuple[Task, ...] = getattr(by_path.module(path), CONSTANTS["tasks"], ())
+    if not found:
+        raise ConfigError(f"{path}: declares no TASKS = (Task(...),)")
+    taken = [each.name for each in found if each.name in all_plugins("tasks")]
+    if taken:
+        raise ConfigError(
+            f"{path}: {taken[0]} is a benchmark that comes with evalkit: rename yours"
+        )
+    known = {each.name: each for each in found}
+    if wanted and wanted not in known:
+        raise UnknownName(f"task of {path.name}", wanted, known)
+    return (known[wanted],) if wanted else found
 
 
 def task(name: str, preset: str = "") -> Task:
@@ -158,14 +198,25 @@ def _all(names: Iterable[str]) -> str:
 
 def source_files(plugin_module: str) -> list[str]:
     """The files a plugin's behaviour is written in: its module and the siblings it draws on."""
-    package = plugin_module.rpartition(".")[0] or plugin_module
     seen: set[str] = set()
     queue = [plugin_module]
     while queue:
         name = queue.pop()
-        if name in seen or not f"{name}.".startswith(f"{package}.") or name not in sys.modules:
+        if name in seen or name not in sys.modules or not _siblings(plugin_module, name):
             continue
         seen.add(name)
         for value in vars(sys.modules[name]).values():
             queue.append(str(getattr(value, "__module__", "") or getattr(value, "__name__", "")))
     return sorted(path for name in seen if (path := getattr(sys.modules[name], "__file__", None)))
+
+
+def _siblings(module: str, other: str) -> bool:
+    """Whether they are of one package, or of no package and one folder."""
+    package = module.rpartition(".")[0]
+    if package:
+        return f"{other}.".startswith(f"{package}.")
+    folders = {
+        str(Path(getattr(sys.modules[name], "__file__", None) or name).parent)
+        for name in (module, other)
+    }
+    return other == module or (len(folders) == 1 and "." not in other)

@@ -14,22 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit import asking, identity
+from evalkit.asking import checkpoint as asking
+from evalkit.contamination.manifests import with_manifests
 from evalkit.errors import EvalkitError, ModelError, SandboxError
 from evalkit.events import Note, Notify
 from evalkit.executors import Work, execute, works
-from evalkit.grade import Grader, by_scorer
-from evalkit.graders import Graders
-from evalkit.grading import grade
+from evalkit.grading.cells import grade
+from evalkit.grading.grade import Grader, by_scorer
+from evalkit.grading.graders import Graders
+from evalkit.identity import identity
 from evalkit.judging.grading import ByPanel, grader
 from evalkit.judging.panel import Panel
 from evalkit.judging.session import judge_answers, notes
 from evalkit.matrix import Matrix
-from evalkit.pipeline import identified, trained
 from evalkit.sandbox import about
 from evalkit.seat import Seat, seating
 from evalkit.series import baseline
-from evalkit.store import Store
+from evalkit.storage.store import Store
+from evalkit.training.pipeline import identified, trained
 from evalkit.verdict import JudgeNote
 
 
@@ -50,6 +52,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
     failure, and its cells are invalid.
     """
     matrix = identified(trained(identified(matrix), results, notify, make=ask))
+    matrix = with_manifests(matrix, results, look=ask)
     baseline.check(matrix)
     seats = seating(matrix, Store(results))
     _tell_of_the_sandbox(seats, notify)

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit import identity
-from evalkit.exam import Exam
-from evalkit.fingerprint import parts
-from evalkit.grade import UNGRADED
+from evalkit.exams.exam import Exam
+from evalkit.grading.grade import UNGRADED
+from evalkit.identity import identity
+from evalkit.identity.fingerprint import parts
 from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix, Row
-from evalkit.store import Cell, Store
+from evalkit.storage.store import Cell, Store
 from evalkit.types import Checkpoint
 
 MOST_FILES = 200  # documents that are listed one by one in a cell.json
@@ -56,8 +56,9 @@ class Seat:
     def grading(self, who: Panel | None) -> dict[str, Any]:
         """What `cell.json` notes once every answer has been graded."""
         judged = self.judged_by(who)
+        own = {"scorer": self.exam.task.scorer} if self.exam.task.scorer else {}
         tries = {"retries": who.retries} if who and judged else {}
-        return {**self.asking, "judge": judged, **tries}
+        return {**self.asking, "judge": judged, **tries, **own}
 
     def graded(self, who: Panel | None) -> bool:
         """Whether the cell holds every grade of its exam's preset."""
@@ -75,7 +76,7 @@ class Seat:
     @property
     def scorer(self) -> str:
         """What grades here, with the data it grades by; empty for a judge, who may yet say more."""
-        return "" if self.exam.task.rubric else self.exam.source
+        return "" if self.exam.task.rubric else self.exam.marking
 
     def judged_by(self, who: Panel | None) -> dict[str, Any] | str:
         """Who judges here and how it is asked; "" unless the task is a judged one."""

@@ -139,7 +139,7 @@ class Source:
     on_hub: Mapping[str, str] = field(default_factory=dict)  # split -> path there, less .suffix
     split_of: Callable[[Mapping[str, Any]], str] | None = None  # where one file holds all splits
     collected: bool = False  # its splits are parts of one set, which one file may hold whole
-    large: tuple[str, ...] = ()  # fields left where they are, an `evalkit.stored.Stored` instead
+    large: tuple[str, ...] = ()  # fields left where they are, a `Stored` instead
     archive: str = ""  # stem of a zip file that may hold all of it
     password: str = ""  # of that file, as the authors published it
     text: bool = False  # a text of the user's own: a file of any name, or a folder of them
@@ -209,6 +209,11 @@ class Asker(Protocol):
     """
 
     @property
+    def format(self) -> Literal["chat", "completion"]:
+        """The form in which the checkpoint is asked: a prompt is brought into it."""
+        ...
+
+    @property
     def sampling(self) -> Sampling:
         """The task's own, as it is in force in this run."""
         ...
@@ -273,6 +278,15 @@ class Task:
     higher_is_better: bool = True
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
+    size: int = 0  # questions it has, where its source counts them otherwise or there is none
+    definition: str = ""  # of one that is defined elsewhere: how it asks, by content
+    scorer: str = ""  # and what grades it, by content
+    content: str = ""  # hash of the files that it reads besides those of its source
+
+    @property
+    def items(self) -> int | None:
+        """How many questions it has, without reading any; None where that is not known."""
+        return self.size or (self.source.counts.get("test") if self.source else None)
 
     @property
     def slow(self) -> bool:
@@ -291,6 +305,40 @@ class Family:
     name: str  # the prefix
     about: str  # one line for `evalkit list tasks`
     open: Callable[[str], Sequence[Task]]  # the tasks a name stands for; raises EvalkitError
+    # the same where `data:` names a path for it, if that decides which tasks they are
+    open_at: Callable[[str, Path], Sequence[Task]] | None = None
+
+
+class Scoring(Protocol):
+    """How the answers of one benchmark are graded: a scorer with its options."""
+
+    def expected(self, target: Any, choices: tuple[str, ...]) -> Any:
+        """A row's target as answers are compared with it; raises ValueError that says what to do.
+
+        None is a row without one.
+        """
+        ...
+
+    def __call__(self, sample: Sample, response: Response) -> Score:
+        """The grade of one answer."""
+        ...
+
+    def solution(self, sample: Sample) -> str:
+        """An answer that earns full marks, as far as it can be told from the target."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A way of grading that a user's file names: `scorer:` of a benchmark of their own."""
+
+    name: str
+    make: Callable[..., Scoring]  # a dataclass: its fields are the options
+    about: str  # one line for `evalkit list scorers`
+    files: tuple[str, ...] = ()  # options that may be the path of a JSON file
+    packages: tuple[str, ...] = ()  # what it needs besides evalkit: of the extra `benchmarks`
+    runs_code: bool = False
+    chooses: bool = False  # among the options of a row
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,17 @@ class Outcomes(_Model):
     candidate: dict[str, int] = Field(default={}, description="of the candidate")
 
 
+class CleanNote(_Model):
+    """One task without the items that stand in training data of either side."""
+
+    touched: int = Field(description="items left out: something of them was trained on")
+    n: int = Field(default=0, description="items that are left and that both sides answered")
+    scores: Interval | None = Field(default=None, description="both scores on what is left")
+    delta: float | None = Field(default=None, description="candidate - against on what is left")
+    ci: Interval | None = Field(default=None, description="90 % two-sided, of what is left")
+    reason: str = Field(default="", description="why there is no delta, in words")
+
+
 class CellVerdict(Unit):
     """One task: the candidate against another checkpoint, on the same items."""
 
@@ -95,6 +106,10 @@ class CellVerdict(Unit):
     native: tuple[float, float] | None = Field(
         default=None,
         description="both scores in the task's own unit, where that is not the fraction",
+    )
+    clean: CleanNote | None = Field(
+        default=None,
+        description="without the items in training data; null: none is known to be in any",
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-from evalkit.data import parse_list
+from evalkit.exams.data import parse_list
 
 QUESTION_FIELDS = ("question_id", "question", "options", "answer", "answer_index", "category")
 

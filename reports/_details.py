@@ -8,7 +8,7 @@ from evalkit.verdict import CandidateVerdict, CellVerdict
 
 from ._outcomes import troubles
 from ._rows import Row
-from ._text import clean, count, p_value, percent
+from ._text import clean, count, interval, p_value, percent, plural, points
 
 SHOWN = 0.05
 # These only say that there are differences, or broken bounds, which are spelt out.
@@ -17,13 +17,13 @@ SPELT_OUT = ("treatment", "environment", "bound:", "off")
 
 def details(row: Row, known: Collection[str] = ()) -> list[str]:
     """Short phrases about one row, the most telling first, less the differences known already."""
-    phrases = (*_named(row), *_why(row), *_flips(row), *_ends(row), *_could(row))
+    phrases = (*_named(row), *_why(row), *_clean(row), *_flips(row), *_ends(row), *_could(row))
     return [clean(phrase, 400) for phrase in (*phrases, *_differs(row, known))]
 
 
 def remarks(row: Row, known: Collection[str] = ()) -> list[str]:
     """Those of the phrases that are out of the ordinary: for a table that shows the rest."""
-    phrases = (*_why(row), *_ends(row), *_differs(row, known))
+    phrases = (*_why(row), *_clean(row), *_ends(row), *_differs(row, known))
     return [clean(phrase, 400) for phrase in phrases]
 
 
@@ -44,6 +44,15 @@ def _why(row: Row) -> Iterator[str]:
     if reason := row.unit.reason or (row.cell.reason if row.cell is not None else ""):
         yield reason
     yield from (flag for flag in row.flags if not _spelt_out(flag))
+
+
+def _clean(row: Row) -> Iterator[str]:
+    """What is left of the difference without the items that were trained on."""
+    note = row.cell.clean if row.cell is not None else None
+    if note is None:
+        return
+    told = f"{points(note.delta)} {interval(note.ci)}" if note.ci else note.reason
+    yield f"without {plural(note.touched, 'item')} in training data: {told}"
 
 
 def _flips(row: Row) -> Iterator[str]:

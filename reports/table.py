@@ -13,8 +13,8 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from evalkit.console import text
 from evalkit.evidence.values import NO_SAMPLES, Evidence
+from evalkit.terminal.console import text
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
 from ._blocks import fits, laid

@@ -13,8 +13,8 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from evalkit.console import printed, text
 from evalkit.evidence.values import NO_SAMPLES, Evidence
+from evalkit.terminal.console import printed, text
 from evalkit.verdict import CandidateVerdict, Renderer, Report
 
 from ._details import details, throughout

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from evalkit.errors import DataError
-from evalkit.mathematics import verify
+from evalkit.grading.mathematics import verify
 from evalkit.types import Response, Rows, Sample, Sampling, Score, Source, Task
 
 from ._packages import require

@@ -179,6 +179,7 @@ def task(name: str, found: Source, category: str, max_tokens: int, *, styled: bo
         refit=controlled if styled else raw,
         solution=solution,
         source=found,
+        size=SIZES[category],
         presets={
             **other,
             "authors": {"rubric": replace(strict, read=labels(LEVELS, last=True, loose=True))},
@@ -186,6 +187,8 @@ def task(name: str, found: Source, category: str, max_tokens: int, *, styled: bo
         },
     )
 
+
+SIZES = {"arena-hard-v0.1": 500, "hard_prompt": 500, "creative_writing": 250}
 
 V2 = source("v2.0", "o3-mini-2025-01-31", 750)
 CREATIVE = source("v2.0", "gemini-2.0-flash-001", 750)

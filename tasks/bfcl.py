@@ -192,6 +192,7 @@ def _task(name: str, **own: Any) -> Task:
         metrics=figures.figures,
         weights=figures.every(figures.SINGLE_TURN["v4"]),
         source=SOURCE,
+        size=sum(count for split, count in SOURCE.counts.items() if " " not in split),
         presets=_presets(),
         **own,
     )

@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 
 from evalkit.errors import DataError
-from evalkit.grade import without_thoughts
+from evalkit.grading.grade import without_thoughts
 from evalkit.types import Asker, Response, Rows, Sample, Sampling, Score, Source, Task
 
 LETTERS = "ABCD"

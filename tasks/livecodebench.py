@@ -21,9 +21,9 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 from evalkit.errors import ConfigError, DataError
+from evalkit.exams.stored import Stored
 from evalkit.sandbox.limits import MIB, Failed, Limits
 from evalkit.sandbox.program import opened
-from evalkit.stored import Stored
 from evalkit.types import (
     Family,
     Graded,

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from typing import Any
 
-from evalkit.data import parse_list
 from evalkit.errors import DataError
+from evalkit.exams.data import parse_list
 from evalkit.sandbox.limits import Limits
 from evalkit.types import Message, Prompt, Response, Rows, Sample, Sampling, Score, Source, Task
 
@@ -173,7 +173,7 @@ TASKS = (
         fewshot=len(SHOTS),
         presets={
             "lm-eval": {"sampling": Sampling(max_tokens=256, stop=(DONE,))},
-            "sanitized": {"samples": samples_sanitized},
+            "sanitized": {"samples": samples_sanitized, "size": 257},
             "bigcode": {
                 "samples": samples_bigcode,
                 "sampling": Sampling(0.1, 0.95, 512, BIGCODE_STOP),

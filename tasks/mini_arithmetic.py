@@ -55,6 +55,7 @@ TASKS = (
         "mini-arithmetic",
         domain="mathematics",
         version=1,
+        size=366,
         samples=evaluation(problems, ONE_IN),
         train=training(problems, ONE_IN),
         score=score,

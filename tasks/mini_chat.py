@@ -89,6 +89,7 @@ TASKS = (
         "mini-chat",
         domain="chat",
         version=1,
+        size=342,
         samples=evaluation(problems, ONE_IN),
         train=training(problems, ONE_IN),
         rubric=Rubric(

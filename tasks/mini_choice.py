@@ -72,6 +72,7 @@ TASKS = (
         "mini-choice",
         domain="knowledge",
         version=1,
+        size=392,
         samples=evaluation(problems, ONE_IN),
         train=training(problems, ONE_IN),
         score=score,

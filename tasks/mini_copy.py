@@ -44,6 +44,7 @@ TASKS = (
         "mini-copy",
         domain="copying",
         version=1,
+        size=297,
         samples=evaluation(problems, ONE_IN),
         train=training(problems, ONE_IN),
         score=score,

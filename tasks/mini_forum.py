@@ -51,6 +51,7 @@ TASKS = (
         "mini-forum",
         domain="web",
         version=1,
+        size=342,
         samples=evaluation(problems, ONE_IN),
         train=training(problems, ONE_IN),
         score=score,

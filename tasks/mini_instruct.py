@@ -118,6 +118,7 @@ TASKS = (
         "mini-instruct",
         domain="instruction-following",
         version=1,
+        size=448,
         samples=evaluation(problems, ONE_IN),
         train=training(problems, ONE_IN),
         score=score,

@@ -45,6 +45,7 @@ TASKS = (
         "mini-judge",
         domain="judging",
         version=1,
+        size=1214,
         samples=pairs(held=True),
         train=pairs(held=False),
         score=score,

@@ -145,6 +145,7 @@ TASKS = (
         "mini-tools",
         domain="function-calling",
         version=1,
+        size=339,
         samples=evaluation(problems, ONE_IN),
         train=training(problems, ONE_IN),
         score=score,

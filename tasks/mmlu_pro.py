@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 
-from evalkit.data import parse_list
 from evalkit.errors import DataError
+from evalkit.exams.data import parse_list
 from evalkit.types import Response, Rows, Sample, Sampling, Score, Source, Task
 
 LETTERS = "ABCDEFGHIJ"

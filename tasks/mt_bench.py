@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit import Graded, Message, Response, Rows, Rubric, Sample, Sampling, Source, Task, View
 from evalkit.errors import DataError
-from evalkit.grade import without_thoughts
+from evalkit.grading.grade import without_thoughts
 from evalkit.judging.readers import SIDES, labels, rating
 from evalkit.judging.rubrics import beside, filled
 from evalkit.types import Asker

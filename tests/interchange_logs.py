@@ -10,8 +10,8 @@ from evalkit.comparison.policy import Policy
 from evalkit.interchange.imported import Imported, Skipped, Wanted
 from evalkit.interchange.kept import keep
 from evalkit.interchange.reading import read
-from evalkit.report import of_store
-from evalkit.store import Store
+from evalkit.reporting.report import of_store
+from evalkit.storage.store import Store
 from evalkit.verdict import CellVerdict, Report
 
 LOGS = Path(__file__).parent / "fixtures" / "interchange"

@@ -10,13 +10,13 @@ from typing import Any
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
 from evalkit.events import silent
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.judging.readers import SIDES, labels
 from evalkit.judging.rubrics import both_orders, side_by_side, target
 from evalkit.matrix import Jury, Matrix, Row
 from evalkit.run import Held, hold
-from evalkit.store import Cell, Store
-from evalkit.tables import read_table
+from evalkit.storage.store import Cell, Store
+from evalkit.storage.tables import read_table
 from evalkit.types import Checkpoint, Rows, Rubric, Sample, Task, View
 from tests.chat_server import ChatServer
 from tests.small_exams import Answering, backend, checkpoint, exam

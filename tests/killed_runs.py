@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalkit.identity import as_text
+from evalkit.identity.identity import as_text
 from tests.mixed_tasks import choices, plugged
 from tests.servers import asked, evalkit, requests, server
 

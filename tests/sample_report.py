@@ -9,6 +9,7 @@ from evalkit.verdict import (
     CellVerdict,
     CheckpointNote,
     CheckpointScore,
+    CleanNote,
     Curve,
     DomainVerdict,
     JudgeCost,
@@ -154,6 +155,9 @@ def sft() -> CandidateVerdict:
             candidate={"unparsed": 1865, "truncated": 12, "correct": 2906, "wrong": 7249},
         ),
         lost_to={"wrong": 1411, "unparsed": 417, "truncated": 4},
+        clean=CleanNote(
+            touched=310, n=11722, scores=(0.2921, 0.2377), delta=-0.0544, ci=(-0.0620, -0.0468)
+        ),
         completed=(0.3323, 0.2858),
     )
     domains = [better, worse, same, unclear, broken, knowledge]

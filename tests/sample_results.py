@@ -11,7 +11,8 @@ from evalkit.comparison.policy import Policy
 from evalkit.evidence.stored import StoredEvidence
 from evalkit.judging.rubrics import both_orders, target
 from evalkit.matrix import Row
-from evalkit.report import of_run, write
+from evalkit.reporting.report import of_run
+from evalkit.reporting.writing import write
 from evalkit.types import Request, Response, Rows, Rubric, Sample, Task, ToolCall
 from evalkit.verdict import Curve, Made, Report, TrainingNote
 from tests.hostile import HOSTILE

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.events import Notify, silent
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.judging.rubrics import both_orders, target
 from evalkit.matrix import Matrix, Row
 from evalkit.run import Held, hold

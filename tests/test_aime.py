@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
-from evalkit.exam import sit
-from evalkit.grade import ByScorer
-from evalkit.store import Store
+from evalkit.exams.exam import sit
+from evalkit.grading.grade import ByScorer
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Rows, Sample
 from tasks.aime import STATED, TASKS, boxed, integer, score
 from tests.small_exams import sit as sit_here
@@ -48,7 +48,7 @@ def test_each_problem_is_asked_sixteen_times_at_a_stated_temperature() -> None:
 
 
 def test_every_form_asks_the_same_item() -> None:
-    from evalkit.identity import item
+    from evalkit.identity.identity import item
 
     asked = [sample(preset) for preset in ("", *TASKS[0].presets)]
     assert len({str(each.rendered()) for each in asked}) == 4
@@ -128,7 +128,7 @@ def test_half_a_megabyte_is_read_at_once(read: Callable[[str], object], piece: s
 
 
 def test_thoughts_are_no_answer() -> None:
-    from evalkit.answer import Answer
+    from evalkit.storage.answer import Answer
 
     def graded(text: str) -> tuple[float, str]:
         answer = Answer(b"", "7", 0, b"", "", Response(text))

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.events import silent
-from evalkit.exam import Exam, sit
+from evalkit.exams.exam import Exam, sit
 from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.run import hold

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 
 from evalkit.comparison.policy import Policy
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.events import silent
-from evalkit.exam import Exam, sit
+from evalkit.exams.exam import Exam, sit
 from evalkit.judging.readers import likeliest
 from evalkit.matrix import Row
 from evalkit.plugins import backend
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 from evalkit.run import hold
 from evalkit.stats.difficulties import refitted
 from evalkit.stats.length_control import Judged

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.events import silent
-from evalkit.exam import sit
+from evalkit.exams.exam import sit
 from evalkit.types import Graded, Response, Score
 from tasks._alpaca_control import metrics
 from tasks.alpaca_eval import single_order

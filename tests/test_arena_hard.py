@@ -18,16 +18,16 @@ import numpy as np
 import pytest
 import yaml
 
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.events import silent
-from evalkit.exam import Exam, sit
+from evalkit.exams.exam import Exam, sit
 from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.ranking.cells import battles
-from evalkit.report import stored
+from evalkit.reporting.cells import stored
 from evalkit.run import hold
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Graded, Response, Sample, Score, Task
 from tasks._style_control import Games, controlled, metrics, raw
 from tasks.arena_hard import OWN_WORDS, rubric

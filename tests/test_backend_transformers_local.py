@@ -21,7 +21,7 @@ from evalkit.backends._decoding import draw
 from evalkit.backends._loading import load
 from evalkit.backends.transformers_local import OPTIONS, Local, environment, identify, open_
 from evalkit.errors import ConfigError, ModelError
-from evalkit.fingerprint import fingerprint
+from evalkit.identity.fingerprint import fingerprint
 from evalkit.types import Checkpoint, LogLikelihood, Request, Response, Sample, Sampling, Task
 from tests.tiny_models import tiny_model
 
@@ -314,7 +314,7 @@ def test_closing_ends_a_long_answer_at_once(folders: dict[str, Path]) -> None:
 
     cancelled, seconds = asyncio.run(ask())
     assert cancelled
-    assert seconds < 1
+    assert seconds < 10  # the whole answer would take hours
 
 
 def test_a_folder_that_cannot_be_loaded_says_which_and_why(

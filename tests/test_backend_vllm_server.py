@@ -17,7 +17,7 @@ from evalkit.backends._vllm_command import Served, command, variables
 from evalkit.backends.vllm_server import OPTIONS, environment, identify, open_
 from evalkit.errors import ConfigError, EngineEnded, ModelError
 from evalkit.events import Event, Note
-from evalkit.fingerprint import fingerprint
+from evalkit.identity.fingerprint import fingerprint
 from evalkit.types import Checkpoint, Request, Response, Sample, Sampling, Task
 from tests.engine_stub import stub
 from tests.servers import asked, evalkit

@@ -16,8 +16,8 @@ from benchmarks.cells import seal
 from benchmarks.recordings import Recorded
 from evalkit.cli import cli
 from evalkit.errors import EvalkitError
-from evalkit.reading import read_verdict
-from evalkit.store import Cell, Store
+from evalkit.reporting.reading import read_verdict
+from evalkit.storage.store import Cell, Store
 
 NAN, INFINITY = math.nan, math.inf
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from evalkit.cli import cli
 from evalkit.errors import ConfigError, StoreError, UnknownName
 from evalkit.series.baseline import history, promote
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from tests.small_exams import doubles, exam, held, row
 
 CONFIG = """\

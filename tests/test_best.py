@@ -15,7 +15,7 @@ from evalkit.commands._best_table import table as text
 from evalkit.errors import ConfigError, DataError, UnknownName
 from evalkit.series.assembly import Series, of_store
 from evalkit.series.best import best, first_half, pareto
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from tests.small_exams import doubles, echo, exam, held
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
-from evalkit.exam import sit
+from evalkit.exams.exam import sit
 from evalkit.types import Graded, Message, Response, Sample, Score, ToolCall
 from tasks import bfcl
 from tasks._bfcl import figures, java, javascript, python_calls

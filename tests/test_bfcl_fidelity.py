@@ -22,11 +22,11 @@ from typing import Any
 
 import pytest
 
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.envs import python_of
 from evalkit.envs.making import outside
 from evalkit.errors import EvalkitError
-from evalkit.exam import sit
+from evalkit.exams.exam import sit
 from evalkit.types import Response, Sample, ToolCall
 from tasks import bfcl
 from tasks._bfcl import java, javascript

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.config import TaskSection
-from evalkit.data import open_rows
-from evalkit.exam import sit
-from evalkit.identity import as_messages
+from evalkit.configuration.sections import TaskSection
+from evalkit.exams.data import open_rows
+from evalkit.exams.exam import sit
+from evalkit.identity.identity import as_messages
 from evalkit.verdict import Report
 from tasks import bfcl
 from tests.chat_server import ChatServer, serving

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit import plugins
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, DataError
-from evalkit.exam import Exam, sit
+from evalkit.exams.exam import Exam, sit
 from evalkit.matrix import Row
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Checkpoint, Graded, Response, Sample
 from tasks.bits_per_byte import PIECE, RUN, figures, pieces, score
 from tests.small_exams import held
@@ -31,7 +31,7 @@ def exam(path: Path) -> Exam:
 def texts(path: Path) -> list[str]:
     """The pieces in the order of the text."""
     task = exam(path).task
-    from evalkit.data import open_rows
+    from evalkit.exams.data import open_rows
 
     assert task.source is not None
     return [each.question for each in task.samples(open_rows(task.source, path))]

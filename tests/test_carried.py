@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from evalkit.carried import carry
 from evalkit.cli import cli
 from evalkit.errors import ConfigError, ForgeError, StoreError
-from evalkit.store import Store
+from evalkit.storage.carried import carry
+from evalkit.storage.store import Store
 from tests.forge_server import ForgeServer, serving
 from tests.small_exams import doubles, exam, held, right, right_below, row
 from tests.test_forge import Environ, github, gitlab

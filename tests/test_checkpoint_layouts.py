@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.identity.weights import lacking
 from evalkit.watching import keeping
 from evalkit.watching.finding import Found, found
-from evalkit.weights import lacking
 from tests.layouts import LAYOUTS, Layout, apply, files, trainer, verl
 from tests.tiny_models import tiny_model
 

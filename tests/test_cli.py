@@ -17,8 +17,8 @@ import pytest
 
 from evalkit import __version__
 from evalkit.cli import main
-from evalkit.store import Store
-from evalkit.tables import read_table
+from evalkit.storage.store import Store
+from evalkit.storage.tables import read_table
 
 Called = Callable[..., tuple[int, str, str]]
 
@@ -385,7 +385,7 @@ from pathlib import Path
 from tests.small_exams import doubles, echo, exam, held
 task = doubles(12_000, solution=lambda sample: str(sample.target))
 found = held([echo("base", 0.9), echo("next", 0.5)], [exam(task)], Path({str(tmp_path)!r}))
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 assert of_run(found).exit_code == 1
 # ru_maxrss would begin at what the tests' own process weighs
 status = Path('/proc/self/status').read_text()

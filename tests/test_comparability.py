@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from evalkit import identity
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.policy import Policy
 from evalkit.events import silent
-from evalkit.fingerprint import parts
+from evalkit.identity import identity
+from evalkit.identity.fingerprint import parts
 from evalkit.judging.panel import Judge, Panel
 from evalkit.matrix import Row
-from evalkit.report import assemble, of_run, of_store
+from evalkit.reporting.assembly import assemble
+from evalkit.reporting.report import of_run, of_store
 from evalkit.run import hold
 from evalkit.seat import Seat
-from evalkit.store import Cell, Store
+from evalkit.storage.store import Cell, Store
 from evalkit.types import Opinion, Rubric, Sampling
 from tests.small_exams import backend, checkpoint, doubles, exam, held, matrix, right, row
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from evalkit import identity
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.compare import compare
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.scores import load
 from evalkit.comparison.sides import Side, Sides
-from evalkit.store import Cell
-from evalkit.tables import SCORE_COLUMNS, read_table, write_table
+from evalkit.identity import identity
+from evalkit.storage.store import Cell
+from evalkit.storage.tables import SCORE_COLUMNS, read_table, write_table
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict
 from tests.small_exams import checkpoint, doubles
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.config import Loaded, load
+from evalkit.configuration.config import Loaded, load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError
 from evalkit.matrix import Matrix
-from evalkit.resolve import resolve
 
 GOOD = """\
 baseline: base

@@ -13,12 +13,13 @@ from typing import Any
 import orjson
 import pytest
 
-from evalkit import identity, plugins
+from evalkit import plugins
 from evalkit.backends.echo import preference
-from evalkit.config import TaskSection
-from evalkit.data import open_rows
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
-from evalkit.exam import Exam, sit
+from evalkit.exams.data import open_rows
+from evalkit.exams.exam import Exam, sit
+from evalkit.identity import identity
 from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.types import Backend, Response, Sample, Score, Task, ToolCall, Trainer
@@ -113,6 +114,7 @@ def test_a_task_is_well_formed(name: str, preset: str) -> None:
 def test_its_samples_are_distinct_whole_and_always_the_same(name: str, preset: str) -> None:
     task, samples = present(name, preset)
     assert len(samples) >= 15
+    assert task.items in (None, len(samples))
     assert len({sample.id for sample in samples}) == len(samples)
     assert all(sample.id and isinstance(sample.id, str) for sample in samples)
     for sample in spread(task, samples):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.curves import NAME, append, flags, read, thinned
+from evalkit.training.curves import NAME, append, flags, read, thinned
 
 
 def rising(first: float, last: float, count: int = 20) -> list[tuple[int, float]]:

@@ -9,10 +9,10 @@ from zipfile import ZipFile
 
 import pytest
 
-from evalkit import data
-from evalkit.data import digest, locate, open_rows, parse_list
 from evalkit.errors import DataError
-from evalkit.stored import Stored
+from evalkit.exams import data
+from evalkit.exams.data import digest, locate, open_rows, parse_list
+from evalkit.exams.stored import Stored
 from evalkit.types import Source
 
 SOURCE = Source(

@@ -19,7 +19,7 @@ ROWS = b'{"id": 1}\n{"id": 2}\n'
 FILES = {"README.md": b"about", "data/test-00000-of-00001.jsonl": ROWS, "data/train.bin": b"much"}
 
 READ = f"""
-from evalkit.data import open_rows
+from evalkit.exams.data import open_rows
 from evalkit.errors import DataError
 from evalkit.types import Source
 source = Source("somebody/quiz", "{REVISION}", "quiz", {{"test": "quiz_test"}}, {{}}, ("id",))

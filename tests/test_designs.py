@@ -17,14 +17,14 @@ from evalkit.cli import cli
 from evalkit.comparison.compare import compare
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.sides import Side, Sides
-from evalkit.config import load
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError
-from evalkit.reading import read_verdict
-from evalkit.report import of_store
-from evalkit.resolve import resolve
+from evalkit.reporting.reading import read_verdict
+from evalkit.reporting.report import of_store
 from evalkit.series.recipe import Recipe
-from evalkit.store import Cell, Store
-from evalkit.tables import SCORE_COLUMNS, write_table
+from evalkit.storage.store import Cell, Store
+from evalkit.storage.tables import SCORE_COLUMNS, write_table
 from evalkit.types import Response, Sampling
 from evalkit.verdict import CandidateVerdict, CellVerdict
 from tests import oracles

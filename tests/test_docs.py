@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import glob
+import inspect
 import json
 import re
 import runpy
@@ -21,8 +22,9 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
 
-from evalkit import config, plugins
+from evalkit import plugins
 from evalkit.cli import cli
+from evalkit.configuration import config, sections
 from evalkit.errors import EvalkitError
 from tests import chat_server, forge_server
 from trainers.pretrain import Args
@@ -50,17 +52,17 @@ MMLU_PRO = "\nbackend: echo\ndata: {mmlu-pro: rows.jsonl}\n"
 """Added to the README's own YAML, so that it needs neither weights nor the hub."""
 
 SECTIONS: dict[str, type[BaseModel]] = {
-    "The file": config.Config,
-    "checkpoints": config.CheckpointSection,
-    "retrieval": config.RetrievalSection,
-    "pipeline": config.StageSection,
-    "backend": config.BackendSection,
-    "executor": config.ExecutorSection,
-    "judge": config.JudgeSection,
-    "prices": config.PriceSection,
-    "tasks": config.TaskSection,
-    "sampling": config.SamplingSection,
-    "gate": config.GateSection,
+    "The file": sections.Config,
+    "checkpoints": sections.CheckpointSection,
+    "retrieval": sections.RetrievalSection,
+    "pipeline": sections.StageSection,
+    "backend": sections.BackendSection,
+    "executor": sections.ExecutorSection,
+    "judge": sections.JudgeSection,
+    "prices": sections.PriceSection,
+    "tasks": sections.TaskSection,
+    "sampling": sections.SamplingSection,
+    "gate": sections.GateSection,
 }
 
 
@@ -120,6 +122,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield documented(folder)
 
 
+def write_own(folder: Path) -> None:
+    """The files of the page on benchmarks of one's own, and data that were trained on."""
+    page = "docs/own-benchmarks.md"
+    (folder / "own.yaml").write_text(blocks(page, "yaml")[0])
+    (folder / "tickets.jsonl").write_text(blocks(page, "json")[0])
+    (folder / "my_benchmark.py").write_text(blocks(page, "python")[0])
+    told = [{"text": "Hello."}, {"prompt": "I was charged twice."}, {"text": "Bye."}]
+    (folder / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in told))
+
+
 def documented(folder: Path) -> Path:
     """The files and results that the documents speak of."""
     (folder / "examples").mkdir()
@@ -132,6 +144,7 @@ def documented(folder: Path) -> Path:
     (folder / "my.yaml").write_text(blocks("README.md", "yaml")[0] + MMLU_PRO)
     shutil.copytree(ROOT / "tests/fixtures/interchange/lm-eval", folder / "logs")
     (folder / "imported.yaml").write_text(blocks("docs/interchange.md", "yaml")[0])
+    write_own(folder)
     (folder / "watch.yaml").write_text(blocks("docs/watching.md", "yaml")[0].replace(*NO_WEIGHTS))
     for path, last in (("models/mine", 1), ("runs/grpo/checkpoint-200", 2)):
         _model(folder / path, last)
@@ -235,11 +248,11 @@ def test_every_yaml_in_the_documents_is_a_configuration(name: str, tmp_path: Pat
         path = tmp_path / f"{number}.yaml"
         path.write_text(block + "".join(line for key, line in filled.items() if key not in given))
         loaded = config.load(path)
-        assert set(loaded.config.model_fields_set) >= given & set(config.Config.model_fields)
+        assert set(loaded.config.model_fields_set) >= given & set(sections.Config.model_fields)
 
 
 def test_the_readmes_own_yaml_has_eight_lines_and_every_name_in_it_exists(place: Path) -> None:
-    from evalkit.resolve import resolve
+    from evalkit.configuration.resolve import resolve
 
     (yaml,) = blocks("README.md", "yaml")
     assert len(yaml.splitlines()) == 8
@@ -337,6 +350,15 @@ def test_the_training_page_has_every_argument_of_the_reference_methods(
     known = {name: json.dumps(value) for name, value in asdict(ARGS[method]()).items()}
     told = {row[0]: row[column].strip().strip("`") for row in rows if row[0] in asdict(PPO())}
     assert {name: value for name, value in told.items() if value} == known
+
+
+def test_the_page_on_ones_own_benchmarks_has_every_scorer_with_its_options() -> None:
+    text = _text("docs/own-benchmarks.md")
+    for name, scorer in plugins.all_plugins("scorers").items():
+        (row,) = re.findall(rf"^\| `{name}` .*$", text, re.M)
+        shared = ("ignore_case", "ignore_punctuation") if name == "regex" else ()
+        for option in inspect.signature(scorer.make).parameters:
+            assert f"`{option}`" in row or option in shared, f"{name}: {option}"
 
 
 def test_every_task_is_described_with_its_domain() -> None:

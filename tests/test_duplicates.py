@@ -11,12 +11,12 @@ import pytest
 
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
-from evalkit.config import TaskSection
-from evalkit.duplicates import again, normalised
-from evalkit.exam import sit
-from evalkit.report import of_store
-from evalkit.store import Store
-from evalkit.tables import read_table
+from evalkit.configuration.sections import TaskSection
+from evalkit.exams.duplicates import again, normalised
+from evalkit.exams.exam import sit
+from evalkit.reporting.report import of_store
+from evalkit.storage.store import Store
+from evalkit.storage.tables import read_table
 from evalkit.types import Rows, Sample
 from tests.small_exams import doubles, exam, held, right, right_below, row
 
@@ -115,7 +115,7 @@ def test_no_miniature_exam_loses_evidence_to_an_accident() -> None:
 
 def test_questions_too_many_to_hold_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     few = exam(replace(doubles(60), samples=twice(60)))  # type: ignore[arg-type]
-    monkeypatch.setattr("evalkit.drawn.HELD", 10)
+    monkeypatch.setattr("evalkit.exams.drawn.HELD", 10)
     many = exam(replace(doubles(60), samples=twice(60)))  # type: ignore[arg-type]
     assert few.again == many.again
     assert len(many.again) == 60

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.engine import Sitting, ask, pool, run
+from evalkit.asking.engine import Sitting, ask, pool, run
 from evalkit.errors import DataError, ModelError, StoreError
 from evalkit.events import Asked, Event, silent
-from evalkit.exam import Exam
-from evalkit.store import Cell, Store
+from evalkit.exams.exam import Exam
+from evalkit.storage.store import Cell, Store
 from evalkit.types import Request, Response, Rows, Sample
 from tests.small_exams import backend, checkpoint, doubles, exam, held, right, row, sit
 

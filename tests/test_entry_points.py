@@ -77,7 +77,7 @@ def installed(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        ("tasks", "doubles +mathematics"),
+        ("tasks", "doubles +mathematics +1 .* generated +yes"),
         ("backends", "zero +options: x"),
         ("trainers", "scribe +methods: scribble"),
         ("reports", "word +word.txt"),

@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evalkit import report as reporting
 from evalkit.comparison.policy import Policy
 from evalkit.evidence.stored import StoredEvidence
 from evalkit.evidence.telling import telling
 from evalkit.evidence.values import NO_SAMPLES, Compared
 from evalkit.evidence.worddiff import LONGEST, changed, tokens
-from evalkit.report import of_run
+from evalkit.reporting import report as reporting
+from evalkit.reporting.report import of_run
 from evalkit.run import Held
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Rows, Sample, ToolCall
 from evalkit.verdict import Report
 from tests.small_exams import Answering, doubles, echo, exam, held, right, row

@@ -14,10 +14,10 @@ import pytest
 from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError
 from evalkit.events import silent
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.fast.gate import fast_gate
 from evalkit.matrix import Row
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Sample
 from evalkit.verdict import Report
 from reports.terminal import render

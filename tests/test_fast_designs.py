@@ -14,15 +14,15 @@ import pytest
 from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError
 from evalkit.events import silent
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.fast.gate import fast_gate
 from evalkit.fast.looks import Known, plan_domain
 from evalkit.matrix import Row
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 from evalkit.stats.cell import Differences
 from evalkit.stats.designs import fixed_exam
 from evalkit.stats.estimate import estimates
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import LabelledPair, Request, Response, Rows, Sample, Sampling
 from evalkit.verdict import Report
 from reports.terminal import render

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from evalkit import plugins
 from evalkit.backends.echo import WRONG
-from evalkit.config import TaskSection
-from evalkit.exam import sit
-from evalkit.reading import read_verdict
+from evalkit.configuration.sections import TaskSection
+from evalkit.exams.exam import sit
+from evalkit.reporting.reading import read_verdict
 from evalkit.types import Response
 from evalkit.verdict import Report
 from tests.chat_server import ChatServer, recordings, serving, sha256

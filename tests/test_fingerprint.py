@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from evalkit.errors import ModelError
-from evalkit.fingerprint import fingerprint
-from evalkit.hashes import COARSEST_SECONDS
+from evalkit.identity.fingerprint import fingerprint
+from evalkit.identity.hashes import COARSEST_SECONDS
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import DataError
-from evalkit.formats import read, stem
+from evalkit.exams.formats import read, stem
 
 ROWS = [
     {"id": "1", "text": "plain"},

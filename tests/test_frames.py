@@ -11,7 +11,8 @@ import pytest
 
 import evalkit
 from evalkit.errors import StoreError, UnknownName
-from evalkit.report import of_run, write
+from evalkit.reporting.report import of_run
+from evalkit.reporting.writing import write
 from evalkit.run import Held
 from evalkit.types import Request, Response
 from tests.interchange_logs import LOGS, kept

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from evalkit import identity, plugins
-from evalkit.config import TaskSection
-from evalkit.data import open_rows
+from evalkit import plugins
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
-from evalkit.exam import sit
-from evalkit.store import Store
+from evalkit.exams.data import open_rows
+from evalkit.exams.exam import sit
+from evalkit.identity import identity
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Sample, Task
 from tasks.gpqa import COUNTS, TASKS, answer_line, arranged, letter
 from tests.small_exams import sit as seated

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from evalkit.errors import EvalkitError
-from evalkit.grade import by_scorer, outcome, without_thoughts
-from evalkit.grading import grade
-from evalkit.store import Answer, Cell, Store
-from evalkit.tables import read_table
+from evalkit.grading.cells import grade
+from evalkit.grading.grade import by_scorer, outcome, without_thoughts
+from evalkit.storage.store import Answer, Cell, Store
+from evalkit.storage.tables import read_table
 from evalkit.types import Graded, Response, Sample, Score, ToolCall
 from tests.small_exams import doubles, exact, exam, right_below, sit
 

@@ -13,13 +13,13 @@ import pytest
 
 from evalkit.errors import StoreError
 from evalkit.events import silent
-from evalkit.grade import by_scorer
-from evalkit.graders import Graders
-from evalkit.grading import grade
-from evalkit.grading_process import Job
-from evalkit.journal import read
+from evalkit.grading.cells import grade
+from evalkit.grading.grade import by_scorer
+from evalkit.grading.graders import Graders
+from evalkit.grading.process import Job
 from evalkit.run import hold
-from evalkit.store import Answer, Cell, Store
+from evalkit.storage.journal import read
+from evalkit.storage.store import Answer, Cell, Store
 from evalkit.types import Request, Response, Sample, Score
 from tests.small_exams import doubles, exact, exam, held, matrix, right_below, row, sit
 
@@ -148,7 +148,7 @@ def test_a_scorer_that_fails_in_a_thread_is_asked_once_more_outside(tmp_path: Pa
 def test_what_came_while_too_many_waited_is_graded_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evalkit.graders.BACKLOG", 2)
+    monkeypatch.setattr("evalkit.grading.graders.BACKLOG", 2)
     sit(tmp_path, doubles(50), right_below(20))
     assert outcomes(tmp_path) == {"correct": 20, "wrong": 30}
 
@@ -168,10 +168,10 @@ def test_a_million_answers_are_not_held_and_windows_grade_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sit(tmp_path / "few", doubles(200, epochs=2), right_below(70))
-    monkeypatch.setattr("evalkit.drawn.HELD", 30)
-    monkeypatch.setattr("evalkit.exam.HELD", 30)
-    monkeypatch.setattr("evalkit.tables.BATCH_ROWS", 16)
-    monkeypatch.setattr("evalkit.tables.GROUP_ROWS", 64)
+    monkeypatch.setattr("evalkit.exams.drawn.HELD", 30)
+    monkeypatch.setattr("evalkit.exams.exam.HELD", 30)
+    monkeypatch.setattr("evalkit.storage.tables.BATCH_ROWS", 16)
+    monkeypatch.setattr("evalkit.storage.tables.GROUP_ROWS", 64)
     sit(tmp_path / "many", doubles(200, epochs=2), right_below(70))
     few, many = only_cell(tmp_path / "few"), only_cell(tmp_path / "many")
     assert few.answers() == many.answers()

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from evalkit import grading
 from evalkit.errors import SandboxError
 from evalkit.events import Event, Note
-from evalkit.grade import UNGRADED
-from evalkit.report import _notes
+from evalkit.grading import cells as grading
+from evalkit.grading.grade import UNGRADED
+from evalkit.reporting.notes import notes
 from evalkit.run import hold
 from evalkit.sandbox import about, host
 from evalkit.sandbox.limits import Failed, Limits
 from evalkit.sandbox.program import opened
-from evalkit.store import Store
-from evalkit.tables import read_table
+from evalkit.storage.store import Store
+from evalkit.storage.tables import read_table
 from evalkit.types import Response, Sample, Score
 from tests.sandboxes import started
 from tests.small_exams import doubles, exam, matrix, right_below, row, sit
@@ -181,7 +181,7 @@ def test_a_weak_sandbox_is_told_before_grading_and_in_the_report(
     warned = [event.text for event in said if isinstance(event, Note) and "warning" in event.text]
     assert len(warned) == 1
     assert warned[0].startswith("warning: model code could reach the network, files that")
-    assert warned[0].removeprefix("warning: ") in _notes(held)
+    assert warned[0].removeprefix("warning: ") in notes(held)
     (cell, _) = Store(tmp_path).cells()
     assert cell.meta()["environment"]["sandbox"] == "rlimits"
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from evalkit import plugins
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
-from evalkit.exam import sit
+from evalkit.exams.exam import sit
 from evalkit.types import Graded, Response, Sample, Score
 from tasks import gsm8k
 from tasks.gsm8k import TASKS, after_answer, final, flexible, plain, stated, strict

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
-from evalkit.config import TaskSection
-from evalkit.exam import sit
+from evalkit.configuration.sections import TaskSection
+from evalkit.exams.exam import sit
 from evalkit.sandbox.host import width
 from evalkit.types import Response, Sample
 from tasks.humaneval import TASKS
@@ -64,7 +64,7 @@ def test_an_assistant_is_asked_in_words() -> None:
 
 
 def test_one_problem_is_one_item_in_every_form() -> None:
-    from evalkit.identity import item
+    from evalkit.identity.identity import item
 
     assert len({item(TASKS[0], sample(preset)) for preset in PRESETS}) == 1
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from evalkit import identity
+from evalkit.identity import identity
 from evalkit.types import Checkpoint, Request, Rows, Sample, Sampling
 from tests.small_exams import checkpoint, doubles, exact, exam
 

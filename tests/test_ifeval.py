@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
-from evalkit.exam import sit
-from evalkit.grade import by_scorer
+from evalkit.exams.exam import sit
+from evalkit.grading.grade import by_scorer
 from evalkit.types import Graded, Response, Sample, Score
 from tasks import _ifeval_checkers as checkers
 from tasks.ifeval import TASKS, figures, samples, score, score_loose
@@ -95,7 +95,7 @@ def test_an_answer_that_ran_into_the_cap_says_so() -> None:
 @needs_model
 def test_thoughts_are_not_judged() -> None:
     grade = by_scorer(TASKS[0])
-    from evalkit.answer import Answer
+    from evalkit.storage.answer import Answer
 
     def outcome(text: str) -> str:
         answer = Answer(b"", "1", 0, b"", "", Response(text))

@@ -96,6 +96,16 @@ def test_the_packages_listed_are_the_folders_there_are() -> None:
     assert {path.parent for path in SOURCES} == {ROOT / folder for folder in folders}
 
 
+def test_every_room_says_what_it_is_for_in_the_architecture() -> None:
+    told = (ROOT / "docs/architecture.md").read_text()
+    for path in SOURCES:
+        if path.name == "__init__.py" and path.parent.parent in (ROOT, ROOT / "evalkit"):
+            about = ast.get_docstring(ast.parse(path.read_text())) or ""
+            first = " ".join(about.split("\n\n")[0].split()).rstrip(".")
+            folder = path.parent.relative_to(ROOT).as_posix()
+            assert folder == "evalkit" or f"| `{folder}/` | {first} |" in told, folder
+
+
 HELP = "import sys; sys.argv = ['evalkit', '--help']; from evalkit.cli import main; main()"
 
 

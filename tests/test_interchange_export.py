@@ -23,7 +23,7 @@ from evalkit.errors import DataError, StoreError
 from evalkit.interchange import write_every_eval_ever, write_lm_eval, write_model_card
 from evalkit.interchange.exported import exported
 from evalkit.interchange.reading import READERS
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Rows, Sample
 from tests.interchange_logs import LOGS, compared, imports, kept
 from tests.small_exams import doubles, right, right_below, sit

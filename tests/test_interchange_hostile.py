@@ -17,7 +17,7 @@ from evalkit.errors import DataError
 from evalkit.interchange import write_every_eval_ever
 from evalkit.interchange._archive import Archive
 from evalkit.interchange.exported import exported
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from tests.interchange_logs import LOGS, compared, kept
 
 JUNK: tuple[Any, ...] = (

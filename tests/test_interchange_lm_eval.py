@@ -12,8 +12,8 @@ import pytest
 from evalkit.comparison.policy import Policy
 from evalkit.errors import DataError
 from evalkit.interchange.imported import mean
-from evalkit.store import Store
-from evalkit.tables import read_table
+from evalkit.storage.store import Store
+from evalkit.storage.tables import read_table
 from tests.interchange_logs import LOGS, compared, copied, imports, kept, results_file, skips
 
 BASE, TUNED = LOGS / "lm-eval" / "base", LOGS / "lm-eval" / "tuned"

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import StoreError
-from evalkit.journal import Journal, read, repaired
+from evalkit.storage.journal import Journal, read, repaired
 
 WRITER = """
 import sys
 from pathlib import Path
-from evalkit.journal import Journal
+from evalkit.storage.journal import Journal
 with Journal(Path(sys.argv[1])) as journal:
     for number in range(10**9):
         journal.append({"number": number, "text": "x" * (number % 5000)})

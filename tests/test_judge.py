@@ -14,12 +14,12 @@ from evalkit.comparison.policy import Policy
 from evalkit.errors import ModelError, StoreError
 from evalkit.events import silent
 from evalkit.judging.rubrics import both_orders, target
-from evalkit.lock import hold as lock
 from evalkit.matrix import Matrix, Row
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 from evalkit.run import Held, hold
-from evalkit.store import Store
-from evalkit.tables import read_table
+from evalkit.storage.lock import hold as lock
+from evalkit.storage.store import Store
+from evalkit.storage.tables import read_table
 from evalkit.types import (
     Checkpoint,
     LabelledPair,

@@ -18,7 +18,7 @@ from evalkit.events import silent
 from evalkit.judging.agreement import kappa
 from evalkit.judging.labels import labelled
 from evalkit.judging.null_answers import ANSWERS
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 from evalkit.run import Held, hold
 from evalkit.types import Request, Response
 from tests.chat_server import ChatServer, serving

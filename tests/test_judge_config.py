@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.config import load
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError
 from evalkit.judging.panel import Judge, Panel, majority
 from evalkit.matrix import Matrix, Price
 from evalkit.planning.effort import views_of
-from evalkit.resolve import resolve
 from evalkit.types import Checkpoint
 from tests.judges import essays
 from tests.small_exams import backend, exam

@@ -23,10 +23,10 @@ from evalkit.judging.rubrics import both_orders
 from evalkit.judging.session import judge_answers
 from evalkit.matrix import Matrix, Price
 from evalkit.planning.plan import plan
-from evalkit.report import of_run, of_store
+from evalkit.reporting.report import of_run, of_store
 from evalkit.run import hold
 from evalkit.seat import seating
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response
 from tests.chat_server import ChatServer, serving
 from tests.judges import (

@@ -18,10 +18,12 @@ from typing import Any, cast
 
 import pytest
 
-from evalkit import Stage, curves, plugins, training
+from evalkit import Stage, plugins
 from evalkit.errors import ConfigError, TrainingError
 from evalkit.events import silent
-from evalkit.manifest import read
+from evalkit.training import curves
+from evalkit.training import stage as training
+from evalkit.training.manifest import read
 from tests import stand_in
 from tests.processes import alive, wait_for
 from tests.tiny_models import tiny_model

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from evalkit import Stage, manifest
+from evalkit import Stage
 from evalkit.cli import main
 from evalkit.errors import UnknownName
-from evalkit.lineage import ancestors, differences, everything, find, made_by, making
+from evalkit.training import manifest
+from evalkit.training.lineage import ancestors, differences, everything, find, made_by, making
 from tests.tiny_models import tiny_model
 from trainers.manifest import register
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 from evalkit.series.lines import changes, lines
 from tests.small_exams import doubles, echo, exam, held, right, right_below, row
 

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from evalkit import plugins
-from evalkit.config import TaskSection
+from evalkit.cli import cli
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, DataError
-from evalkit.exam import sit
+from evalkit.exams.exam import sit
 from evalkit.sandbox.limits import Limits
 from evalkit.types import Graded, Response, Sample, Score
 from tasks import _livecodebench_cases, livecodebench
@@ -417,15 +419,14 @@ def test_garbage_is_graded(folder: Path) -> None:
 
 
 def test_it_is_listed_with_how_it_is_named() -> None:
-    from evalkit.reading import listing
-
-    (line,) = [each for each in listing("tasks").splitlines() if each.startswith("livecodebench:")]
+    listed = CliRunner().invoke(cli, ["list", "tasks"]).output
+    (line,) = [each for each in listed.splitlines() if each.startswith("livecodebench:")]
     assert "livecodebench:release_v6" in line
 
 
 def test_one_path_holds_for_every_edition(folder: Path, tmp_path: Path) -> None:
-    from evalkit import config
-    from evalkit.resolve import resolve
+    from evalkit.configuration import config
+    from evalkit.configuration.resolve import resolve
 
     path = tmp_path / "my.yaml"
     path.write_text(

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import StoreError
-from evalkit.lock import _remove, hold
+from evalkit.storage.lock import _remove, hold
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from evalkit.lock import hold
+from evalkit.storage.lock import hold
 with hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 
 from evalkit.cli import cli
 from evalkit.errors import StoreError
-from evalkit.store import Cell
-from evalkit.tables import read_table
+from evalkit.storage.store import Cell
+from evalkit.storage.tables import read_table
 
 CONFIG = """
 baseline: good

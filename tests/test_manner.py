@@ -12,9 +12,9 @@ import pytest
 
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
-from evalkit.manner import SAMPLE, Reading, averaged, language
-from evalkit.report import of_run, of_store
-from evalkit.store import Store
+from evalkit.grading.manner import SAMPLE, Reading, averaged, language
+from evalkit.reporting.report import of_run, of_store
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Rows, Sample
 from evalkit.verdict import CheckpointScore, Manner, Report
 from reports._drift import drifts

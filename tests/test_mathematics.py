@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from evalkit.mathematics import Verified, Verifier
+from evalkit.grading.mathematics import Verified, Verifier
 
 pytestmark = pytest.mark.skipif(
     find_spec("math_verify") is None, reason="math-verify is not installed"

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from evalkit import plugins
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
-from evalkit.exam import sit
+from evalkit.exams.exam import sit
 from evalkit.sandbox.host import width
 from evalkit.types import Response, Sample
 from tasks.mbpp import split_of

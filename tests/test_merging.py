@@ -15,8 +15,8 @@ import pytest
 
 from evalkit import Saved, plugins
 from evalkit.errors import TrainingError
+from evalkit.identity.weights import lacking, lacks_tokenizer
 from evalkit.watching.finding import exporter, found
-from evalkit.weights import lacking, lacks_tokenizer
 from tests.layouts import Operation, Write, apply, nemo, pickled, without_weights
 from tests.tiny_models import tiny_model
 from trainers.checkpoints import export

@@ -17,7 +17,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from evalkit.data import open_rows
+from evalkit.exams.data import open_rows
 from evalkit.types import Response, Sample, Score
 from tasks.mmlu_pro import SOURCE, samples, score, score_two_stages
 

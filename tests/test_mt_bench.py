@@ -15,17 +15,18 @@ from typing import Any
 
 import pytest
 
-from evalkit.config import SamplingSection, TaskSection
+from evalkit.configuration.sections import SamplingSection, TaskSection
 from evalkit.errors import DataError
 from evalkit.events import silent
-from evalkit.exam import Exam, sit
+from evalkit.exams.exam import Exam, sit
 from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.matrix import Matrix, Row
 from evalkit.ranking.cells import battles
-from evalkit.report import of_run, stored
+from evalkit.reporting.cells import stored
+from evalkit.reporting.report import of_run
 from evalkit.run import hold
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Checkpoint, Request, Response, Sample
 from tasks.mt_bench import PAIRS, SINGLE, graded_views, paired_views
 from tests.chat_server import ChatServer, serving

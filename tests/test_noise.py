@@ -17,9 +17,9 @@ from evalkit.events import silent
 from evalkit.matrix import Matrix, Row
 from evalkit.planning.noise import noise
 from evalkit.planning.repeats import words
-from evalkit.report import of_run, of_store
+from evalkit.reporting.report import of_run, of_store
 from evalkit.run import hold
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Sampling, Task
 from reports.markdown import render as markdown
 from reports.terminal import render as terminal

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
+from evalkit.contamination.learned import NAME, words
+from evalkit.contamination.learned import overlaps as learned
 from evalkit.errors import ConfigError
-from evalkit.exam import Exam, sit
-from evalkit.overlap import NAME, overlaps
+from evalkit.exams.exam import Exam, sit
 from evalkit.types import Stage
 
 
 def asked(name: str = "mini-arithmetic") -> tuple[Exam, ...]:
     return sit(TaskSection(name=name), None, None)
+
+
+def overlaps(stage: Stage, exams: Sequence[Exam], runs: Path, *, look: bool = True) -> list[str]:
+    return words(stage.name, learned(stage, exams, runs, look=look))
 
 
 def stage(folder: Path, prompts: list[object]) -> Stage:
@@ -37,7 +43,7 @@ def test_rows_that_are_asked_are_counted_and_one_is_named(tmp_path: Path) -> Non
     own = stage(tmp_path, [*taken, [{"role": "user", "content": "What is love?"}]])
     (said,) = overlaps(own, exams, tmp_path)
     assert f"sft learns 7 of the {len(items)} questions of mini-arithmetic, such as" in said
-    assert repr(items[0].id) in said
+    assert any(repr(item.id) in said for item in items[:7])
 
 
 @pytest.mark.parametrize("change", [str.upper, lambda text: f"  {text.replace(' ', '  ')}\n"])
@@ -93,4 +99,5 @@ def test_a_benchmark_exported_to_train_on_is_found_out(tmp_path: Path) -> None:
     exams = asked("mmlu-pro")
     items = list(exams[0].every())[:50]
     (said,) = overlaps(stage(tmp_path, [item.rendered() for item in items]), exams, tmp_path)
-    assert "learns 50 of the 12032 questions of mmlu-pro" in said
+    assert "sft learns 50 " in said
+    assert "of the 12032 questions of mmlu-pro" in said

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from evalkit.cli import cli
 from evalkit.events import silent
-from evalkit.fingerprint import fingerprint
+from evalkit.identity.fingerprint import fingerprint
 from evalkit.matrix import Row
 from evalkit.run import hold
-from evalkit.store import Cell, Store
+from evalkit.storage.store import Cell, Store
 from evalkit.types import Checkpoint, Model
 from tests.small_exams import backend, doubles, exam, matrix
 from tests.tiny_models import tiny_model

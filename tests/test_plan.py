@@ -16,14 +16,14 @@ from evalkit.cli import cli
 from evalkit.commands._plan_table import table
 from evalkit.comparison.policy import Policy
 from evalkit.errors import DataError
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.planning.plan import Plan, plan
 from evalkit.planning.spread import Spread, Transition, spread
 from evalkit.planning.stored import items_of
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 from evalkit.stats.distributions import normal_cdf
 from evalkit.stats.power import mde_regressed
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Rows, Sample, Sampling, Source
 from tests.small_exams import (
     doubles,

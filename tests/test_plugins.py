@@ -10,9 +10,9 @@ from textwrap import dedent
 import pytest
 
 from evalkit import plugins
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, EvalkitError, UnknownName
-from evalkit.exam import sit
+from evalkit.exams.exam import sit
 
 OUTSIDE = """
     import json

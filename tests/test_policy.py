@@ -15,16 +15,16 @@ from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless, refuse
 from evalkit.comparison.sides import Side, Sides
 from evalkit.comparison.stored_gate import stored_report
-from evalkit.config import load
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError
 from evalkit.events import silent
-from evalkit.report import of_run
-from evalkit.resolve import resolve
+from evalkit.reporting.report import of_run
 from evalkit.run import hold
 from evalkit.stats.distributions import critical_value
 from evalkit.stats.power import probability_of_pass
-from evalkit.store import Cell
-from evalkit.tables import SCORE_COLUMNS, write_table
+from evalkit.storage.store import Cell
+from evalkit.storage.tables import SCORE_COLUMNS, write_table
 from evalkit.verdict import CandidateVerdict, Report
 from reports.junit import render as junit
 from reports.terminal import render as terminal

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evalkit.config import Config
-from evalkit.provenance import made, redacted
+from evalkit.configuration.sections import Config
+from evalkit.reporting.provenance import made, redacted
 
 CONFIG = """\
 baseline: base

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.comparison.policy import Policy
-from evalkit.report import of_store
-from evalkit.store import Store
+from evalkit.reporting.report import of_store
+from evalkit.storage.store import Store
 from evalkit.types import Response
 from tests.small_exams import doubles, exam, held, right_below, row
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.store import Answer, Cell, Store
+from evalkit.storage.store import Answer, Cell, Store
 from evalkit.types import Sample, Task
 from evalkit.verdict import CandidateVerdict, Report
 
@@ -161,8 +161,8 @@ def loaded(checkpoint: str) -> tuple[Any, Any]:
 @cache
 def sat(checkpoint: str, name: str) -> tuple[Cell, list[tuple[Sample, Answer]], Task]:
     """What a checkpoint answered in one task, beside the questions."""
-    from evalkit.config import TaskSection
-    from evalkit.exam import sit
+    from evalkit.configuration.sections import TaskSection
+    from evalkit.exams.exam import sit
 
     exam = sit(TaskSection(name=name), None, None)[0]
     cell = next(

@@ -12,10 +12,10 @@ from evalkit.errors import DataError, UnknownName
 from evalkit.ranking.cells import REFERENCE
 from evalkit.ranking.cells import battles as of_cells
 from evalkit.ranking.style import FEATURES, style
-from evalkit.report import stored
+from evalkit.reporting.cells import stored
 from evalkit.stats.battles import Battle, rank
 from evalkit.stats.rankings import bradley_terry
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from tests.small_exams import RUBRIC, doubles, exam, fair, held, right_below, row
 
 TRUE = {"a": 0.0, "b": 0.5, "c": -0.7, "d": 1.2}

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evalkit import Stage, formats, plugins
-from evalkit.config import load
+from evalkit import Stage, plugins
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
+from evalkit.exams import formats
 from evalkit.matrix import Matrix
-from evalkit.resolve import resolve
 from evalkit.types import REWARD_MODEL
 from tests import framework_options, stand_in
 from trainers import nemo_rl_job, openrlhf_job, verl_job

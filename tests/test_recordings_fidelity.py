@@ -15,7 +15,7 @@ import pytest
 from benchmarks import recordings
 from benchmarks.real_pairs import RealPair, judged, unpaired_p
 from benchmarks.recordings import AST, Recorded
-from evalkit.several import Several
+from evalkit.grading.several import Several
 
 HOME = Path(os.environ.get("EVALKIT_DATA") or "absent")
 

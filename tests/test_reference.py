@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from evalkit import Stage, curves
+from evalkit import Stage
 from evalkit.errors import ConfigError
+from evalkit.training import curves
 from tests.tiny_models import tiny_model
 from trainers._learner import asked
 from trainers._rollout import draw, likelihoods

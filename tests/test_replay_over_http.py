@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.data import open_rows
+from evalkit.exams.data import open_rows
 from evalkit.verdict import Report
 from tasks.mmlu_pro import SOURCE, samples
 from tests.chat_server import ChatServer, serving, sha256

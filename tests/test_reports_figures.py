@@ -222,7 +222,7 @@ def test_nothing_to_draw_draws_nothing() -> None:
 
 def test_the_command_writes_a_folder_and_says_where(tmp_path: Path) -> None:
     from evalkit.evidence.values import NO_SAMPLES
-    from evalkit.report import write
+    from evalkit.reporting.writing import write
 
     write(sample_report(), tmp_path, [], NO_SAMPLES)
     command = ["report", str(tmp_path / "verdict.json"), "--format", "figures"]

@@ -18,7 +18,7 @@ import pytest
 
 from evalkit.evidence.stored import StoredEvidence
 from evalkit.evidence.values import Evidence
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 from evalkit.stats.decision import overall
 from evalkit.types import Request, Response, Rows, Sample
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Outcome, Report

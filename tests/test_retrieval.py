@@ -14,21 +14,21 @@ from textwrap import dedent
 
 import pytest
 
-from evalkit import identity
-from evalkit.config import load
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError, StoreError
 from evalkit.events import silent
 from evalkit.executors.work import read, works, written
+from evalkit.identity import identity
 from evalkit.matrix import Row
-from evalkit.report import of_run
-from evalkit.resolve import resolve
+from evalkit.reporting.report import of_run
 from evalkit.retrieval import TEMPLATE, Context, described
 from evalkit.retrieval.context import fenced, harmless
 from evalkit.retrieval.documents import LONGEST_WORD, MOST_BYTES, passages
 from evalkit.retrieval.library import Passage, opened
 from evalkit.run import hold
 from evalkit.seat import seating
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Asker, Request, Response, Retrieval, Sample
 from tests.chat_server import ChatServer, serving
 from tests.small_exams import checkpoint, doubles, echo, exam, held, logged, row
@@ -93,8 +93,7 @@ def test_passages_come_after_the_system_prompt_in_what_the_user_says_first() -> 
     ]
     found = identity.as_messages(talk, "Be brief.", "KNOWN")  # type: ignore[arg-type]
     assert [turn["content"] for turn in found] == [
-        "Be brief.",
-        "Be kind.",
+        "Be brief.\n\nBe kind.",
         "KNOWN\n\nHi",
         "Ho",
         "Why?",

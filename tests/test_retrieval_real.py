@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from evalkit import Response, Rows, Sample, Sampling, Score, Stage, Task, training
+from evalkit import Response, Rows, Sample, Sampling, Score, Stage, Task
 from evalkit.backends import transformers_local
 from evalkit.events import silent
 from evalkit.matrix import Row
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 from evalkit.retrieval import PLACE, described
 from evalkit.retrieval.context import fenced
 from evalkit.retrieval.library import Passage
+from evalkit.training import stage as training
 from evalkit.types import Checkpoint, Retrieval
 from tasks._mini_words import NAMES, WORDS
 from tests.small_exams import exam, held

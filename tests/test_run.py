@@ -15,16 +15,17 @@ import pytest
 
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
-from evalkit.config import load
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError, EvalkitError, ModelError, StoreError
 from evalkit.events import Asked, Note, silent
 from evalkit.matrix import Matrix, Row
-from evalkit.pipeline import trained
-from evalkit.progress import progress
-from evalkit.report import of_run, of_store, write
-from evalkit.resolve import resolve
+from evalkit.reporting.report import of_run, of_store
+from evalkit.reporting.writing import write
 from evalkit.run import hold
-from evalkit.store import Store
+from evalkit.storage.store import Store
+from evalkit.terminal.progress import progress
+from evalkit.training.pipeline import trained
 from evalkit.types import Checkpoint, Stage
 from evalkit.verdict import Report
 from tests.small_exams import (

@@ -12,8 +12,8 @@ import pytest
 
 from evalkit.comparison.scores import load
 from evalkit.errors import StoreError
-from evalkit.store import Cell
-from evalkit.tables import SCORE_COLUMNS, write_table
+from evalkit.storage.store import Cell
+from evalkit.storage.tables import SCORE_COLUMNS, write_table
 
 READ_BY_PANDAS = """
 import pandas, sys
@@ -45,7 +45,7 @@ def test_reading_scores_imports_no_pandas(tmp_path: Path) -> None:
     cell = written(tmp_path, [row(i, value=None if i == 3 else 1.0) for i in range(10)])
     code = (
         "import sys; from pathlib import Path; from evalkit.comparison.scores import load; "
-        "from evalkit.store import Cell; arm = load(Cell(Path(sys.argv[1])), {}, ''); "
+        "from evalkit.storage.store import Cell; arm = load(Cell(Path(sys.argv[1])), {}, ''); "
         "print(arm.missing, 'pandas' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(cell.path)]

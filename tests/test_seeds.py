@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit import report as reporting
 from evalkit.comparison.policy import Policy
-from evalkit.config import load
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError, StoreError
-from evalkit.resolve import resolve
+from evalkit.reporting import report as reporting
 from evalkit.stats.designs import seeds, seeds_mean
 from evalkit.stats.estimate import estimate
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Task
 from evalkit.verdict import CandidateVerdict
 from tests.small_exams import doubles, echo, exam, held, matrix

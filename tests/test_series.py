@@ -15,8 +15,8 @@ from evalkit.cli import cli
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.series.assembly import Series, of_store
 from evalkit.series.trend import text, trend
-from evalkit.store import Store
-from evalkit.tables import SCORE_COLUMNS, read_table, write_table
+from evalkit.storage.store import Store
+from evalkit.storage.tables import SCORE_COLUMNS, read_table, write_table
 from evalkit.types import Response, Sample, Score, Task
 from tests.small_exams import doubles, echo, exam, held
 

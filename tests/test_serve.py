@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from evalkit.cli import cli
 from evalkit.errors import ConfigError, UnknownName
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from tests.engine_stub import stub
 from tests.servers import evalkit
 from tests.tiny_models import tiny_model

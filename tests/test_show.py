@@ -15,8 +15,8 @@ from evalkit.cli import cli
 from evalkit.commands._side_by_side import LONGEST, side_by_side
 from evalkit.errors import EvalkitError, StoreError
 from evalkit.evidence.pairs import Pair
-from evalkit.reading import sat
-from evalkit.store import Store
+from evalkit.reporting.reading import sat
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, ToolCall
 from tests.small_exams import Answering, doubles, exam, held, right, row
 from tests.test_judge import fair, judged

@@ -19,8 +19,8 @@ from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError, TrainingError
 from evalkit.events import Event, Note, silent
 from evalkit.matrix import Matrix, Row
-from evalkit.report import of_run
-from evalkit.stagewise import Outcome, parts, train_and_judge
+from evalkit.reporting.report import of_run
+from evalkit.training.stagewise import Outcome, parts, train_and_judge
 from evalkit.types import Checkpoint, Stage
 from evalkit.verdict import Report
 from reports.junit import render as junit
@@ -39,7 +39,9 @@ from tests.small_exams import (
 TRAINER = """
     import json
     from pathlib import Path
-    from evalkit import Stage, Trainer, curves, manifest
+    from evalkit import Stage, Trainer
+    from evalkit.training import curves
+    from evalkit.training import manifest
 
     def check(stage):
         pass

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.config import load
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError
 from evalkit.matrix import Matrix
-from evalkit.resolve import resolve
 
 CONFIG = """\
 baseline: base

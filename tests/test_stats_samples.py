@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from evalkit.several import Several
+from evalkit.grading.several import Several
 from evalkit.stats import power
 from evalkit.stats.rankings import bradley_terry, elo, win_rate
 from evalkit.stats.samples import average, majority, pass_at_k, pass_hat_k, variance_shares

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.engine import Sitting, ask
+from evalkit.asking.engine import Sitting, ask
 from evalkit.errors import ModelError, StoreError
 from evalkit.events import silent
 from evalkit.matrix import Row
 from evalkit.run import hold
-from evalkit.store import Answer, Cell, Store, line, safe
-from evalkit.tables import SCORE_COLUMNS, read_table, write_table
+from evalkit.storage.store import Answer, Cell, Store, line, safe
+from evalkit.storage.tables import SCORE_COLUMNS, read_table, write_table
 from evalkit.types import Request, Response, Score, ToolCall
 from tests.small_exams import (
     backend,
@@ -41,7 +41,7 @@ def answer(text: str = "yes", *, error: str = "", request: bytes = REQUEST) -> A
 
 
 def journaled(cell: Cell, *answers: Answer) -> Cell:
-    from evalkit.journal import Journal
+    from evalkit.storage.journal import Journal
 
     cell.path.mkdir(parents=True, exist_ok=True)
     with Journal(cell.journal_path) as journal:

@@ -15,10 +15,11 @@ from textwrap import dedent
 
 import pytest
 
-from evalkit import plugins, training
+from evalkit import plugins
 from evalkit.errors import StoreError, TrainingError
 from evalkit.events import Event, Note, silent
-from evalkit.lock import hold
+from evalkit.storage.lock import hold
+from evalkit.training import stage as training
 from evalkit.types import Stage
 
 TRAINER = """
@@ -58,7 +59,7 @@ TRAINER = """
         (final / "config.json").write_text("{}")
 
     def onwards(stage):
-        from evalkit import manifest
+        from evalkit.training import manifest
         out = Path(stage.out)
         done = [entry["step"] for entry in manifest.checkpoints(out)]
         step = max(done, default=0) + 1

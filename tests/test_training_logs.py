@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit import curves
+from evalkit.training import curves
 from tests.stand_in import EVENTS
 from trainers import _events, nemo_rl_job, openrlhf_job, verl_job
 from trainers._logs import lines, with_margin

@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
-from evalkit import manifest, plugins, training
+from evalkit import plugins
 from evalkit.errors import TrainingError
 from evalkit.events import Event, Note, silent
+from evalkit.training import manifest
+from evalkit.training import stage as training
 from evalkit.types import Stage
 from evalkit.verdict import Report
 from tests.tiny_models import tiny_model
@@ -55,7 +57,7 @@ mount -o remount,size=64m {runs}
 TRAIN = """
 import sys
 from pathlib import Path
-from evalkit import training
+from evalkit.training import stage as training
 from evalkit.types import Stage
 stage = Stage(**{stage!r})
 try:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from evalkit import Stage, curves
+from evalkit import Stage
 from evalkit.errors import ConfigError, TrainingError
+from evalkit.training import curves
 from trainers._methods import METHODS
 from trainers._stage_checks import check
 from trainers.manifest import read

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit.store import Cell, Store
+from evalkit.storage.store import Cell, Store
 from evalkit.types import Asker, Request, Response, Sample, Sampling, Score, Task
 from tests.small_exams import doubles, echo, exam, held, sit
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from evalkit import upstream
-from evalkit.data import digest, open_rows
 from evalkit.errors import DataError
+from evalkit.exams import upstream
+from evalkit.exams.data import digest, open_rows
 from evalkit.types import Source
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -21,9 +21,9 @@ import pytest
 from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError, StoreError, UnknownName
 from evalkit.evidence.values import Compared
-from evalkit.report import of_store
-from evalkit.store import Store
-from evalkit.tables import ANSWER_COLUMNS, read_table, write_table
+from evalkit.reporting.report import of_store
+from evalkit.storage.store import Store
+from evalkit.storage.tables import ANSWER_COLUMNS, read_table, write_table
 from evalkit.verdict import Report
 from evalkit.viewing.columns import Columns
 from evalkit.viewing.desk import Desk

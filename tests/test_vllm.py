@@ -23,11 +23,11 @@ from typing import Any, TypeVar
 import pytest
 
 from evalkit import plugins
-from evalkit.config import TaskSection
+from evalkit.configuration.sections import TaskSection
 from evalkit.envs import make
 from evalkit.events import silent
-from evalkit.exam import sit
-from evalkit.store import Store
+from evalkit.exams.exam import sit
+from evalkit.storage.store import Store
 from evalkit.types import Checkpoint, Model, Request, Response, Sample, Sampling, Started
 from tests.servers import evalkit
 from tests.widened import widened

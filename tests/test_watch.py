@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from evalkit import lock, manifest
 from evalkit.cli import main
 from evalkit.errors import ConfigError, ModelError, StoreError
 from evalkit.events import Event, silent
-from evalkit.files import gather
+from evalkit.storage import lock
+from evalkit.storage.files import gather
+from evalkit.training import manifest
 from evalkit.watching import evaluation, keeping, registering
 from evalkit.watching.finding import found
 from evalkit.watching.subject import Watch, compared

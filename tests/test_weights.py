@@ -16,7 +16,7 @@ from evalkit.errors import DataError
 from evalkit.events import silent
 from evalkit.planning.noise import noise
 from evalkit.planning.plan import plan
-from evalkit.report import of_store
+from evalkit.reporting.report import of_store
 from evalkit.series.assembly import Series
 from evalkit.series.assembly import of_store as series_of
 from evalkit.series.best import best
@@ -24,7 +24,7 @@ from evalkit.series.trend import trend
 from evalkit.stats.cell import Differences
 from evalkit.stats.estimate import estimates
 from evalkit.stats.linear import by_cluster, by_stratum, linear
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Rows, Sample, Task
 from tests.small_exams import doubles, echo, exam, held, matrix, right, row
 

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from evalkit import plugins
-from evalkit.config import load
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import resolve
 from evalkit.errors import ConfigError
 from evalkit.events import silent
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.judging.hearing import hear
 from evalkit.judging.judgments import Judgment
 from evalkit.judging.written import fenced, judged, rubric
-from evalkit.report import of_run
-from evalkit.resolve import resolve
+from evalkit.reporting.report import of_run
 from evalkit.run import hold
 from evalkit.types import Request, Response, Sample, Task
 from tests.chat_server import ChatServer, serving

@@ -12,8 +12,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import Stage, manifest, plugins
+from evalkit import Stage, plugins
 from evalkit.errors import TrainingError
+from evalkit.training import manifest
 from trainers._arguments import lora_names, names
 from trainers._methods import METHODS
 from trainers.trl_inprocess import _columns, rows_of, trainer_of

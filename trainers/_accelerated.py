@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from evalkit import Stage
-from evalkit.children import ERROR_MARK, end_with
 from evalkit.errors import ConfigError, EvalkitError
-from evalkit.files import write_beside
-from evalkit.training import attempt
+from evalkit.processes.children import ERROR_MARK, end_with
+from evalkit.storage.files import write_beside
+from evalkit.training.stage import attempt
 
 MODULE = "evalkit.trainers._accelerated"
 NAME = "launched.json"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from evalkit import Stage, curves
+from evalkit import Stage
+from evalkit.training import curves
 
 from . import manifest
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import Saved, Stage, Trainer, curves
+from evalkit import Saved, Stage, Trainer
 from evalkit.errors import EvalkitError, TrainingError
-from evalkit.files import write_beside
+from evalkit.storage.files import write_beside
+from evalkit.training import curves
 
 from . import _launched, conversion, launch, manifest
 from ._launched import FINAL

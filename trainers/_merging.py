@@ -15,8 +15,8 @@ from typing import Any
 
 from evalkit import Saved
 from evalkit.errors import TrainingError
-from evalkit.files import gather
-from evalkit.weights import files, lacks_tokenizer, parsed
+from evalkit.identity.weights import files, lacks_tokenizer, parsed
+from evalkit.storage.files import gather
 
 from ._distributed import consolidate, whole
 from ._ranks import ranks

@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 
 from evalkit import Saved
-from evalkit.weights import files as model_files
-from evalkit.weights import lacks_tokenizer, parsed, saved
+from evalkit.identity.weights import files as model_files
+from evalkit.identity.weights import lacks_tokenizer, parsed, saved
 
 from .checkpoints import QUIET_SECONDS, by_hand, numbered, numbers
 

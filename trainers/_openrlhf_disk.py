@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalkit import Saved
-from evalkit.weights import lacks_tokenizer, quiet, saved
+from evalkit.identity.weights import lacks_tokenizer, quiet, saved
 
 from ._launched import FINAL
 from .checkpoints import QUIET_SECONDS, by_hand, numbered

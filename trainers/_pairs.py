@@ -14,7 +14,7 @@ import orjson
 
 from evalkit import Response, Sample, Stage, Task, plugins
 from evalkit.errors import TrainingError
-from evalkit.files import write_beside
+from evalkit.storage.files import write_beside
 
 from ._shapes import Row
 from .data import TASK, training_samples

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import TrainingError
-from evalkit.weights import parsed
+from evalkit.identity.weights import parsed
 
 RANK = re.compile(r"model_world_size_(\d+)_rank_(\d+)\.pt")
 LORA = re.compile(r"(.*)\.lora_([AB])\.(?:\w+\.)?weight")

@@ -11,7 +11,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from evalkit.weights import parsed
+from evalkit.identity.weights import parsed
 
 from . import manifest
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from evalkit import Stage
+from evalkit.identity.weights import parsed
 from evalkit.types import REWARD_MODEL
-from evalkit.weights import parsed
 
 from . import data
 

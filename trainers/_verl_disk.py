@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit import Saved
-from evalkit.weights import files as model_files
-from evalkit.weights import parsed, quiet, saved
+from evalkit.identity.weights import files as model_files
+from evalkit.identity.weights import parsed, quiet, saved
 
 from .checkpoints import QUIET_SECONDS, by_hand, numbered
 

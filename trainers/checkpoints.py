@@ -15,8 +15,8 @@ from typing import Any
 
 from evalkit import Saved
 from evalkit.errors import TrainingError
-from evalkit.files import gather, made_whole
-from evalkit.weights import files, lacking, lacks_tokenizer, parsed, quiet, saved
+from evalkit.identity.weights import files, lacking, lacks_tokenizer, parsed, quiet, saved
+from evalkit.storage.files import gather, made_whole
 
 QUIET_SECONDS = 10.0
 STEP = re.compile(r"checkpoint-(\d+)")

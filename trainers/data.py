@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from evalkit import Prompt, Sample, Stage, Task, formats, plugins
-from evalkit.data import open_rows
+from evalkit import Prompt, Sample, Stage, Task, plugins
 from evalkit.errors import ConfigError, DataError
+from evalkit.exams import formats
+from evalkit.exams.data import open_rows
 
 from ._shapes import (
     DEMONSTRATION,

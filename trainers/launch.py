@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from evalkit.errors import ConfigError, did_you_mean
-from evalkit.files import write_beside
+from evalkit.storage.files import write_beside
 
 from . import _leash
 

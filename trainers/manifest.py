@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import Stage
-from evalkit.manifest import CHECKPOINT, NAME, read
-from evalkit.manifest import append as add
-from evalkit.weights import size
+from evalkit.identity.weights import size
+from evalkit.training.manifest import CHECKPOINT, NAME, read
+from evalkit.training.manifest import append as add
 
 __all__ = ["NAME", "append", "read", "register"]
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit import Prompt, Stage, Trainer, curves
+from evalkit import Prompt, Stage, Trainer
 from evalkit.errors import ConfigError
+from evalkit.training import curves
 
 from . import data, losses, rewards
 from ._learner import Learner, asked, learner

@@ -21,7 +21,7 @@ import orjson
 
 from evalkit.backends._http import Form, Http
 from evalkit.backends._retry import Failure
-from evalkit.files import write_beside
+from evalkit.storage.files import write_beside
 
 T = TypeVar("T")
 OVER = ("completed", "failed", "expired", "cancelled")

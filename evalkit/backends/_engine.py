@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from evalkit import children, warden
 from evalkit.errors import EngineEnded, StoreError
+from evalkit.processes import children, warden
 
 POLL = 0.2  # seconds between two looks at a server that starts
 CAUSE = re.compile(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalkit.errors import ConfigError, ModelError
-from evalkit.fingerprint import base_named
+from evalkit.identity.fingerprint import base_named
+from evalkit.identity.weights import is_adapter, parsed
 from evalkit.types import Checkpoint
-from evalkit.weights import is_adapter, parsed
 
 FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 DTYPES = ("auto", "float32", "bfloat16", "float16")

@@ -25,7 +25,7 @@ from evalkit.backends._retry import Failure
 from evalkit.backends._templated import split
 from evalkit.backends._together import Together
 from evalkit.errors import ConfigError, ModelError
-from evalkit.files import cache_folder
+from evalkit.storage.files import cache_folder
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Message, Prompt, Request, Response
 
 T = TypeVar("T")

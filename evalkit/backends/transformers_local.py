@@ -156,7 +156,7 @@ def open_(checkpoint: Checkpoint) -> Local:
 
 def identify(checkpoint: Checkpoint) -> str:
     """sha256 over weights, tokenizer, template and configuration; an adapter's base included."""
-    from evalkit.fingerprint import base_named, fingerprint
+    from evalkit.identity.fingerprint import base_named, fingerprint
 
     where = folder(checkpoint, _chosen(checkpoint)["revision"])
     named = base_named(where)

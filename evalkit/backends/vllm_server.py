@@ -28,7 +28,7 @@ from evalkit.backends.openai_api import Server
 from evalkit.envs import python_of, recipes
 from evalkit.errors import ConfigError, EngineEnded, ModelError
 from evalkit.events import Note, Notify
-from evalkit.fingerprint import base_named, chat_template, fingerprint
+from evalkit.identity.fingerprint import base_named, chat_template, fingerprint
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Prompt, Request, Response
 
 T = TypeVar("T")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evalkit.columns import columns, percent, points
 from evalkit.series.best import Best, Place
+from evalkit.terminal.columns import columns, percent, points
 
 
 def table(found: Best) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from evalkit.lineage import Known, facts
+from evalkit.training.lineage import Known, facts
 
 DIGITS = 12  # of a hash: enough to tell two apart
 WIDEST = 60

@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evalkit.console import text
 from evalkit.planning.plan import Plan, TaskPlan, UnitPlan
-from evalkit.reading import printable
+from evalkit.reporting.reading import printable
+from evalkit.terminal.console import text
 
 WIDTH = 100
 UNITS = ("", "n", "SE", "finds", "in family", "margin", "P(pass)", "n for 80, 97 %", "suggested")

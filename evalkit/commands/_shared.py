@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from evalkit.config import Loaded
+    from evalkit.configuration.config import Loaded
     from evalkit.evidence.values import Evidence
     from evalkit.matrix import Matrix
     from evalkit.verdict import Renderer, Report
@@ -49,8 +49,8 @@ format_option = click.option(
 
 def matrix_of(config: Path, results: Path | None, limit: int | None) -> tuple[Matrix, Path]:
     """The matrix of a config, and the results folder it goes with."""
-    from evalkit.config import load
-    from evalkit.resolve import resolve
+    from evalkit.configuration.config import load
+    from evalkit.configuration.resolve import resolve
     from evalkit.series.baseline import named
 
     loaded = load(config)
@@ -67,7 +67,7 @@ def results_of(loaded: Loaded, given: Path | None) -> Path:
 
 def told_how(report: Report, words: Sequence[object], config: Path) -> Report:
     """The report with how it was made: the command after `evalkit`, by the file's name alone."""
-    from evalkit.provenance import made
+    from evalkit.reporting.provenance import made
 
     return report.model_copy(update={"made": made([*map(str, words)], config)})
 
@@ -75,7 +75,7 @@ def told_how(report: Report, words: Sequence[object], config: Path) -> Report:
 def publish(report: Report, results: Path, folder: Path | None, formats: tuple[str, ...]) -> None:
     """Prints a report of some results and writes its files; stderr says which."""
     from evalkit.evidence.stored import StoredEvidence
-    from evalkit.report import write
+    from evalkit.reporting.writing import write
 
     evidence = StoredEvidence(results, report)
     written = write(report, folder or results / "report", formats, evidence)
@@ -103,7 +103,7 @@ def _summarise(report: Report, folder: Path) -> None:
 def refuse_margins(report: Report, matrix: Matrix, config: Path) -> None:
     """Raises ConfigError where a margin could hardly be passed by an unchanged model."""
     from evalkit.comparison.refusal import refuse
-    from evalkit.config import load
+    from evalkit.configuration.config import load
 
     refuse(report, matrix.policy, load(config))
 
@@ -119,7 +119,7 @@ def say(text: str) -> None:
 
 def one_line(error: object) -> str:
     """An error as one line that cannot drive a terminal."""
-    from evalkit.reading import printable
+    from evalkit.reporting.reading import printable
 
     return printable(" ".join(str(error).split()))
 

@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from evalkit.console import text
 from evalkit.evidence.values import Answered, Flip, Graded, Transcript
-from evalkit.reading import printable
+from evalkit.reporting.reading import printable
+from evalkit.terminal.console import text
 from evalkit.types import ToolCall
 
 TWO_COLUMNS = 80  # columns of a terminal below which there is no room for two

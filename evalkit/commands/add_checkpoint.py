@@ -18,7 +18,7 @@ def add_checkpoint(run: Path, path: Path, step: int, method: str, parent: str) -
 
     For trainings that evalkit knows nothing of: `evalkit watch RUN` evaluates what was added.
     """
-    from evalkit.manifest import adding
+    from evalkit.training.manifest import adding
 
     entry = adding(run, path, step, {"method": method, "parent": {"name": parent}})
     click.echo(f"{run.resolve().name}@{step}\t{entry['identity']}")

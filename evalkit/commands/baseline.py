@@ -22,7 +22,7 @@ def promote(name: str, why: str, results: Path | None) -> None:
     """Make checkpoint NAME of the results the one to beat, its weights included."""
     from evalkit.series.baseline import promote as to_baseline
     from evalkit.series.baseline import text
-    from evalkit.store import Store
+    from evalkit.storage.store import Store
 
     say(text([to_baseline(Store(results or Path(RESULTS)), name, why)]))
 
@@ -61,8 +61,8 @@ def fetch(source: str, branch: str, results: Path | None) -> None:
     import os
     import tempfile
 
-    from evalkit.carried import carry
     from evalkit.forge.here import artifact, target_branch
+    from evalkit.storage.carried import carry
 
     folder = results or Path(RESULTS)
     scheme, _, name = source.partition(":")

@@ -10,7 +10,7 @@ import click
 from evalkit.commands._shared import config_argument, limit_option, matrix_of, results_option, say
 
 if TYPE_CHECKING:
-    from evalkit.exam import Exam
+    from evalkit.exams.exam import Exam
     from evalkit.matrix import Matrix
 
 
@@ -42,16 +42,16 @@ def battle(
     the form of arenas (model_a, model_b, winner).
     """
     from evalkit.errors import ConfigError
-    from evalkit.files import write_beside
-    from evalkit.journal import dumps
     from evalkit.judging.bouts import bouts, fought, spent
     from evalkit.judging.costs import cost_of
     from evalkit.judging.panel import Panel
     from evalkit.judging.trust import cost_told
-    from evalkit.pipeline import identified, trained
-    from evalkit.progress import progress
     from evalkit.seat import seating
-    from evalkit.store import Store, safe
+    from evalkit.storage.files import write_beside
+    from evalkit.storage.journal import dumps
+    from evalkit.storage.store import Store, safe
+    from evalkit.terminal.progress import progress
+    from evalkit.training.pipeline import identified, trained
 
     matrix, folder = matrix_of(config, results, limit)
     exam = _exam(matrix, task)
@@ -115,8 +115,8 @@ def _ranked(path: Path, baseline: str, *, styled: bool) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     """Won, tied and lost games of every pair."""
-    from evalkit.columns import columns
-    from evalkit.reading import printable
+    from evalkit.reporting.reading import printable
+    from evalkit.terminal.columns import columns
 
     pairs = dict.fromkeys((row["model_a"], row["model_b"]) for row in rows)
     told = []

@@ -28,7 +28,7 @@ def best(
     from evalkit.errors import UnknownName
     from evalkit.series.assembly import of_store
     from evalkit.series.best import best as choose
-    from evalkit.store import Store
+    from evalkit.storage.store import Store
 
     series = of_store(Store(results or Path(RESULTS)), checkpoints)
     if baseline and baseline not in checkpoints:

@@ -45,10 +45,10 @@ def bisect(
 
     Exits 1 where one is, 0 where none is, 3 where that stays open, 4 where it is invalid.
     """
-    from evalkit.progress import progress
     from evalkit.series.bisection import text
     from evalkit.series.chain import chain
     from evalkit.series.culprit import search
+    from evalkit.terminal.progress import progress
 
     matrix, folder = matrix_of(config, results, limit)
     between = chain(matrix, start, end)

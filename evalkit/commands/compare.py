@@ -21,9 +21,9 @@ def compare(baseline: str, candidates: tuple[str, ...], seeds: bool, results: Pa
     One recipe trained with several seeds is `sft-s0,sft-s1,sft-s2`, or `sft` with --seeds: their
     mean is compared, with a baseline of as many seeds one by one.
     """
-    from evalkit import report as reporting
     from evalkit.comparison.policy import Policy
-    from evalkit.store import Store
+    from evalkit.reporting import report as reporting
+    from evalkit.storage.store import Store
 
     store = Store(results or Path(RESULTS))
     found = reporting.of_store(store, [baseline, *candidates], Policy(), seeds=seeds)

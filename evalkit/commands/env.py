@@ -25,7 +25,7 @@ def env(name: str | None, command: tuple[str, ...]) -> None:
     """
     from evalkit.envs import make, recipes
     from evalkit.envs.making import check, inside
-    from evalkit.progress import progress
+    from evalkit.terminal.progress import progress
 
     if name is None:
         say("".join(f"{_line(found)}\n" for found in recipes().values()))

@@ -10,7 +10,7 @@ import click
 from evalkit.commands._shared import RESULTS, rendered, results_option, say
 
 if TYPE_CHECKING:
-    from evalkit.store import Store
+    from evalkit.storage.store import Store
     from evalkit.verdict import Report
 
 
@@ -41,7 +41,7 @@ def export(checkpoint: str, results: Path | None, form: str, out: Path, against:
     from evalkit.errors import ConfigError
     from evalkit.interchange import write_every_eval_ever, write_lm_eval, write_model_card
     from evalkit.interchange.exported import exported
-    from evalkit.store import Store
+    from evalkit.storage.store import Store
 
     if against and form != write_model_card.NAME:
         raise ConfigError("--against is of --format model-card: other files hold no comparison")
@@ -60,7 +60,9 @@ def export(checkpoint: str, results: Path | None, form: str, out: Path, against:
 def _report(store: Store, checkpoint: str, against: str) -> Report:
     """The checkpoint against another, or by itself."""
     from evalkit.comparison.policy import Policy
-    from evalkit.report import assemble, of_store, stored
+    from evalkit.reporting.assembly import assemble
+    from evalkit.reporting.cells import stored
+    from evalkit.reporting.report import of_store
 
     if against:
         return of_store(store, [against, checkpoint], Policy())

@@ -51,12 +51,12 @@ def gate(
     Asks nothing, but with --fast: then the baseline is asked in full where it has not been, and
     each candidate only as far as it takes to decide.
     """
-    from evalkit import report as reporting
     from evalkit.errors import ConfigError
     from evalkit.events import silent
     from evalkit.fast.gate import fast_gate
-    from evalkit.progress import progress
+    from evalkit.reporting import report as reporting
     from evalkit.run import hold
+    from evalkit.terminal.progress import progress
 
     if uncapped and not fast:
         raise ConfigError("--uncapped says how --fast plans its looks: give both")
@@ -78,7 +78,7 @@ def gate(
 
 def _gate_stored(config: Path, results: Path | None, report_dir: Path | None) -> NoReturn:
     from evalkit.comparison.stored_gate import stored_report
-    from evalkit.config import load
+    from evalkit.configuration.config import load
 
     loaded = load(config)
     folder = results_of(loaded, results)

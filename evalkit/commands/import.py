@@ -44,7 +44,7 @@ def import_logs(
     from evalkit.interchange.imported import Skipped, Wanted
     from evalkit.interchange.kept import keep
     from evalkit.interchange.reading import read
-    from evalkit.store import Store
+    from evalkit.storage.store import Store
 
     if bounds and not -math.inf < bounds[0] < bounds[1] < math.inf:
         raise ConfigError("--bounds: give two numbers, the lower end first")

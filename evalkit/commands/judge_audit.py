@@ -28,9 +28,9 @@ def judge_audit(
     from evalkit.judging import trust
     from evalkit.judging.panel import Panel
     from evalkit.judging.session import audited
-    from evalkit.pipeline import identified, trained
-    from evalkit.progress import progress
-    from evalkit.reading import printable
+    from evalkit.reporting.reading import printable
+    from evalkit.terminal.progress import progress
+    from evalkit.training.pipeline import identified, trained
 
     matrix, folder = matrix_of(config, results, limit)
     judged = [exam.label for exam in matrix.exams if exam.task.rubric]

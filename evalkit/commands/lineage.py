@@ -23,8 +23,8 @@ def lineage(checkpoint: str, other: str | None, results: Path | None, form: str)
     import json
 
     from evalkit.commands._lineage_text import history, table
-    from evalkit.lineage import ancestors, differences, everything, facts, find
-    from evalkit.reading import printable
+    from evalkit.reporting.reading import printable
+    from evalkit.training.lineage import ancestors, differences, everything, facts, find
 
     known = everything(results or Path(RESULTS))
     first = find(known, checkpoint)

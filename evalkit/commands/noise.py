@@ -23,8 +23,8 @@ def noise(config: Path, checkpoint: str | None, results: Path | None, limit: int
     """
     from evalkit.planning.noise import noise as measured
     from evalkit.planning.repeats import words
-    from evalkit.progress import progress
-    from evalkit.reading import printable
+    from evalkit.reporting.reading import printable
+    from evalkit.terminal.progress import progress
 
     matrix, folder = matrix_of(config, results, None)
     with progress() as notify:

@@ -65,8 +65,8 @@ def rank(
 def _of_cells(names: tuple[str, ...], task: str, results: Path) -> list[Battle]:
     from evalkit.errors import ConfigError
     from evalkit.ranking.cells import battles, judged_tasks
-    from evalkit.report import stored
-    from evalkit.store import Store
+    from evalkit.reporting.cells import stored
+    from evalkit.storage.store import Store
 
     found = list(stored(Store(results)))
     judged = judged_tasks(found)

@@ -26,8 +26,8 @@ def report(verdict: Path, name: str, results: Path | None, output: Path | None) 
     """Render a verdict.json again, in any format that `evalkit list reports` shows."""
     from evalkit import plugins
     from evalkit.evidence.stored import StoredEvidence
-    from evalkit.reading import read_verdict
-    from evalkit.report import write_one
+    from evalkit.reporting.reading import read_verdict
+    from evalkit.reporting.writing import write_one
     from evalkit.verdict import Renderer
 
     found, renderer = read_verdict(verdict), plugins.report_format(name)

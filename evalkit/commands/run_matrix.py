@@ -31,9 +31,9 @@ def run_matrix(
     config: Path, results: Path | None, report_dir: Path | None, gate: bool, limit: int | None
 ) -> None:
     """Train, ask, grade and compare whatever of CONFIG has not been yet; then report."""
-    from evalkit import report as reporting
-    from evalkit.progress import progress
+    from evalkit.reporting import report as reporting
     from evalkit.run import hold
+    from evalkit.terminal.progress import progress
 
     matrix, folder = matrix_of(config, results, limit)
     with progress() as notify:

@@ -24,9 +24,9 @@ def serve(config: Path, checkpoint: str, results: Path | None, port: int) -> Non
     name; its system prompt is left to them.
     """
     from evalkit.errors import UnknownName
-    from evalkit.pipeline import trained
-    from evalkit.progress import progress
-    from evalkit.serving import serve as go
+    from evalkit.serving.serve import serve as go
+    from evalkit.terminal.progress import progress
+    from evalkit.training.pipeline import trained
 
     matrix, folder = matrix_of(config, results, None)
     names = [row.checkpoint.name for row in matrix.rows]

@@ -47,7 +47,7 @@ def show(
     from evalkit.commands._side_by_side import side_by_side
     from evalkit.errors import ConfigError
     from evalkit.evidence.pairs import Pair
-    from evalkit.reading import describe_cell, describe_sample, lost_samples, sat
+    from evalkit.reporting.reading import describe_cell, describe_sample, lost_samples, sat
 
     folder = results or Path(RESULTS)
     one = sat(cell, folder)

@@ -26,8 +26,8 @@ def slices(baseline: str, candidate: str, task: str, results: Path | None, form:
     from evalkit.comparison.slices import slices as of_pair
     from evalkit.comparison.slices import text
     from evalkit.errors import UnknownName
-    from evalkit.report import stored
-    from evalkit.store import Store
+    from evalkit.reporting.cells import stored
+    from evalkit.storage.store import Store
 
     folder = results or Path(RESULTS)
     cells = {(cell.checkpoint, cell.task): cell.side for cell in stored(Store(folder))}

@@ -30,7 +30,7 @@ def track(verdict: Path, tracker: str, project: str, out: Path | None) -> None:
     To an offline run of Weights & Biases, or to MLflow: a local database, or MLFLOW_TRACKING_URI.
     The same report is one run, however often.  [default of VERDICT: results/report/verdict.json]
     """
-    from evalkit.reading import read_verdict
+    from evalkit.reporting.reading import read_verdict
     from evalkit.trackers import mlflow_store, wandb_offline
     from evalkit.trackers.points import tracked
 

@@ -49,10 +49,10 @@ def train(
     Each checkpoint is asked as soon as it is made and compared with the baseline and its parent;
     the report comes at the end.  The same command goes on wherever it was stopped.
     """
-    from evalkit import report as reporting
     from evalkit.errors import UnknownName
-    from evalkit.progress import progress
-    from evalkit.stagewise import train_and_judge
+    from evalkit.reporting import report as reporting
+    from evalkit.terminal.progress import progress
+    from evalkit.training.stagewise import train_and_judge
 
     matrix, folder = matrix_of(config, results, limit)
     known = [stage.name for stage in matrix.stages]

@@ -22,7 +22,7 @@ def trend(checkpoints: tuple[str, ...], results: Path | None, form: str) -> None
     from evalkit.series.assembly import of_store
     from evalkit.series.trend import text
     from evalkit.series.trend import trend as of_series
-    from evalkit.store import Store
+    from evalkit.storage.store import Store
 
     found = of_series(of_store(Store(results or Path(RESULTS)), checkpoints))
     say(found.model_dump_json(indent=1) + "\n" if form == "json" else text(found))

@@ -49,12 +49,12 @@ def watch(
     Each is kept from rotation, evaluated in a process of its own against the config's baseline,
     and reported.  The same command goes on where it was stopped.
     """
-    from evalkit.config import load
-    from evalkit.progress import progress
+    from evalkit.configuration.config import load
+    from evalkit.identity.weights import parsed
+    from evalkit.terminal.progress import progress
     from evalkit.watching.keeping import folder
     from evalkit.watching.subject import Watch, compared
     from evalkit.watching.watch import Manner, follow, until_over
-    from evalkit.weights import parsed
 
     place = results_of(load(config), results)
     called = name or str(parsed(run / "stage.json").get("name") or run.resolve().name)

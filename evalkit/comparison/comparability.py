@@ -85,6 +85,11 @@ def exam_of(meta: Mapping[str, Any], preset: str = "") -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def under(meta: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    """What a `cell.json` says under one of its presets, which may have a scale of its own."""
+    return {**meta, **meta.get("scales", {}).get(preset, {}), "exam": meta["exams"][preset]}
+
+
 def _differences(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     if before == after:
         return []

@@ -23,7 +23,7 @@ from evalkit.comparison.sides import Side, Sides, cells_of
 from evalkit.errors import EvalkitError
 from evalkit.stats.cell import Estimate
 from evalkit.stats.designs import bootstrap, seeds
-from evalkit.tables import read_table
+from evalkit.storage.tables import read_table
 
 FLAG, ABSENT = "fitted", "not_refitted"
 COLUMNS = ["item", "id", "epoch", "stratum", "details"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from evalkit.comparison.policy import EVERYWHERE, Policy
-from evalkit.config import BoundsSection, Loaded, Location, MarginSection
+from evalkit.configuration.config import Loaded, Location
+from evalkit.configuration.sections import BoundsSection, MarginSection
 from evalkit.errors import did_you_mean
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 
 
 def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evalkit.comparison.policy import Policy
-from evalkit.config import Loaded
+from evalkit.configuration.config import Loaded
 from evalkit.stats.distributions import critical_value
 from evalkit.stats.power import probability_of_pass, suggested_margin
 from evalkit.verdict import CandidateVerdict, CellVerdict, Report, Unit

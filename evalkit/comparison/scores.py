@@ -17,8 +17,8 @@ from evalkit.comparison.comparability import exam_of
 from evalkit.comparison.rows import Items, Numbers, Rows, coded, numbers
 from evalkit.errors import StoreError
 from evalkit.stats.scales import orient
-from evalkit.store import Cell
-from evalkit.tables import read_table
+from evalkit.storage.store import Cell
+from evalkit.storage.tables import read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
 from evalkit.comparison.scores import load
-from evalkit.store import Cell
+from evalkit.storage.store import Cell
 
 if TYPE_CHECKING:
     from evalkit.series.recipe import Recipe

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.columns import columns, percent, points
 from evalkit.comparison import paired, unpaired
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.scores import strata_of
 from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError
-from evalkit.reading import printable
+from evalkit.reporting.reading import printable
 from evalkit.stats.cell import Differences, Estimate
 from evalkit.stats.estimate import estimates
 from evalkit.stats.families import benjamini_hochberg
+from evalkit.terminal.columns import columns, percent, points
 
 RATE = 0.10
 """The share of what is marked that may be chance."""

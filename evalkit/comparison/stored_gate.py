@@ -11,11 +11,12 @@ from pathlib import Path
 
 from evalkit.comparison.gating import policy_of
 from evalkit.comparison.refusal import refuse
-from evalkit.config import Loaded
+from evalkit.configuration.config import Loaded
 from evalkit.errors import did_you_mean
-from evalkit.exam import Exam
-from evalkit.report import Found, assemble, stored
-from evalkit.store import Store
+from evalkit.exams.exam import Exam
+from evalkit.reporting.assembly import assemble
+from evalkit.reporting.cells import Found, stored
+from evalkit.storage.store import Store
 from evalkit.types import Rows, Sample, Task
 from evalkit.verdict import Report
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from evalkit.envs.locks import Recipe, recipe
 from evalkit.errors import EvalkitError
 from evalkit.events import Note, Notify
-from evalkit.files import cache_folder, write_beside
-from evalkit.lock import hold
+from evalkit.storage.files import cache_folder, write_beside
+from evalkit.storage.lock import hold
 
 MARK = "evalkit.json"
 """Written last: a folder without it was only half made."""

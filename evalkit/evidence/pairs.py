@@ -13,7 +13,7 @@ from evalkit.evidence.flips import chosen, flip_at
 from evalkit.evidence.sheets import Side, aligned, read_sheet
 from evalkit.evidence.transcripts import Archive, transcripts
 from evalkit.evidence.values import Flip, Transcript
-from evalkit.store import Cell
+from evalkit.storage.store import Cell
 
 SHORTEST = 4
 """Hex digits by which an item may be called."""

@@ -18,8 +18,8 @@ from evalkit.comparison.rows import Items, Numbers, Rows, coded
 from evalkit.comparison.scores import of_table as arm_of
 from evalkit.errors import StoreError
 from evalkit.evidence.values import Graded
-from evalkit.store import Cell
-from evalkit.tables import SCORE_COLUMNS, read_table
+from evalkit.storage.store import Cell
+from evalkit.storage.tables import SCORE_COLUMNS, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

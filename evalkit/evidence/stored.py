@@ -17,7 +17,7 @@ from evalkit.evidence.flips import flips_between
 from evalkit.evidence.sheets import Side, read_sheet
 from evalkit.evidence.transcripts import Archive, transcripts
 from evalkit.evidence.values import MOST, Compared, Effort, Flip, Flips, Transcript
-from evalkit.store import Cell, safe
+from evalkit.storage.store import Cell, safe
 from evalkit.verdict import Report
 
 SHEETS, ARCHIVES = 12, 3

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit import journal
-from evalkit.answer import Answer, answer_of
 from evalkit.comparison.rows import item_bytes
 from evalkit.evidence.values import Answered, Flip, Graded, Transcript
-from evalkit.store import JUDGMENTS, AnswerKey, Cell
-from evalkit.tables import read_table
+from evalkit.storage import journal
+from evalkit.storage.answer import Answer, answer_of
+from evalkit.storage.store import JUDGMENTS, AnswerKey, Cell
+from evalkit.storage.tables import read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,13 +12,13 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from evalkit import asking
-from evalkit.children import end_well, end_with
+from evalkit.asking import checkpoint as asking
 from evalkit.errors import EvalkitError
 from evalkit.events import Asked, Event
 from evalkit.executors.work import read
-from evalkit.graders import Graders
-from evalkit.journal import dumps
+from evalkit.grading.graders import Graders
+from evalkit.processes.children import end_well, end_with
+from evalkit.storage.journal import dumps
 
 
 def main() -> None:

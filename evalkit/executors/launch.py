@@ -14,11 +14,11 @@ from pathlib import Path
 import orjson
 
 from evalkit import errors
-from evalkit.children import why
 from evalkit.errors import EvalkitError, ModelError, StoreError
 from evalkit.events import Asked, Note, Notify
 from evalkit.executors.work import Work, written
-from evalkit.store import safe
+from evalkit.processes.children import why
+from evalkit.storage.store import safe
 
 PATIENCE = 10.0
 """Seconds that a child has to end once it is told to."""

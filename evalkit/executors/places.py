@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from evalkit.asking.pool import pool, run
 from evalkit.errors import ModelError
 from evalkit.events import Note, Notify
 from evalkit.executors.launch import in_child
 from evalkit.executors.work import Work
 from evalkit.matrix import Execution
-from evalkit.pool import pool, run
 
 Here = Callable[[Work], None]
 """Asks a checkpoint in this process; raises ModelError where it cannot be asked."""

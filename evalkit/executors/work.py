@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import plugins
-from evalkit.asking import incomplete
-from evalkit.config import TaskSection
+from evalkit.asking.checkpoint import incomplete
+from evalkit.configuration.sections import TaskSection
 from evalkit.errors import StoreError
-from evalkit.exam import Exam, sit
+from evalkit.exams.exam import Exam, sit
 from evalkit.matrix import Row
 from evalkit.seat import Seat
-from evalkit.store import Cell
+from evalkit.storage.store import Cell
 from evalkit.types import Checkpoint, Retrieval
 
 
@@ -47,11 +47,11 @@ def written(work: Work) -> bytes:
     """The work as JSON."""
     seats = [
         {
-            "section": seat.exam.section.model_dump(),
+            "section": seat.exam.section.model_dump(exclude_unset=True),
+            "home": str(seat.exam.home),
             "task": seat.exam.label,
             "data": str(seat.exam.data) if seat.exam.data else None,
             "limit": seat.exam.limit,
-            "rubric": str(seat.exam.rubric) if seat.exam.rubric else None,
             "cell": str(seat.cell.path),
             "source": seat.exam.source,
         }
@@ -81,6 +81,5 @@ def _seat(row: Row, told: Mapping[str, Any]) -> Seat:
 
 def _exam(told: Mapping[str, Any]) -> Exam:
     data = Path(told["data"]) if told["data"] else None
-    rubric = Path(told["rubric"]) if told["rubric"] else None
-    exams = sit(TaskSection(**told["section"]), data, told["limit"], rubric)
+    exams = sit(TaskSection(**told["section"]), data, told["limit"], Path(told["home"]))
     return next(exam for exam in exams if exam.label == told["task"])

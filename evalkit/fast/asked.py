@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalkit import engine
-from evalkit.asking import counted
+from evalkit.asking import engine
+from evalkit.asking.checkpoint import counted
 from evalkit.comparison.arm import Arm
 from evalkit.fast.looks import CellPlan, DomainPlan
 from evalkit.seat import Seat

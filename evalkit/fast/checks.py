@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evalkit import identity
 from evalkit.comparison.policy import EVERYWHERE
 from evalkit.errors import ConfigError
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
+from evalkit.identity import identity
 from evalkit.matrix import Matrix
 
 FEWEST_UNITS = 50

@@ -18,11 +18,11 @@ from evalkit.fast.looking import Looking
 from evalkit.fast.looks import DomainPlan
 from evalkit.fast.planned import plans_of
 from evalkit.matrix import Matrix, Row
-from evalkit.pipeline import identified, trained
-from evalkit.report import of_run
+from evalkit.reporting.report import of_run
 from evalkit.run import Held, hold, remember
 from evalkit.seat import Seat, seating
-from evalkit.store import Store
+from evalkit.storage.store import Store
+from evalkit.training.pipeline import identified, trained
 from evalkit.verdict import CandidateVerdict, DomainVerdict, Report
 
 

@@ -16,7 +16,7 @@ from evalkit.matrix import Matrix
 from evalkit.seat import Seat, seating
 from evalkit.stats.distributions import FloatArray
 from evalkit.stats.sequential import DISCORDANCE_PRIOR
-from evalkit.store import Cell, Store
+from evalkit.storage.store import Cell, Store
 
 LEAST_VARIANCE = 0.02
 """A transition that changed hardly anything does not promise that the next will not either."""

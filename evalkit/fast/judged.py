@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.events import Notify
-from evalkit.grade import Grader
+from evalkit.grading.grade import Grader
 from evalkit.judging.grading import grader
 from evalkit.judging.panel import Panel
 from evalkit.judging.session import judge_answers

@@ -15,7 +15,7 @@ import numpy as np
 
 from evalkit.errors import StoreError
 from evalkit.fast.looks import CellPlan, DomainPlan
-from evalkit.files import write_beside
+from evalkit.storage.files import write_beside
 
 SCHEMA = 2
 

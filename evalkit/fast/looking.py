@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evalkit import engine
+from evalkit.asking import engine
 from evalkit.comparison.arm import Arm, Floats
 from evalkit.comparison.bounds import broken
 from evalkit.comparison.paired import BOUNDS
@@ -25,12 +25,12 @@ from evalkit.fast.asked import Asked, Sat
 from evalkit.fast.history import rows_of, values_of
 from evalkit.fast.judged import Judging
 from evalkit.fast.looks import CellPlan, DomainPlan
-from evalkit.grade import Grade, Grader, by_scorer
+from evalkit.grading.grade import Grade, Grader, by_scorer
 from evalkit.run import grade_seat
 from evalkit.seat import Seat
 from evalkit.stats.clock import Clock, Taken
 from evalkit.stats.missing import MISSING_SHARE
-from evalkit.store import Answer
+from evalkit.storage.store import Answer
 from evalkit.types import Sample, Task
 
 

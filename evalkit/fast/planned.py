@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit import identity
 from evalkit.comparison.arm import Floats, item_means
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.fast import kept as looks_file
 from evalkit.fast.asked import Sat
 from evalkit.fast.history import earlier, last_change, values_of, variance
 from evalkit.fast.looks import DomainPlan, Known, plan_domain
+from evalkit.identity import identity
 from evalkit.matrix import Matrix, Row
 from evalkit.seat import seating
-from evalkit.store import Store, safe
+from evalkit.storage.store import Store, safe
 
 
 def plans_of(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.identity import digest
+from evalkit.identity.identity import digest
 from evalkit.interchange._documents import count, need, number, section, text
 from evalkit.interchange.imported import UNKNOWN_END, Row
 from evalkit.types import Response

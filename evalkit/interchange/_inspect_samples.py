@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.identity import digest
+from evalkit.identity.identity import digest
 from evalkit.interchange._documents import count, number, section, text
 from evalkit.interchange.imported import Row
 from evalkit.types import Response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.identity import digest
+from evalkit.identity.identity import digest
 from evalkit.interchange._documents import need, section, text
 from evalkit.interchange.imported import UNKNOWN_END, Row
 from evalkit.types import Response

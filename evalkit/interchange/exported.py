@@ -11,9 +11,9 @@ from typing import Any
 
 from evalkit.comparison.sides import Side
 from evalkit.errors import StoreError
-from evalkit.report import stored
-from evalkit.store import Answer, Cell, Store
-from evalkit.tables import SCORE_COLUMNS, read_table
+from evalkit.reporting.cells import stored
+from evalkit.storage.store import Answer, Cell, Store
+from evalkit.storage.tables import SCORE_COLUMNS, read_table
 from evalkit.types import Response
 
 
@@ -150,6 +150,6 @@ def _graded(cell: Cell, preset: str) -> list[Graded]:
 
 def file_name(name: str) -> str:
     """A name as one part of a path."""
-    from evalkit.store import safe
+    from evalkit.storage.store import safe
 
     return safe(name.replace("/", "__"))

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.grade import outcome
-from evalkit.identity import ITEM_BYTES, digest
+from evalkit.grading.grade import outcome
+from evalkit.grading.manner import Reading
+from evalkit.identity.identity import ITEM_BYTES, digest
 from evalkit.interchange.imported import Asked, Imported, Row
-from evalkit.manner import Reading
-from evalkit.store import Answer, Cell, Store
-from evalkit.tables import SCORE_COLUMNS, write_table
+from evalkit.storage.store import Answer, Cell, Store
+from evalkit.storage.tables import SCORE_COLUMNS, write_table
 from evalkit.types import Score
 
 OF_RESPONSE = ("text", "finish_reason", "loglikelihoods", "error")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError, did_you_mean
-from evalkit.identity import digest
+from evalkit.identity.identity import digest
 from evalkit.interchange._archive import Archive
 from evalkit.interchange._documents import as_object, count, need, parse, section, text
 from evalkit.interchange._inspect_samples import row

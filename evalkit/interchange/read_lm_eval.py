@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.identity import digest
+from evalkit.identity.identity import digest
 from evalkit.interchange._documents import finite, need, number, read_lines, section, text
 from evalkit.interchange._lm_eval_headline import Headline, Unfit, headline_of
 from evalkit.interchange._lm_eval_samples import row

@@ -15,10 +15,10 @@ from typing import Any
 from uuid import UUID
 
 from evalkit import __version__
-from evalkit.files import write_beside
-from evalkit.identity import digest
+from evalkit.identity.identity import digest
 from evalkit.interchange.exported import Exported, Graded, file_name
-from evalkit.journal import dumps
+from evalkit.storage.files import write_beside
+from evalkit.storage.journal import dumps
 
 NAME = "every-eval-ever"
 VERSION = "0.3.0"

@@ -15,9 +15,9 @@ from typing import Any
 import orjson
 
 from evalkit import __version__
-from evalkit.files import write_beside
 from evalkit.interchange.exported import Exported, Graded, file_name
-from evalkit.journal import dumps, repaired
+from evalkit.storage.files import write_beside
+from evalkit.storage.journal import dumps, repaired
 
 NAME = "lm-eval"
 

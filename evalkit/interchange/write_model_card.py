@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError, EvalkitError
-from evalkit.files import write_beside
 from evalkit.interchange.exported import Exported, file_name
+from evalkit.storage.files import write_beside
 
 NAME = "model-card"
 DEFAULT = "default"

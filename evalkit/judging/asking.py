@@ -12,18 +12,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from evalkit.asking.meter import HOPELESS
+from evalkit.asking.pool import pool, run
+from evalkit.asking.questions import prepare
+from evalkit.asking.starting import start
 from evalkit.errors import ModelError
 from evalkit.events import Asked, Notify, silent
-from evalkit.journal import Journal
 from evalkit.judging import judgments
 from evalkit.judging.judgments import Judgment
 from evalkit.judging.panel import Judge, Panel
 from evalkit.judging.questions import Docket, Question, every
-from evalkit.lock import hold
-from evalkit.meter import HOPELESS
-from evalkit.pool import pool, run
-from evalkit.questions import prepare
-from evalkit.starting import start
+from evalkit.storage.journal import Journal
+from evalkit.storage.lock import hold
 from evalkit.types import Model, Response
 
 OFTEN = 50  # questions between two words to whoever watches

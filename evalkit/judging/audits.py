@@ -10,10 +10,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evalkit import identity
 from evalkit.errors import DataError
-from evalkit.exam import Exam
-from evalkit.files import write_beside
+from evalkit.exams.exam import Exam
+from evalkit.identity import identity
 from evalkit.judging.agreement import kappa
 from evalkit.judging.asking import missing
 from evalkit.judging.grading import heard
@@ -24,7 +23,8 @@ from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Docket, rubric_of
 from evalkit.judging.tally import orders, side
 from evalkit.matrix import Matrix
-from evalkit.store import safe
+from evalkit.storage.files import write_beside
+from evalkit.storage.store import safe
 
 Judged = Mapping[str, Judgment]
 Found = dict[str, Any]

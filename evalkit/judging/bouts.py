@@ -10,8 +10,8 @@ from typing import Any
 
 from evalkit.errors import ConfigError, StoreError
 from evalkit.events import Notify
-from evalkit.exam import Exam
-from evalkit.grade import without_thoughts
+from evalkit.exams.exam import Exam
+from evalkit.grading.grade import without_thoughts
 from evalkit.judging import judgments
 from evalkit.judging.asking import judge_all
 from evalkit.judging.audits import folder_of

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from evalkit import identity
-from evalkit.exam import Exam
-from evalkit.grade import Grade, broken_off, without_thoughts
+from evalkit.exams.exam import Exam
+from evalkit.grading.grade import Grade, broken_off, without_thoughts
+from evalkit.identity import identity
 from evalkit.judging.hearing import UNHEARD
 from evalkit.judging.judgments import Judgment, known
 from evalkit.judging.ledger import Ledger
@@ -24,7 +24,7 @@ from evalkit.judging.panel import Judge, Panel
 from evalkit.judging.questions import Case, Question, other_of, questions, rubric_of
 from evalkit.judging.rubrics import forges
 from evalkit.judging.tally import Tally
-from evalkit.store import Answer, Cell
+from evalkit.storage.store import Answer, Cell
 from evalkit.types import Opinion, Rubric, Sample, Score, View
 
 

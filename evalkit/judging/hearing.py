@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evalkit.backends._retry import TIMED_OUT
-from evalkit.grade import REFUSAL, without_thoughts
+from evalkit.grading.grade import REFUSAL, without_thoughts
 from evalkit.judging.judgments import Judgment
 from evalkit.types import Opinion, Response, Rubric
 

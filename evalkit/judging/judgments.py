@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit import identity, journal
-from evalkit.store import JUDGMENTS
+from evalkit.identity import identity
+from evalkit.storage import journal
+from evalkit.storage.store import JUDGMENTS
 from evalkit.types import Response
 
 TEXT = ("text", "finish_reason", "error")

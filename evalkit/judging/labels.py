@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import formats
 from evalkit.errors import DataError
-from evalkit.exam import Exam
+from evalkit.exams import formats
+from evalkit.exams.exam import Exam
 from evalkit.judging.questions import Case, rubric_of
 from evalkit.types import Response, Sample
 

@@ -12,14 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 
-from evalkit.exam import Exam
-from evalkit.files import write_beside
+from evalkit.exams.exam import Exam
 from evalkit.judging import judgments
 from evalkit.judging.audits import folder_of
 from evalkit.judging.grading import heard
 from evalkit.judging.ledger import Account, read, spent_on, written
 from evalkit.judging.panel import Panel
 from evalkit.judging.questions import Case, Docket, rubric_of
+from evalkit.storage.files import write_beside
 from evalkit.types import Response
 
 QUESTIONS = 50

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import identity
+from evalkit.identity import identity
 from evalkit.matrix import Matrix, Row, Rule
 from evalkit.types import Backend, Checkpoint, Rubric, Sampling
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalkit import identity
 from evalkit.errors import EvalkitError
-from evalkit.exam import Exam
-from evalkit.grade import without_thoughts
+from evalkit.exams.exam import Exam
+from evalkit.grading.grade import without_thoughts
+from evalkit.identity import identity
 from evalkit.judging import judgments
 from evalkit.judging.hearing import FAILED, TIMEOUT, UNJUDGED, hear
 from evalkit.judging.judgments import Judgment
 from evalkit.judging.panel import Judge, Panel
-from evalkit.store import Cell
+from evalkit.storage.store import Cell
 from evalkit.types import Opinion, Request, Response, Rubric, Sample, View
 
 OTHER_SEED = 1_000  # between the seeds of two tries; repeats lie below

@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.judging.agreement import repeat_sd, same_verdict
 from evalkit.judging.asking import missing
 from evalkit.judging.grading import heard

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.events import Note, Notify
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.judging.asking import judge_all, outstanding
 from evalkit.judging.audits import LabelAudit
 from evalkit.judging.costs import cost_of
@@ -19,7 +19,7 @@ from evalkit.judging.repeats import RepeatAudit
 from evalkit.judging.tally import Tally, together
 from evalkit.matrix import Matrix
 from evalkit.seat import Seat, seating
-from evalkit.store import Store
+from evalkit.storage.store import Store
 from evalkit.verdict import JudgeNote
 
 MIN_ACCURACY = 0.80

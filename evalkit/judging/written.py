@@ -25,8 +25,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from evalkit import identity
 from evalkit.errors import ConfigError, did_you_mean
+from evalkit.identity import identity
 from evalkit.judging.readers import SIDES, Reader, either, labels, rating, verdict_json
 from evalkit.judging.rubrics import (
     PLACEHOLDER,
@@ -104,6 +104,7 @@ def judged(task: Task, path: Path) -> Task:
     return replace(
         task,
         score=None,
+        scorer="",
         rubric=found,
         bounds=found.scale,
         higher_is_better=True,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.errors import DataError
-from evalkit.exam import ANY_ANSWER, OTHER, Exam
+from evalkit.exams.exam import ANY_ANSWER, OTHER, Exam
 from evalkit.judging.panel import Panel
 from evalkit.seat import Seat
 

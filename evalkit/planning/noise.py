@@ -13,13 +13,13 @@ from typing import Any
 from evalkit.comparison.scores import load
 from evalkit.errors import ModelError, UnknownName
 from evalkit.events import Notify
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.matrix import Matrix
-from evalkit.pipeline import identified, trained
 from evalkit.planning.repeats import note_of
 from evalkit.run import hold
 from evalkit.seat import Seat, seating
-from evalkit.store import Store
+from evalkit.storage.store import Store
+from evalkit.training.pipeline import identified, trained
 from evalkit.verdict import NoiseNote
 
 KEPT = ("asked", "totals", "manner", "pace")
@@ -52,7 +52,7 @@ def noise(
 def kept(seat: Seat) -> NoiseNote | None:
     """What was noted in a cell, if its questions are still those."""
     found = seat.cell.meta().get("noise", {}).get(seat.exam.task.preset)
-    if not found or found["source"] != seat.exam.source:
+    if not found or found["source"] != seat.exam.marking:
         return None
     note = NoiseNote.model_validate(found["note"])
     return note.model_copy(update={"checkpoint": seat.row.checkpoint.name, "task": seat.exam.label})
@@ -97,7 +97,7 @@ def _note(seat: Seat, exam: Exam, name: str) -> NoiseNote:
         epochs=exam.task.epochs,
     )
     if note.n:
-        found = {"source": seat.exam.source, "note": note.model_dump(mode="json")}
+        found = {"source": seat.exam.marking, "note": note.model_dump(mode="json")}
         cell.write_meta(noise={**cell.meta().get("noise", {}), preset: found})
     return note
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import LEAST_CHANCE
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
 from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix
 from evalkit.planning.effort import Effort, effort

@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import identity
+from evalkit.comparison.comparability import under
 from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, EvalkitError
 from evalkit.events import silent
-from evalkit.exam import Exam
+from evalkit.exams.exam import Exam
+from evalkit.identity import identity
 from evalkit.judging.session import questions_due
 from evalkit.matrix import Matrix, Row
-from evalkit.pipeline import identified, trained
 from evalkit.planning.spread import Transition
 from evalkit.seat import Seat, seating
-from evalkit.store import Cell, Store
+from evalkit.storage.store import Cell, Store
+from evalkit.training.pipeline import identified, trained
 
 GRADED_LATER = ("data", "judge")
 """Parts of an exam that a plan need not match to learn from a cell."""
@@ -149,7 +150,7 @@ def _side(exam: Exam, cell: Cell, meta: Mapping[str, Any]) -> Side | None:
     wanted = _as_stored(exam)
     if any(sat.get(name) != value for name, value in wanted.items() if name not in GRADED_LATER):
         return None
-    return Side(cell, {**meta, "exam": sat}, preset)
+    return Side(cell, under(meta, preset), preset)
 
 
 def _as_stored(exam: Exam) -> dict[str, Any]:

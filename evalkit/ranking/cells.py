@@ -16,11 +16,11 @@ from evalkit.comparison.comparability import comparability
 from evalkit.comparison.scores import scale_of
 from evalkit.comparison.sides import Side
 from evalkit.errors import DataError, StoreError, UnknownName
-from evalkit.grade import without_thoughts
+from evalkit.grading.grade import without_thoughts
 from evalkit.ranking.style import FEATURES, style
-from evalkit.report import Found
+from evalkit.reporting.cells import Found
 from evalkit.stats.battles import Battle
-from evalkit.tables import read_table
+from evalkit.storage.tables import read_table
 
 REFERENCE = "reference"
 BOTH_ORDERS = 2.0

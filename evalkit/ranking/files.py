@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from evalkit import formats
 from evalkit.errors import DataError
+from evalkit.exams import formats
 from evalkit.ranking.style import Counts, contrasts, counts_of
 from evalkit.stats.battles import Battle
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.columns import columns, percent
 from evalkit.errors import DataError, UnknownName
 from evalkit.ranking.style import FEATURES
-from evalkit.reading import printable
+from evalkit.reporting.reading import printable
 from evalkit.stats.battles import Battle, Strength, comparable, rank
 from evalkit.stats.rankings import elo, win_rate
+from evalkit.terminal.columns import columns, percent
 
 
 class _Model(BaseModel):

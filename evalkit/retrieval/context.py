@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from evalkit.identity import question_of
+from evalkit.identity.identity import question_of
 from evalkit.retrieval.library import Passage, opened
 from evalkit.types import Retrieval, Sample
 

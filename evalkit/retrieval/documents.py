@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 
-from evalkit import formats
 from evalkit.errors import ConfigError, DataError
-from evalkit.hashes import sha256_of
+from evalkit.exams import formats
+from evalkit.identity.hashes import sha256_of
 from evalkit.types import Retrieval
 
 TEXTS = (".txt", ".md")

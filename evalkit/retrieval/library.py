@@ -24,8 +24,8 @@ import orjson
 from numpy.typing import NDArray
 
 from evalkit.errors import ConfigError, DataError, ModelError, StoreError
-from evalkit.files import cache_folder
 from evalkit.retrieval.documents import described, passages
+from evalkit.storage.files import cache_folder
 from evalkit.types import Retrieval
 
 VERSION = 1

@@ -20,9 +20,9 @@ from evalkit.comparison.comparability import comparability
 from evalkit.comparison.rows import Items, Numbers
 from evalkit.comparison.sides import Side
 from evalkit.errors import ConfigError, StoreError, UnknownName
-from evalkit.report import Found, stored
+from evalkit.reporting.cells import Found, stored
 from evalkit.stats.cell import Differences
-from evalkit.store import Store
+from evalkit.storage.store import Store
 
 FEWEST = 3
 

@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evalkit import journal
-from evalkit.columns import columns
-from evalkit.config import Loaded
+from evalkit.configuration.config import Loaded
 from evalkit.errors import ConfigError, StoreError, UnknownName, did_you_mean
-from evalkit.journal import Journal
-from evalkit.lock import hold
 from evalkit.matrix import Matrix
 from evalkit.series.seeds import with_seeds
-from evalkit.store import Store
+from evalkit.storage import journal
+from evalkit.storage.journal import Journal
+from evalkit.storage.lock import hold
+from evalkit.storage.store import Store
+from evalkit.terminal.columns import columns
 
 REGISTERED = "registered"
 """What a config says for the baseline of the registry."""

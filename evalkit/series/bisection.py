@@ -19,7 +19,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.columns import columns, points
+from evalkit.terminal.columns import columns, points
 from evalkit.verdict import CandidateVerdict, Unit
 
 Answer = Literal["worse", "fine", "inconclusive", "invalid"]

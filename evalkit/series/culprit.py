@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit import report as reporting
 from evalkit.errors import ConfigError
 from evalkit.events import Notify
 from evalkit.matrix import Matrix
-from evalkit.pipeline import identified, trained
+from evalkit.reporting import report as reporting
 from evalkit.run import hold
 from evalkit.series.bisection import Bisection, Look, Plan, answered, bisect, looks
-from evalkit.store import Store
+from evalkit.storage.store import Store
+from evalkit.training.pipeline import identified, trained
 
 FIRST_LOOK = 100
 

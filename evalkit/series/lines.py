@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from evalkit.report import Found
+from evalkit.reporting.cells import Found
 from evalkit.series.assembly import FEWEST, Series, assemble
 from evalkit.verdict import ChangeNote
 

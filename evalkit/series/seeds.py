@@ -6,7 +6,8 @@ starts from `sft` has the same seeds, each starting from its own.
 
 from __future__ import annotations
 
-from evalkit.config import Loaded, Location, StageSection
+from evalkit.configuration.config import Loaded, Location
+from evalkit.configuration.sections import StageSection
 
 Recipes = dict[str, tuple[str, ...]]
 

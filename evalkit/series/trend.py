@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evalkit.columns import columns, percent, points
 from evalkit.series.assembly import Series
+from evalkit.terminal.columns import columns, percent, points
 
 
 class _Model(BaseModel):

@@ -15,7 +15,7 @@ from evalkit.verdict import Report
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TAG = "evalkit.report"
+TAG = "evalkit.reporting.report"
 UNTAKEN = re.compile(r"[^\w./ :-]")
 LONGEST = 250  # characters of a key, and as many of a value of a tag as are of use
 

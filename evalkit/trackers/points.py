@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evalkit.flat import Comparison, comparisons
+from evalkit.reporting.flat import Comparison, comparisons
 from evalkit.verdict import CandidateVerdict, CheckpointNote, Outcome, Report, Unit
 
 VERDICTS: dict[Outcome, int] = {

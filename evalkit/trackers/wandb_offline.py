@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from evalkit.errors import ConfigError
-from evalkit.flat import Comparison
+from evalkit.reporting.flat import Comparison
 from evalkit.trackers.points import Tracked
 from evalkit.verdict import Report
 

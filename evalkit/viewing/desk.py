@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.answer import Answer, answer_of
 from evalkit.comparison.rows import Items, item_bytes
 from evalkit.errors import StoreError
 from evalkit.evidence.plain import summary, whole
@@ -18,8 +17,9 @@ from evalkit.evidence.sheets import aligned
 from evalkit.evidence.stored import StoredEvidence
 from evalkit.evidence.transcripts import Archive, transcripts
 from evalkit.evidence.values import Compared
-from evalkit.store import AnswerKey, Cell
-from evalkit.tables import ANSWER_COLUMNS, read_table
+from evalkit.storage.answer import Answer, answer_of
+from evalkit.storage.store import AnswerKey, Cell
+from evalkit.storage.tables import ANSWER_COLUMNS, read_table
 from evalkit.verdict import Report
 from evalkit.viewing.columns import Columns
 from evalkit.viewing.pairs import Pair

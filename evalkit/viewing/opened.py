@@ -7,9 +7,10 @@ from pathlib import Path
 from evalkit import plugins
 from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError, StoreError, UnknownName
-from evalkit.reading import read_verdict
-from evalkit.report import of_store, stored
-from evalkit.store import Store
+from evalkit.reporting.cells import stored
+from evalkit.reporting.reading import read_verdict
+from evalkit.reporting.report import of_store
+from evalkit.storage.store import Store
 from evalkit.verdict import Renderer, Report
 from evalkit.viewing.columns import give_back_memory
 from evalkit.viewing.desk import Desk

@@ -14,12 +14,14 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from evalkit import curves, manifest, plugins
-from evalkit import report as reporting
-from evalkit.children import end_with
+from evalkit import plugins
 from evalkit.errors import EvalkitError, ModelError
-from evalkit.progress import progress
+from evalkit.processes.children import end_with
+from evalkit.reporting.report import of_run
+from evalkit.reporting.writing import write
 from evalkit.run import Held, hold
+from evalkit.terminal.progress import progress
+from evalkit.training import curves, manifest
 from evalkit.types import Stage
 from evalkit.verdict import Renderer, Report
 from evalkit.watching import keeping
@@ -41,8 +43,8 @@ def evaluate(watch: Watch, name: str) -> int:
     with progress() as notify:
         held = hold(replace(matrix, rows=rows), Path(watch.results), notify)
     _keep_curves(watch)
-    found = reporting.of_run(_with_curves(held, watch))
-    reporting.write(found, watch.folder / "report", matrix.reports)
+    found = of_run(_with_curves(held, watch))
+    write(found, watch.folder / "report", matrix.reports)
     called = kept.called(watch.run)
     sys.stdout.write(_rendered(_only(found, called)))
     measured = all(row.score is not None for row in found.scores if row.checkpoint == called)

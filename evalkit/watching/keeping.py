@@ -19,13 +19,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalkit import manifest
 from evalkit.errors import StoreError
-from evalkit.files import gather, made_whole, write_beside
-from evalkit.store import safe
+from evalkit.identity.weights import lacking
+from evalkit.storage.files import gather, made_whole, write_beside
+from evalkit.storage.store import safe
+from evalkit.training import manifest
 from evalkit.types import Saved
 from evalkit.watching.finding import Found
-from evalkit.weights import lacking
 
 EVALUATED = "evaluated"
 FOLDER = "watched"

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit import manifest
-from evalkit.run_folder import FINAL
+from evalkit.identity.weights import lacks_tokenizer, quiet, saved
+from evalkit.training import manifest
+from evalkit.training.run_folder import FINAL
 from evalkit.types import Saved
-from evalkit.weights import lacks_tokenizer, quiet, saved
 
 MARKS = ("COMPLETED", ".checkpoint_complete", "STABLE")  # open-instruct's two, prime-rl's
 STEP = re.compile(r"(\d+)(?!.*\d)")

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalkit import manifest
 from evalkit.errors import ModelError
-from evalkit.fingerprint import fingerprint
+from evalkit.identity.fingerprint import fingerprint
+from evalkit.identity.weights import parsed, size
+from evalkit.training import manifest
 from evalkit.watching import keeping
 from evalkit.watching.finding import exporter
 from evalkit.watching.keeping import Kept
 from evalkit.watching.subject import Watch
-from evalkit.weights import parsed, size
 
 LINEAGE = ("method", "args", "seed", "parent", "data", "reward", "backend_version")
 """What a run may tell of how its checkpoints came to be."""

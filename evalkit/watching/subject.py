@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalkit.config import CheckpointSection, Loaded, load
+from evalkit.configuration.config import Loaded, load
+from evalkit.configuration.resolve import resolve
+from evalkit.configuration.sections import CheckpointSection
 from evalkit.errors import ConfigError, did_you_mean
 from evalkit.events import silent
 from evalkit.matrix import Matrix, Row
-from evalkit.pipeline import trained
-from evalkit.resolve import resolve
 from evalkit.series.baseline import named
+from evalkit.training.pipeline import trained
 from evalkit.watching import keeping
 from evalkit.watching.keeping import Kept
 

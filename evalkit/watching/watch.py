@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalkit import lock
 from evalkit.events import Note, Notify
-from evalkit.run_folder import DONE
+from evalkit.storage import lock
+from evalkit.training.run_folder import DONE
 from evalkit.watching import evaluation, keeping
 from evalkit.watching.finding import found
 from evalkit.watching.keeping import Kept

@@ -1,0 +1,1 @@
+"""Configuration: the user's YAML, read, checked, and turned into a matrix."""

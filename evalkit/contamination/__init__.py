@@ -1,0 +1,1 @@
+"""Whether training data hold what is asked: n-grams and whole texts that both have."""

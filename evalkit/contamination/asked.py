@@ -1,0 +1,60 @@
+"""Which exams training data are held against: a file's, those named, or all that are at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from evalkit import plugins
+from evalkit.configuration.config import load
+from evalkit.configuration.resolve import exams_of
+from evalkit.configuration.sections import TaskSection
+from evalkit.errors import DataError, EvalkitError, UnknownName
+from evalkit.exams.exam import Exam, sit
+from evalkit.exams.hand import at_hand
+
+
+def asked(config: Path | None, names: Sequence[str]) -> tuple[list[Exam], dict[str, str]]:
+    """The exams, and of tasks that are left out for want of their data, why.
+
+    Raises UnknownName, and DataError where a task that was named has no data at hand.
+    """
+    exams = _of_file(config, names) if config else _named(names or plugins.all_plugins("tasks"))
+    found: list[Exam] = []
+    left_out: dict[str, str] = {}
+    for exam in exams:
+        reason = _absent(exam)
+        if not reason:
+            found.append(exam)
+        elif exam.label in names:
+            raise DataError(reason)
+        else:
+            left_out[exam.label] = reason
+    if not found:
+        raise DataError(
+            "no task has its data at hand: name EVALKIT_DATA, or a --config with `data:`"
+        )
+    return found, left_out
+
+
+def _of_file(config: Path, names: Sequence[str]) -> list[Exam]:
+    labels = {exam.label: exam for exam in exams_of(load(config))}
+    for name in names:
+        if name not in labels:
+            raise UnknownName(f"task of {config.name}", name, labels)
+    return [labels[name] for name in names or labels]
+
+
+def _named(names: Iterable[str]) -> list[Exam]:
+    return [exam for name in names for exam in sit(TaskSection(name=name), None, None)]
+
+
+def _absent(exam: Exam) -> str:
+    """Why an exam's questions cannot be had without a download; empty where they can."""
+    if exam.data is None and not at_hand(exam.task):
+        return "its data are not at hand"
+    try:
+        assert len(exam.due)
+    except EvalkitError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,1 @@
+"""Identity: what makes two checkpoints, items, requests or exams the same."""

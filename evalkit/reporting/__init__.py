@@ -1,0 +1,1 @@
+"""Reporting: cells put together to a report, written, and read again."""

@@ -1,0 +1,64 @@
+"""Which cells a report is about: those of a run, or those that a results folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.comparison import unpaired
+from evalkit.comparison.comparability import under
+from evalkit.comparison.sides import Side
+from evalkit.seat import Seat
+from evalkit.series.recipe import Recipe
+from evalkit.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Found:
+    """One checkpoint's cell of one task."""
+
+    checkpoint: str
+    task: str  # as it is called in reports: with its preset, if any
+    domain: str
+    side: Side | Recipe | None  # None: nothing was measured
+
+    def release(self) -> None:
+        """Lets go of its samples, which are read again if they are needed again."""
+        if self.side:
+            self.side.release()
+
+
+def found_of(seat: Seat) -> Found:
+    """The cell of a seat, as far as it was graded."""
+    preset = seat.exam.task.preset
+    meta = seat.cell.meta()
+    measured = preset in meta.get("exams", {}) and seat.cell.scores_path(preset).exists()
+    side = Side(seat.cell, under(meta, preset), preset) if measured else None
+    return Found(seat.row.checkpoint.name, seat.exam.label, seat.exam.task.domain, side)
+
+
+def stored(store: Store) -> Iterable[Found]:
+    """Every scored cell by each of its names; of one name and task, the one used last is last."""
+    for cell in sorted(
+        store.cells(), key=lambda cell: (cell.path / "cell.json").stat().st_mtime_ns
+    ):
+        meta = cell.meta()
+        for preset in meta.get("exams", {}):
+            if cell.scores_path(preset).exists() or unpaired.bare(meta):
+                task = f"{meta['task']}@{preset}" if preset else meta["task"]
+                side = Side(cell, under(meta, preset), preset)
+                for name in meta.get("names", [meta["checkpoint"]["name"]]):
+                    yield Found(name, task, meta["domain"], side)
+
+
+def with_recipes(found: Sequence[Found], recipes: Mapping[str, Sequence[str]]) -> list[Found]:
+    """The cells, and after them those of every recipe: its seeds' of one task together."""
+    sides = {(cell.checkpoint, cell.task): cell.side for cell in found}
+    domains = {cell.task: cell.domain for cell in found}
+    averaged = []
+    for name, group in recipes.items():
+        for task, domain in domains.items():
+            each = [side for m in group if isinstance(side := sides.get((m, task)), Side)]
+            whole = Recipe(tuple(group), tuple(each)) if len(each) == len(group) else None
+            averaged.append(Found(name, task, domain, whole))
+    return [*found, *averaged]

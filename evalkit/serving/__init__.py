@@ -1,0 +1,1 @@
+"""Serving: a checkpoint behind an OpenAI-compatible URL on this machine."""

@@ -1,0 +1,1 @@
+"""Storage: the results folder, its journals and tables, which survive a kill at any instant."""

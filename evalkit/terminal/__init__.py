@@ -1,0 +1,1 @@
+"""What the terminal shows: progress, plain tables, and renderables as text."""
