@@ -17,13 +17,20 @@ SPELT_OUT = ("treatment", "environment", "bound:", "off")
 
 def details(row: Row, known: Collection[str] = ()) -> list[str]:
     """Short phrases about one row, the most telling first, less the differences known already."""
-    phrases = (*_named(row), *_why(row), *_clean(row), *_flips(row), *_ends(row), *_could(row))
+    phrases = (
+        *_named(row),
+        *_why(row),
+        *untrained(row.cell),
+        *_flips(row),
+        *_ends(row),
+        *_could(row),
+    )
     return [clean(phrase, 400) for phrase in (*phrases, *_differs(row, known))]
 
 
 def remarks(row: Row, known: Collection[str] = ()) -> list[str]:
     """Those of the phrases that are out of the ordinary: for a table that shows the rest."""
-    phrases = (*_why(row), *_clean(row), *_ends(row), *_differs(row, known))
+    phrases = (*_why(row), *untrained(row.cell), *_ends(row), *_differs(row, known))
     return [clean(phrase, 400) for phrase in phrases]
 
 
@@ -46,9 +53,9 @@ def _why(row: Row) -> Iterator[str]:
     yield from (flag for flag in row.flags if not _spelt_out(flag))
 
 
-def _clean(row: Row) -> Iterator[str]:
+def untrained(cell: CellVerdict | None) -> Iterator[str]:
     """What is left of the difference without the items that were trained on."""
-    note = row.cell.clean if row.cell is not None else None
+    note = cell.clean if cell is not None else None
     if note is None:
         return
     told = f"{points(note.delta)} {interval(note.ci)}" if note.ci else note.reason

@@ -17,6 +17,8 @@ LONGER = 1.5
 """Times as long, or as short, as answers must have become."""
 MORE = 0.02
 """Change of a share, in both directions, that is told where chance does not explain it."""
+SHORTEST = 20.0
+"""Characters that an answer counts as at least: of a letter and a word twice as long is nothing."""
 ERRORS = 2.6
 """Standard errors that chance explains."""
 
@@ -60,7 +62,7 @@ def _drifted(
 def _changes(before: Manner, after: Manner) -> list[str]:
     words = []
     shorter, longer = sorted((before.characters, after.characters))
-    if longer >= LONGER * max(shorter, 1.0):
+    if longer >= LONGER * max(shorter, SHORTEST):
         words.append(f"answers of {characters(before)} → {characters(after)} characters")
     if _moved(before.refused, before.answers, after.refused, after.answers):
         words.append(f"{_shares(before.refused, after.refused)} refuse")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from evalkit.verdict import CandidateVerdict, CellVerdict, Report
 
+from ._details import untrained
 from ._needed import needed
 from ._outcomes import classes, troubles
 from ._rows import MARKS, Row, in_reading_order, is_advisory, rows, severity, word
@@ -122,6 +123,7 @@ def _why(row: Row, cell: CellVerdict | None) -> Iterator[str]:
     if cell.lost or cell.gained:
         within = "" if row.cell else f"{cell.task}: "
         yield f"{within}lost {count(cell.lost)}, gained {count(cell.gained)}"
+    yield from untrained(cell)
     ended = [f"{count(n)} {name}" for name in classes(cell) if (n := cell.lost_to.get(name))]
     if len(ended) > 1:
         yield f"of the lost, {', '.join(ended)}"

@@ -21,7 +21,8 @@ def _labelled(note: JudgeNote) -> str:
         return "not held against labels"
     accuracy = "unknown" if note.accuracy is None else f"{percent(note.accuracy)} %"
     flips = "unknown" if note.flip_rate is None else f"{percent(note.flip_rate)} %"
-    return f"accuracy {accuracy}, position flips {flips}, {note.pairs:,} labelled pairs"
+    kappa = "" if note.kappa is None else f" (κ {note.kappa:.2f})"
+    return f"accuracy {accuracy}{kappa}, position flips {flips}, {note.pairs:,} labelled pairs"
 
 
 def _answered(note: JudgeNote) -> Iterator[str]:

@@ -98,8 +98,9 @@ def _draw(figure: Figure, found: list[Trade]) -> None:
         "size": TEXT,
         "zorder": 4,
     }
-    for trade in named:
-        axes.annotate(clean(trade.name, 20), trade.at, (7, 6), color=colour("ink"), **name)
+    for place, trade in enumerate(sorted(named, key=lambda trade: trade.at)):
+        beside = (7, 6 if place % 2 == 0 else -15)  # neighbours would write over each other
+        axes.annotate(clean(trade.name, 20), trade.at, beside, color=colour("ink"), **name)
     _list(paper, [*named, *(trade for trade in found if trade not in named)])
     how: dict[str, Any] = {"ha": "center", "size": SMALL}
     told = "largest loss in any domain (points), smaller to the right"

@@ -35,7 +35,7 @@ from ._rows import MARKS, claim, in_reading_order, p_shown, rows, sign, tally, w
 from ._samples import samples
 from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, plural
-from ._training import warnings
+from ._training import trained, warnings
 
 PACKAGES = ("matplotlib", "rapidfuzz")
 
@@ -103,7 +103,6 @@ def _told(report: Report, *, shows_samples: bool) -> dict[str, Any]:
 CALLED = (
     *(
         cells_of,
-        characters,
         claim,
         count,
         interval,
@@ -116,10 +115,11 @@ CALLED = (
         percent,
     ),
     *(plural, rows, said_of, score_with_interval, scores_of, sign, strength, tally, throughout),
-    *(characters, warnings, word),
+    *(characters, trained, warnings, word),
 )
 OTHERS = {
     "BESIDE": 4,  # candidates of a map that stands beside what did not pass
+    "FEW": 100,  # answers whose language was told: a share of so few is told with their number
     "MOST_TALLIES": 10,  # lines of candidates before they are folded
     "LEGEND": LEGEND,
     "MARKS": MARKS,
