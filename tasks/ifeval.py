@@ -65,6 +65,9 @@ def score_loose(sample: Sample, response: Response) -> Score:
 
 
 def _score(sample: Sample, response: Response, how: str) -> Score:
+    if not sample.target:  # a row of training data; whatever is answered would follow nothing
+        example = '[{"id": "punctuation:no_comma"}]'
+        raise DataError(f"ifeval: `target` names no instruction; give such as {example}")
     text = response.text
     if not text.strip():
         return Score(0.0, None, _details(response, {}))

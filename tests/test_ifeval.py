@@ -256,3 +256,15 @@ def test_loose_is_never_below_strict_however_an_answer_is_cut() -> None:
 def test_presets_change_what_counts_and_nothing_else() -> None:
     assert plugins.task("ifeval", "loose").sampling == TASKS[0].sampling
     assert plugins.task("ifeval", "lm-eval").sampling.max_tokens == 1280
+
+
+@needs_model
+def test_as_a_reward_it_wants_instructions_to_follow() -> None:
+    from trainers.rewards import load
+
+    reward = load("task:ifeval")
+    row = {"prompt": "Write.", "target": [{"id": "punctuation:no_comma"}]}
+    assert reward("Write.", "No comma here", row) == 1.0
+    assert reward("Write.", "one, two", row) == 0.0
+    with pytest.raises(DataError, match="names no instruction"):
+        reward("Write.", "one", {"prompt": "Write.", "target": ""})
