@@ -25,7 +25,7 @@ from evalkit.interchange.exported import exported
 from evalkit.interchange.reading import READERS
 from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Rows, Sample
-from tests.interchange_logs import LOGS, compared, imports, kept
+from tests.interchange_logs import LOGS, compared, imports, kept, skips
 from tests.small_exams import doubles, right, right_below, sit
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -123,6 +123,22 @@ def test_every_eval_ever_lies_as_its_store_does(results: Path, tmp_path: Path) -
     details = document["detailed_evaluation_results"]
     assert (tmp_path / details["file_path"]).is_file()
     assert details["total_rows"] == 20
+
+
+def test_a_metric_of_no_known_scale_is_left_out_and_the_rest_comes_in(
+    results: Path, tmp_path: Path
+) -> None:
+    for path in written(results, "every-eval-ever", "base", tmp_path):
+        if path.suffix == ".json" and path.parts[-4] == "tiny_count":
+            document = json.loads(path.read_text())
+            (result,) = document["evaluation_results"]
+            result["metric_config"] = {"lower_is_better": True}
+            result["score_details"]["score"] = 23.5  # a perplexity, say
+            del document["detailed_evaluation_results"]
+            path.write_text(json.dumps(document))
+    (reason,) = skips(tmp_path).values()
+    assert "runs from 23.5 to 23.5, and its scale is not known" in reason
+    assert "tiny_choice" in imports(tmp_path)
 
 
 def test_samples_that_were_changed_are_refused(results: Path, tmp_path: Path) -> None:

@@ -244,6 +244,17 @@ def test_the_command_asks_nothing_and_writes_nothing(tmp_path: Path) -> None:
     assert "a margin of 1 points is refused" in result.output
 
 
+def test_no_number_is_cut_short_where_a_domain_has_two_tasks(tmp_path: Path) -> None:
+    rows = [json.dumps({"prompt": f"{n} + 1?", "target": str(n + 1)}) for n in range(12_000)]
+    (tmp_path / "sums.jsonl").write_text("\n".join(rows))
+    own = "{name: sums-of-one, data: sums.jsonl, scorer: exact, domain: mathematics}"
+    text = CONFIG.replace("[mini-arithmetic]", f"[mini-arithmetic, {own}]")
+    result = command(tmp_path, text=text)
+    assert result.exit_code == 0, result.output
+    assert "12,000" in result.output
+    assert "…" not in result.output
+
+
 def test_the_plan_is_to_be_had_as_json(tmp_path: Path) -> None:
     found = json.loads(command(tmp_path, "--format", "json", "--limit", "100").output)
     assert found["tasks"][0]["n"] == 100

@@ -43,10 +43,14 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
 
 
 def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
-    for heading in headings:
-        left = heading in ("", "task")
-        grid.add_column(heading, justify="left" if left else "right", no_wrap=True)
+    """Numbers are never cut short, names are where the width does not do for both."""
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for heading, *cells in zip(headings, *rows, strict=True):
+        if heading in ("", "task"):
+            grid.add_column(heading, no_wrap=False)
+        else:
+            widest = max(len(each) for each in (heading, *cells))
+            grid.add_column(heading, justify="right", no_wrap=True, min_width=widest)
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     return grid

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from evalkit.errors import DataError, did_you_mean
+from evalkit.errors import did_you_mean
 from evalkit.interchange._documents import finite, number
+from evalkit.interchange.imported import Unfit
 
 
 class Headline(NamedTuple):
@@ -17,10 +18,6 @@ class Headline(NamedTuple):
     filter: str
     score: float
     stderr: float | None
-
-
-class Unfit(DataError):
-    """One task cannot be taken over; the others can."""
 
 
 def headline_of(task: str, numbers: Mapping[str, Any], metric: str) -> Headline:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from evalkit.errors import DataError
-from evalkit.interchange.imported import Wanted
+from evalkit.interchange.imported import Unfit, Wanted
 
 KNOWN = {"mcc": (-1.0, 1.0), "matthews_corrcoef": (-1.0, 1.0)}
 OF_A_HUNDRED = ("bleu", "sacrebleu", "chrf", "rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -16,7 +15,7 @@ UNBOUNDED = ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"
 def scale(name: str, values: Iterable[float], wanted: Wanted) -> tuple[float, float]:
     """The bounds of a metric: what it is known for, [0, 1] if all lie there, or those given.
 
-    Bounds that were given with the metric's name come first.  Raises DataError naming the range
+    Bounds that were given with the metric's name come first.  Raises Unfit naming the range
     found where none of these holds.
     """
     found = [value for value in values if math.isfinite(value)]
@@ -27,7 +26,7 @@ def scale(name: str, values: Iterable[float], wanted: Wanted) -> tuple[float, fl
         if bounds and bounds[0] <= low and high <= bounds[1]:
             return bounds
     outside = f"outside {given[0]:g} to {given[1]:g}" if given else "and its scale is not known"
-    raise DataError(f"{name} runs from {low:g} to {high:g}, {outside}: give --bounds LOW HIGH")
+    raise Unfit(f"{name} runs from {low:g} to {high:g}, {outside}: give --bounds LOW HIGH")
 
 
 def _many(name: str) -> tuple[float, float] | None:

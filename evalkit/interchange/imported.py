@@ -8,10 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.errors import DataError
 from evalkit.types import Response
 
 UNKNOWN_END = "unknown"
 """The finish reason where the log does not say why an answer ended."""
+
+
+class Unfit(DataError):
+    """One task cannot be taken over; the others can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from evalkit.interchange.imported import (
     Imported,
     Metric,
     Skipped,
+    Unfit,
     Wanted,
 )
 
@@ -58,7 +59,10 @@ def read(path: Path, document: Mapping[str, Any], wanted: Wanted) -> Iterator[Im
             yield Skipped(str(path), name, f"no metric {wanted.metric!r}; there are: {known}")
             continue
         mine = _of(chosen[0], rows.get(name, ()), alone=len(results) == 1)
-        yield _task(path, document, chosen[0], mine, wanted)
+        try:
+            yield _task(path, document, chosen[0], mine, wanted)
+        except Unfit as error:
+            yield Skipped(str(path), name, str(error))
 
 
 def _ids(result: Mapping[str, Any]) -> list[str]:

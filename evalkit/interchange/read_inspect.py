@@ -20,7 +20,7 @@ from evalkit.interchange._archive import Archive
 from evalkit.interchange._documents import as_object, count, need, parse, section, text
 from evalkit.interchange._inspect_samples import row
 from evalkit.interchange._metrics import scale
-from evalkit.interchange.imported import Asked, Imported, Metric, Row, Skipped, Wanted
+from evalkit.interchange.imported import Asked, Imported, Metric, Row, Skipped, Unfit, Wanted
 
 NAME = "inspect"
 SAMPLE = re.compile(r"samples/[^/\\]+\.json")
@@ -62,7 +62,7 @@ def _task(
     header: Mapping[str, Any],
     samples: Iterable[tuple[str, Mapping[str, Any]]],
     wanted: Wanted,
-) -> Imported:
+) -> Imported | Skipped:
     status = text(header, "status")
     if status != "success":
         raise DataError(
@@ -76,6 +76,10 @@ def _task(
         raise DataError(f"{path}: no samples in it: run inspect with --log-samples")
     _check_complete(path, spec, rows)
     name = f"{scorer}.{part}" if part else scorer
+    try:
+        metric = Metric(name, scale(name, (row.value for row in rows), wanted))
+    except Unfit as error:
+        return Skipped(str(path), task, str(error))
     plan = section(header, "plan")
     config = {**section(plan, "config"), **section(spec, "model_generate_config")}
     dataset = section(spec, "dataset")
@@ -85,7 +89,7 @@ def _task(
         task=task,
         domain=wanted.domain or task,
         asked=_asked(spec, config, wanted),
-        metric=Metric(name, scale(name, (row.value for row in rows), wanted)),
+        metric=metric,
         exam={
             "version": spec.get("task_version"),
             "sampling": {key: config[key] for key in SAMPLING if config.get(key) is not None},

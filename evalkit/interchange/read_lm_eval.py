@@ -19,7 +19,7 @@ from typing import Any
 from evalkit.errors import DataError
 from evalkit.identity.identity import digest
 from evalkit.interchange._documents import finite, need, number, read_lines, section, text
-from evalkit.interchange._lm_eval_headline import Headline, Unfit, headline_of
+from evalkit.interchange._lm_eval_headline import Headline, headline_of
 from evalkit.interchange._lm_eval_samples import row
 from evalkit.interchange._metrics import scale
 from evalkit.interchange.imported import (
@@ -29,6 +29,7 @@ from evalkit.interchange.imported import (
     Metric,
     Row,
     Skipped,
+    Unfit,
     Wanted,
     mean,
 )
@@ -64,10 +65,7 @@ def _task(
     values = [row.value for row in rows] or [headline.score]
     config = section(section(document, "configs"), task)
     better = section(section(document, "higher_is_better"), task).get(headline.metric)
-    try:
-        bounds = _stated(config) or scale(headline.metric, values, wanted)
-    except DataError as error:
-        raise Unfit(str(error)) from None
+    bounds = _stated(config) or scale(headline.metric, values, wanted)
     return Imported(
         source=str(path),
         format=NAME,
