@@ -71,7 +71,7 @@ def trials() -> list[Trial]:
     return [
         *found,
         Trial("rloo", "rloo", "reward", True, rolled),
-        Trial("reinforce", "reinforce", "reward", True, {**OWN, "prompts": 16}),
+        Trial("reinforce", "reinforce", "reward", True, {**OWN, "prompts": 64}),
         Trial("ppo", "ppo", "reward", True, {**OWN, "prompts": 128, "beta": 0.01}),
     ]
 

@@ -23,9 +23,9 @@ from typing import Any
 import pytest
 
 from evalkit.configuration.sections import TaskSection
-from evalkit.envs import python_of
+from evalkit.envs import make, python_of
 from evalkit.envs.making import outside
-from evalkit.errors import EvalkitError
+from evalkit.events import silent
 from evalkit.exams.exam import sit
 from evalkit.types import Response, Sample, ToolCall
 from tasks import bfcl
@@ -67,21 +67,19 @@ LANGUAGES: dict[Language, str] = {
 SEED = 20_251_216
 
 
-def is_made() -> bool:
-    try:
-        return python_of("bfcl").exists()
-    except EvalkitError:
-        return False
-
-
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not is_made(), reason="no environment: `evalkit env bfcl` makes it"),
     pytest.mark.skipif(
         not (HOME / "bfcl_v4").is_dir(), reason="EVALKIT_DATA has no folder bfcl_v4"
     ),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> None:
+    """The official package in its environment."""
+    make("bfcl", silent)
 
 
 def official(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

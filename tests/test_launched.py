@@ -255,9 +255,9 @@ def test_a_launched_stage_can_be_watched_while_it_runs(
 def harness(made: Stage, runs: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process of its own that trains a stage; it is ended, whatever becomes of the test."""
     code = (
-        "import json, sys; from pathlib import Path; from evalkit import training;"
+        "import json, sys; from pathlib import Path; from evalkit.training import stage;"
         "from evalkit.events import silent; from evalkit.types import Stage;"
-        "training.train(Stage(**json.loads(sys.argv[1])), '', Path(sys.argv[2]), silent)"
+        "stage.train(Stage(**json.loads(sys.argv[1])), '', Path(sys.argv[2]), silent)"
     )
     spec = json.dumps({name: getattr(made, name) for name in Stage.__dataclass_fields__})
     command = [sys.executable, "-c", code, spec, str(runs)]
