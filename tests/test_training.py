@@ -280,7 +280,8 @@ def test_a_stage_not_trained_yet_is_an_error_where_nothing_may_be_trained(runs: 
 
 def test_a_training_ends_with_the_run_that_started_it(runs: Path) -> None:
     code = (
-        "from pathlib import Path; from evalkit.training import stage; from evalkit.events import silent;"
+        "from pathlib import Path; from evalkit.training import stage;"
+        "from evalkit.events import silent;"
         "from evalkit.types import Stage;"
         f"stage.train(Stage('s', 'write', '', args={{'how': 'slow'}}), '', Path({str(runs)!r}),"
         " silent)"
@@ -310,7 +311,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 def test_a_run_that_is_process_1_of_its_container_can_train(runs: Path) -> None:
     code = (
         "import os; assert os.getpid() == 1;"
-        "from pathlib import Path; from evalkit.training import stage; from evalkit.events import silent;"
+        "from pathlib import Path; from evalkit.training import stage;"
+        "from evalkit.events import silent;"
         "from evalkit.types import Stage;"
         f"stage.train(Stage('s', 'write', ''), '', Path({str(runs)!r}), silent)"
     )
