@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from evalkit.errors import DataError
 from evalkit.types import (
-    Graded,
     Message,
     Prompt,
     Response,
@@ -25,8 +24,6 @@ from evalkit.types import (
     Source,
     Task,
 )
-
-from ._repeats import majority, pass_at_k
 
 SOURCE = Source(
     hub="openai/gsm8k",
@@ -238,11 +235,6 @@ def _score(sample: Sample, found: str | None) -> Score:
     return Score(float(answer == sample.target), answer)
 
 
-def figures(graded: Sequence[Graded]) -> Mapping[str, float]:
-    """pass@k and maj@k of problems that were answered several times."""
-    return {**pass_at_k(graded), **majority(graded)}
-
-
 def solution(sample: Sample) -> str:
     """The authors' steps, and the answer in each of the forms that are asked for."""
     steps = str(sample.metadata["worked"]).partition("####")[0]
@@ -264,7 +256,6 @@ TASKS = (
         samples=samples,
         score=score,
         sampling=Sampling(max_tokens=512, stop=STOP),
-        metrics=figures,
         solution=solution,
         source=SOURCE,
         fewshot=len(EXAMPLES),

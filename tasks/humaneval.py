@@ -15,7 +15,6 @@ from evalkit.sandbox.limits import Limits
 from evalkit.types import Message, Prompt, Response, Rows, Sample, Sampling, Score, Source, Task
 
 from ._code import blocks, graded, passes
-from ._repeats import pass_at_k
 
 SOURCE = Source(
     hub="openai/openai_humaneval",
@@ -145,7 +144,6 @@ TASKS = (
         score=score,
         sampling=GREEDY,
         runs_code=True,
-        metrics=pass_at_k,
         solution=solution,
         source=SOURCE,
         presets={

@@ -18,7 +18,6 @@ from evalkit.sandbox.limits import Limits
 from evalkit.types import Message, Prompt, Response, Rows, Sample, Sampling, Score, Source, Task
 
 from ._code import blocks, graded, passes
-from ._repeats import pass_at_k
 
 SHOTS = (2, 3, 4)  # the task_ids of the worked examples
 
@@ -167,7 +166,6 @@ TASKS = (
         score=score,
         sampling=Sampling(max_tokens=512, stop=(DONE,)),
         runs_code=True,
-        metrics=pass_at_k,
         solution=solution,
         source=SOURCE,
         fewshot=len(SHOTS),

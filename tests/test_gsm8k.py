@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from evalkit import plugins
 from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.exams.exam import sit
-from evalkit.types import Graded, Response, Sample, Score
+from evalkit.grading.several import Several
+from evalkit.types import Response, Sample
 from tasks import gsm8k
 from tasks.gsm8k import TASKS, after_answer, final, flexible, plain, stated, strict
 
@@ -160,9 +162,13 @@ def test_a_row_without_an_answer_is_an_error() -> None:
 
 
 def test_several_answers_have_a_majority() -> None:
-    scores = (Score(1.0, "5"), Score(1.0, "5"), Score(0.0, "6"), Score(0.0, None))
-    found = gsm8k.figures([Graded(sample(), scores)] * 2)
-    assert found == {"pass@2": pytest.approx(5 / 6), "pass@4": 1.0, "maj@4": 1.0}
+    several = Several.of(replace(gsm8k.TASKS[0], epochs=4))
+    for item in range(2):
+        for value, answer in ((1.0, "5"), (1.0, "5"), (0.0, "6"), (0.0, None)):
+            several.take(item, value, answer)
+    found = several.figures()
+    assert found["pass@2"] == pytest.approx(5 / 6)
+    assert found["pass@4"] == found["maj@4"] == 1.0
 
 
 @pytest.mark.skipif("EVALKIT_DATA" not in os.environ, reason="EVALKIT_DATA is not set")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from evalkit import plugins
 from evalkit.configuration.sections import TaskSection
 from evalkit.exams.exam import sit
+from evalkit.grading.several import Several
 from evalkit.sandbox.host import width
 from evalkit.types import Response, Sample
 from tasks.humaneval import TASKS
@@ -120,15 +122,19 @@ def test_code_is_read_out_of_an_answer(preset: str, text: str, value: float) -> 
 
 
 def test_pass_at_k_stands_beside_the_mean() -> None:
-    from evalkit.types import Graded, Score
+    def figures(items: int, *values: float | None) -> dict[str, float]:
+        several = Several.of(replace(TASKS[0], epochs=len(values)))
+        for item in range(items):
+            for value in values:
+                several.take(item, value, None)
+        return several.figures()
 
-    metrics = TASKS[0].metrics
-    assert metrics is not None
-    right, wrong = Score(1.0), Score(0.0)
-    graded = [Graded(sample(), (right, wrong, wrong, wrong, None))] * 3
-    assert metrics(graded) == {"pass@2": pytest.approx(0.5), "pass@4": 1.0}
-    assert metrics([Graded(sample(), (right,))]) == {}
-    assert metrics([Graded(sample(), (None,))]) == {}
+    found = figures(3, 1.0, 0.0, 0.0, 0.0)
+    assert found["pass@2"] == pytest.approx(0.5)
+    assert found["pass@4"] == 1.0
+    assert figures(1, 1.0) == {}
+    assert figures(1, None) == {}
+    assert figures(1, *[1.0] * 20, *[0.0] * 180)["pass@100"] > 0.99
 
 
 def scores(preset: str, text: str = "", every: int = 1) -> dict[str, float]:

@@ -24,6 +24,7 @@ from evalkit.cli import cli
 from evalkit.configuration.sections import TaskSection
 from evalkit.errors import ConfigError, DataError
 from evalkit.exams.exam import sit
+from evalkit.grading.several import Several
 from evalkit.sandbox.limits import Limits
 from evalkit.types import Graded, Response, Sample, Score
 from tasks import _livecodebench_cases, livecodebench
@@ -408,7 +409,12 @@ def test_figures_stand_beside_the_mean(folder: Path) -> None:
     found = samples("release_v6", folder)
     graded = [Graded(each, (Score(1.0), Score(0.0))) for each in found.values()]
     figures = livecodebench.figures(graded)
-    assert figures["pass@2"] == 1.0
+    several = Several(2, 1.0, 0.0)
+    for each in graded:
+        for score in each.scores:
+            assert score
+            several.take(each.sample.id, score.value, score.answer)
+    assert several.figures()["pass@2"] == 1.0
     assert figures["pass@1 easy"] == figures["pass@1 hard"] == 0.5
 
 

@@ -12,13 +12,15 @@ from evalkit.stats.samples import majority, pass_at_k, pass_hat_k
 from evalkit.types import Task
 
 LEAST = 2
+PUBLISHED = (5, 10, 100)
+"""Those k besides that papers on code report."""
 
 
 class Several:
     """The figures of answers that are right or wrong; none where a score lies between.
 
-    k runs over 2, 3 and 4, the powers of two, and the answers per item.  An item of which an answer
-    is missing is left out, and maj@k where no answers were read.
+    k runs over 2, 3 and 4, the powers of two, 5, 10 and 100, and the answers per item.  An item of
+    which an answer is missing is left out, and maj@k where no answers were read.
     """
 
     def __init__(self, samples: int, best: float, worst: float) -> None:
@@ -74,4 +76,4 @@ class Several:
 
 def _ks(n: int) -> list[int]:
     powers = [2**i for i in range(1, n.bit_length())]
-    return sorted({*range(2, min(4, n) + 1), *powers, n})
+    return sorted(k for k in {2, 3, 4, *powers, *PUBLISHED, n} if k <= n)
