@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from evalkit import plugins
 from evalkit.comparison.policy import Policy
 from evalkit.errors import ConfigError, TrainingError
 from evalkit.events import Event, Note, silent
@@ -35,6 +31,7 @@ from tests.small_exams import (
     right_below,
     row,
 )
+from tests.tiny_distribution import trainer_installed
 
 TRAINER = """
     import json
@@ -70,20 +67,8 @@ ITEMS = 200
 @pytest.fixture(autouse=True)
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A real trainer in a distribution of its own, which child processes find too."""
-    site = tmp_path / "site"
-    about = site / "evalkit_stages-1.0.dist-info"
-    about.mkdir(parents=True)
-    (site / "evalkit_stages.py").write_text(dedent(TRAINER))
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: evalkit-stages\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[evalkit.trainers]\nwriter = evalkit_stages\n")
-    root = str(Path(__file__).parent.parent)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), root]))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.syspath_prepend(str(site))
-    plugins.all_plugins.cache_clear()
-    yield
-    plugins.all_plugins.cache_clear()
-    sys.modules.pop("evalkit_stages", None)
+    with trainer_installed(tmp_path, monkeypatch, "evalkit_stages", TRAINER):
+        yield
 
 
 def stage(name: str, parent: str = "base", method: str = "write", **more: Any) -> Stage:

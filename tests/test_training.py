@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,16 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
-from evalkit import plugins
 from evalkit.errors import StoreError, TrainingError
 from evalkit.events import Event, Note, silent
 from evalkit.storage.lock import hold
 from evalkit.training import stage as training
 from evalkit.types import Stage
+from tests.tiny_distribution import trainer_installed
 
 TRAINER = """
     import json, os, signal, sys, time
@@ -78,20 +76,8 @@ TRAINER = """
 @pytest.fixture(autouse=True)
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A real trainer in a distribution of its own, which child processes find too."""
-    site = tmp_path / "site"
-    about = site / "evalkit_writer-1.0.dist-info"
-    about.mkdir(parents=True)
-    (site / "evalkit_writer.py").write_text(dedent(TRAINER))
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: evalkit-writer\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[evalkit.trainers]\nwriter = evalkit_writer\n")
-    root = str(Path(__file__).parent.parent)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), root]))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.syspath_prepend(str(site))
-    plugins.all_plugins.cache_clear()
-    yield
-    plugins.all_plugins.cache_clear()
-    sys.modules.pop("evalkit_writer", None)
+    with trainer_installed(tmp_path, monkeypatch, "evalkit_writer", TRAINER):
+        yield
 
 
 @pytest.fixture
