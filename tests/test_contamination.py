@@ -191,6 +191,7 @@ def test_many_blocks_are_gone_through_by_processes_and_say_the_same(
         ("t.jsonl", b'{"a": 1}\n{"a"\n', DataError, "t.jsonl: line 2: not JSON"),
         ("t.jsonl.gz", b"no gzip", DataError, "t.jsonl.gz: damaged gzip file"),
         ("t.parquet", b"no parquet", DataError, "t.parquet: damaged parquet file"),
+        ("t.jsonl", b"", DataError, "t.jsonl: no rows to look through"),
         ("t.xyz", b"", ConfigError, "t.xyz: cannot be read: give a file that ends in .jsonl"),
     ],
 )

@@ -144,6 +144,13 @@ def test_what_cannot_be_honoured_is_refused(plain: str) -> None:
     assert (code, words) == (500, "the prompt has 501 tokens, the model reads 160")
 
 
+@pytest.mark.parametrize("given", ["a", [], ["a"], [{"content": "a"}], {"role": "user"}])
+def test_a_conversation_that_is_none_is_refused(chat: str, given: Any) -> None:
+    code, words = refused(chat, "chat/completions", model="chat", messages=given)
+    assert code == 400
+    assert words.startswith("messages is a list of turns")
+
+
 def test_evalkit_itself_says_the_same_by_url_as_without(
     place: Path, tmp_path: Path, chat: str
 ) -> None:

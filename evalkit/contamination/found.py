@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.contamination.index import Entry, indexed
 from evalkit.contamination.scan import NEVER, Seen, seen
+from evalkit.errors import DataError
 from evalkit.exams.exam import Exam
 
 MOST = 0.8
@@ -67,6 +68,8 @@ def contamination(exams: Sequence[Exam], files: Sequence[Path]) -> tuple[list[Ta
     """What of each exam the files have, and how many rows these are; raises DataError."""
     index, entries = indexed(exams)
     found = seen(index, files)
+    if not found.rows:
+        raise DataError(f"{', '.join(map(str, files))}: no rows to look through: check the path")
     told = [_noted(exam, own, found) for exam, own in zip(exams, entries, strict=True)]
     return told, found.rows
 

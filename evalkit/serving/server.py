@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from evalkit.types import Model, Request, Response, Sample, Sampling, Task, ToolCall
+from evalkit.types import Message, Model, Request, Response, Sample, Sampling, Task, ToolCall
 
 TASK = Task("served", "served", 1, lambda rows: ())
 LARGEST = 64 * 2**20  # bytes of a request
@@ -84,7 +84,7 @@ class Served:
                 raise Unfit(
                     f"{name} is not offered here: leave it out, or serve {self.name} by vllm_server"
                 )
-        prompts = [body["messages"]] if chat else _prompts(body["prompt"])
+        prompts = [_messages(body["messages"])] if chat else _prompts(body["prompt"])
         tools = () if body.get("tool_choice") == "none" else tuple(body.get("tools") or ())
         seed = body.get("seed")
         return [
@@ -120,6 +120,13 @@ def _among(wanted: object, values: tuple[object, ...]) -> bool:
     return any(
         wanted == each and isinstance(wanted, bool) == isinstance(each, bool) for each in values
     )
+
+
+def _messages(given: Any) -> list[Message]:
+    turns = given if isinstance(given, list) else []
+    if not turns or not all(isinstance(turn, dict) and turn.get("role") for turn in turns):
+        raise Unfit('messages is a list of turns: [{"role": "user", "content": "…"}]')
+    return turns
 
 
 def _prompts(given: Any) -> list[str]:
