@@ -21,7 +21,7 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 from evalkit.errors import ConfigError, DataError
-from evalkit.exams.stored import Stored
+from evalkit.exams.large_fields import Stored
 from evalkit.sandbox.limits import MIB, Failed, Limits
 from evalkit.sandbox.program import opened
 from evalkit.types import (

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from evalkit import plugins
 from evalkit.cli import cli
-from evalkit.exams.hand import at_hand
+from evalkit.exams.availability import at_hand
 from evalkit.stats.power import mde
 
 

@@ -12,7 +12,7 @@ import pytest
 from evalkit.errors import DataError
 from evalkit.exams import data
 from evalkit.exams.data import digest, locate, open_rows, parse_list
-from evalkit.exams.stored import Stored
+from evalkit.exams.large_fields import Stored
 from evalkit.types import Source
 
 SOURCE = Source(

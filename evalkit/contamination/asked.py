@@ -10,8 +10,8 @@ from evalkit.configuration.config import load
 from evalkit.configuration.resolve import exams_of
 from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError, EvalkitError, UnknownName
+from evalkit.exams.availability import at_hand
 from evalkit.exams.exam import Exam, sit
-from evalkit.exams.hand import at_hand
 
 
 def asked(config: Path | None, names: Sequence[str]) -> tuple[list[Exam], dict[str, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import plugins
-from evalkit.exams.hand import at_hand
+from evalkit.exams.availability import at_hand
 from evalkit.planning.planned import planned
 from evalkit.stats.power import mde
 from evalkit.terminal.columns import columns

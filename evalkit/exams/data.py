@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from evalkit.errors import DataError
-from evalkit.exams import formats, stored, upstream
+from evalkit.exams import formats, large_fields, upstream
 from evalkit.exams.formats import read
 from evalkit.types import Rows, Source
 
@@ -151,7 +151,7 @@ def _read(source: Source, split: str, file: Path) -> Iterator[formats.Placed]:
         return formats.read_zipped(file, _names(source, split), source.password)
     if source.text and not formats.is_table(file):
         return formats.read_text(file)
-    return stored.rows(file, source.large) if source.large else read(file)
+    return large_fields.rows(file, source.large) if source.large else read(file)
 
 
 def _is(file: Path, name: str) -> bool:
