@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from evalkit.comparison.compare import compare
 from evalkit.comparison.policy import Policy
-from evalkit.comparison.sides import Sides
-from evalkit.reporting.cells import Found
+from evalkit.reporting.cells import Found, sides_of
 from evalkit.reporting.scores import score_of
 from evalkit.stats.decision import worst
 from evalkit.verdict import CandidateVerdict, CheckpointScore, ExamNote, Overall, Report
@@ -21,19 +20,14 @@ def assemble(
     pairs = list(pairs)
     if policy.whole_run:
         policy = replace(policy, candidates=max(1, len(pairs)))
-    by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
-    domains = {cell.task: cell.domain for cell in found}
+    sides = sides_of(found)
     rows: dict[str, list[int]] = {}
     for i, cell in enumerate(found):
         rows.setdefault(cell.checkpoint, []).append(i)
     scores: dict[int, CheckpointScore] = {}
     candidates = []
     for name, against in pairs:
-        sides = [
-            Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
-            for task, domain in domains.items()
-        ]
-        candidates.append(compare(name, against, sides, policy))
+        candidates.append(compare(name, against, sides(name, against), policy))
         for i in (*rows.get(name, ()), *rows.get(against, ())):
             scores[i] = scores.get(i) or score_of(found[i])
             if found[i].checkpoint != baseline:  # many checkpoints' samples fill the memory

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.comparison import unpaired
 from evalkit.comparison.comparability import under
-from evalkit.comparison.sides import Side
+from evalkit.comparison.sides import Side, Sides
 from evalkit.seat import Seat
 from evalkit.series.recipe import Recipe
 from evalkit.storage.store import Store
@@ -49,6 +49,20 @@ def stored(store: Store) -> Iterable[Found]:
                 side = Side(cell, under(meta, preset), preset)
                 for name in meta.get("names", [meta["checkpoint"]["name"]]):
                     yield Found(name, task, meta["domain"], side)
+
+
+def sides_of(found: Sequence[Found]) -> Callable[[str, str], list[Sides]]:
+    """What a checkpoint is held against another by, task by task, given both their names."""
+    by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
+    domains = {cell.task: cell.domain for cell in found}
+
+    def sides(name: str, against: str) -> list[Sides]:
+        return [
+            Sides(task, domain, by_name.get((against, task)), by_name.get((name, task)))
+            for task, domain in domains.items()
+        ]
+
+    return sides
 
 
 def with_recipes(found: Sequence[Found], recipes: Mapping[str, Sequence[str]]) -> list[Found]:

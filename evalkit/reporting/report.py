@@ -8,14 +8,13 @@ from dataclasses import replace
 from evalkit.comparison.clean import with_clean
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import hopeless
-from evalkit.comparison.sides import Sides
 from evalkit.errors import ConfigError, StoreError
 from evalkit.judging.costs import cost_of
 from evalkit.judging.session import tally_of
 from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
 from evalkit.reporting.assembly import assemble, worst_of
-from evalkit.reporting.cells import Found, found_of, stored, with_recipes
+from evalkit.reporting.cells import Found, found_of, sides_of, stored, with_recipes
 from evalkit.reporting.notes import lineage, notes
 from evalkit.run import Held
 from evalkit.series.recipe import members, seeds_of
@@ -62,16 +61,10 @@ def _cleaned(report: Report, found: Sequence[Found], matrix: Matrix) -> list[Can
     """The candidates with what they are on the items that no training data have, where known."""
     if not any(each.touched for tasks in matrix.learned.values() for each in tasks.values()):
         return report.candidates
-    by_name = {(cell.checkpoint, cell.task): cell.side for cell in found}
-    domains = {cell.task: cell.domain for cell in found}
-
-    def sides(one: CandidateVerdict) -> list[Sides]:
-        return [
-            Sides(task, domain, by_name.get((one.against, task)), by_name.get((one.name, task)))
-            for task, domain in domains.items()
-        ]
-
-    return [with_clean(each, sides(each), matrix, matrix.policy.conf) for each in report.candidates]
+    sides, conf = sides_of(found), matrix.policy.conf
+    return [
+        with_clean(each, sides(each.name, each.against), matrix, conf) for each in report.candidates
+    ]
 
 
 def _told_apart(judged: Sequence[CandidateVerdict], matrix: Matrix) -> list[CandidateVerdict]:
