@@ -125,20 +125,24 @@ class Batches:
 
     async def _collect(self, batch: str, asked: dict[str, _Asked]) -> None:
         """Waits for a batch and hands its answers over."""
+        contents: list[bytes] = []
+        status, failure = "", ""
         try:
             told = await self._look(batch)
-            while told.get("status") not in OVER:
+            while (status := str(told.get("status"))) not in OVER:
                 await asyncio.sleep(self.poll)
                 told = await self._look(batch)
             for kind in ("output_file_id", "error_file_id"):
                 if told.get(kind):
-                    content = await self.http.fetch("GET", f"files/{told[kind]}/content")
-                    _hand_over(content, asked)
+                    contents.append(await self.http.fetch("GET", f"files/{told[kind]}/content"))
         except (Failure, ValueError) as error:
-            _fail(asked.values(), f"batch {batch}: {error}")
-            return
-        _fail(asked.values(), f"batch {batch} is {told['status']} and has no answer to this")
-        self._note(batch).unlink(missing_ok=True)
+            failure = f"batch {batch}: {error}"
+        # Nothing is awaited from here on: whoever has all of its answers may close this at once.
+        for content in contents:
+            _hand_over(content, asked)
+        _fail(asked.values(), failure or f"batch {batch} is {status} and has no answer to this")
+        if not failure:
+            self._note(batch).unlink(missing_ok=True)
 
     async def _look(self, batch: str) -> dict[str, Any]:
         found: dict[str, Any] = orjson.loads(await self.http.fetch("GET", f"batches/{batch}"))
