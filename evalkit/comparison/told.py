@@ -32,7 +32,8 @@ def cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
     limits = {}
     if pair is not None and not off:
         limits = broken(pair.candidate, measured.task, measured.domain, plain.policy)
-    reasons = [measured.invalid, *limits.values(), *([DISPLAYED_ONLY] if off else [])]
+    shown = [plain.policy.shown.get(measured.task, DISPLAYED_ONLY)] if off else []
+    reasons = [measured.invalid, *limits.values(), *shown]
     gained, lost = _moved(measured)
     return CellVerdict(
         **unit(estimate, margin),
@@ -62,6 +63,7 @@ def cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
         completed=triage.completed_scores(pair) if pair else None,
         p_truncation=triage.truncation_p(pair) if pair else None,
         native=_native(scores, low, high, higher),
+        parts=list(measured.parts),
     )
 
 
