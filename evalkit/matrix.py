@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from evalkit.comparison.policy import Policy
 from evalkit.contamination.learned import Learned
 from evalkit.exams.exam import Exam
+from evalkit.exams.wholes import Joints, joints
 from evalkit.types import Backend, Checkpoint, Stage
 
 Rule: TypeAlias = Literal["mean", "median", "majority"]
@@ -79,6 +80,11 @@ class Matrix:
     def row(self, name: str) -> Row:
         """The row of that name, the judges' included."""
         return next(row for row in (*self.rows, *self.judges) if row.checkpoint.name == name)
+
+    @property
+    def joints(self) -> Joints:
+        """The exams that are asked in parts and judged as one."""
+        return joints({exam.label: exam.task.part_of for exam in self.exams})
 
     @property
     def judges(self) -> tuple[Row, ...]:

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from evalkit.comparison.judged import Judged, check_parts, judged_of, place_of
 from evalkit.comparison.policy import EVERYWHERE, Policy
 from evalkit.configuration.config import Loaded, Location
-from evalkit.configuration.sections import BoundsSection, MarginSection, TaskSection
+from evalkit.configuration.sections import BoundsSection, MarginSection
 from evalkit.errors import did_you_mean
 from evalkit.exams.exam import Exam
 from evalkit.exams.wholes import Joints, joints
-
-TOGETHER = ("gate", "role", "weight", "items", "epochs")
-"""Keys that the parts of an exam which is judged as one must agree in."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What a config has judged: a task, or the parts of an exam as one."""
-
-    label: str
-    domain: str
-    section: TaskSection  # its own, or that of its first part
 
 
 def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
@@ -30,8 +18,8 @@ def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
     gate = loaded.config.gate
     bounds = {rate: dict(getattr(gate.bounds, rate)) for rate in BoundsSection.model_fields}
     known = joints({exam.label: exam.task.part_of for exam in exams})
-    _check_parts(loaded, exams, known)
-    judged = _judged(exams, known)
+    check_parts(loaded, exams, known)
+    judged = judged_of(exams, known)
     off = _off(loaded, exams, judged)
     policy = Policy(
         margins={
@@ -55,39 +43,6 @@ def policy_of(loaded: Loaded, exams: tuple[Exam, ...]) -> Policy:
     ).with_parts(known)
     _check_names(loaded, exams, judged, policy, bounds)
     return policy
-
-
-def _judged(exams: tuple[Exam, ...], known: Joints) -> list[Judged]:
-    """What is judged, each once, in the order of the file."""
-    found: dict[str, Judged] = {}
-    for exam in exams:
-        joint = known.of(exam.label)
-        if joint or exam.label not in known.lone:
-            label = joint.label if joint else exam.label
-            found.setdefault(label, Judged(label, exam.task.domain, exam.section))
-    return [*found.values()]
-
-
-def _check_parts(loaded: Loaded, exams: tuple[Exam, ...], known: Joints) -> None:
-    """Raises ConfigError where parts are judged as one, and told not to be."""
-    for exam in exams:
-        if exam.label in known.lone and exam.section.gate:
-            reason = f"{exam.label} never gates alone: {known.lone[exam.label]}"
-            raise loaded.error(_place_of(loaded, exam, "gate"), reason)
-    for joint in known.whole:
-        first, *others = (exam for exam in exams if exam.label in joint.parts)
-        for exam in others:
-            for key in TOGETHER:
-                if _said(first, key) != _said(exam, key):
-                    reason = (
-                        f"{' and '.join(joint.parts)} are judged as one, {joint.label}: say the "
-                        f"same `{key}` of each"
-                    )
-                    raise loaded.error(_place_of(loaded, exam, key), reason)
-
-
-def _said(exam: Exam, key: str) -> object:
-    return exam.task.epochs if key == "epochs" else getattr(exam.section, key)
 
 
 def _fixed(exams: tuple[Exam, ...], judged: list[Judged]) -> Iterator[str]:
@@ -119,7 +74,7 @@ def _fraction(
 def check_fixed(loaded: Loaded, exams: tuple[Exam, ...], *, seeds: bool) -> None:
     """Raises ConfigError at the first task whose items cannot be taken as fixed."""
     for exam in exams:
-        task, where = exam.task, _place_of(loaded, exam, "items")
+        task, where = exam.task, place_of(loaded, exam, "items")
         if exam.section.items == "sample":
             continue
         if seeds:
@@ -139,22 +94,18 @@ def _off(loaded: Loaded, exams: tuple[Exam, ...], judged: list[Judged]) -> froze
     off = frozenset(exam.label for exam in exams if exam.section.role == "off")
     for exam in exams:
         if exam.label in off and exam.section.gate:
-            raise loaded.error(_place_of(loaded, exam, "gate"), "`role: off` never gates; drop one")
+            raise loaded.error(place_of(loaded, exam, "gate"), "`role: off` never gates; drop one")
     gating: set[str] = set()
     for exam in exams:
         if exam.section.gate and exam.task.name in gating:
             message = (
                 f"another form of {exam.task.name} gates already, with the same items; drop one"
             )
-            raise loaded.error(_place_of(loaded, exam, "gate"), message)
+            raise loaded.error(place_of(loaded, exam, "gate"), message)
         gating |= {exam.task.name} if exam.section.gate else set()
     if len(off) == len(exams):
         raise loaded.error(("tasks",), "every task is `role: off`: nothing could be judged")
     return off | {each.label for each in judged if each.section.role == "off"}
-
-
-def _place_of(loaded: Loaded, exam: Exam, key: str) -> Location:
-    return ("tasks", loaded.config.tasks.index(exam.section), key)
 
 
 def _check_names(

@@ -47,7 +47,8 @@ class Policy:
         shown = {part: why for part, why in known.shown.items() if part not in self.off}
         return replace(
             self,
-            off=self.off | known.shown.keys(),
+            off=self.off.union(known.shown),
+            gating_cells=self.gating_cells.difference(known.shown),
             shown={**self.shown, **shown},
             advisory=self.advisory | weak,
         )

@@ -33,6 +33,11 @@ class Joints:
         """What a task is judged as a part of, where it is."""
         return next((each for each in self.whole if part in each.parts), None)
 
+    def judged_as(self, label: str) -> str:
+        """What a task counts as: itself, or the whole that it is a part of."""
+        joint = self.of(label)
+        return joint.label if joint else label
+
     @property
     def shown(self) -> dict[str, str]:
         """The parts, which are displayed only, and why in words."""

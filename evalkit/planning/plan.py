@@ -14,7 +14,6 @@ from pathlib import Path
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.refusal import LEAST_CHANCE
 from evalkit.exams.exam import Exam
-from evalkit.exams.wholes import joints
 from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix
 from evalkit.planning.asked import Asked, units
@@ -89,7 +88,7 @@ def plan(matrix: Matrix, results: Path) -> Plan:
     if matrix.policy.whole_run:
         policy = replace(matrix.policy, candidates=max(1, len(matrix.pairs)))
         matrix = replace(matrix, policy=policy)
-    known = joints({exam.label: exam.task.part_of for exam in matrix.exams})
+    known = matrix.joints
     policy = matrix.policy.with_parts(known)
     found = shelf(matrix, results)
     planned = units(matrix.exams, known)
@@ -204,7 +203,7 @@ def _margin(unit: str, domain: str, members: Sequence[str], policy: Policy) -> f
 
 def _impossible(units: Sequence[UnitPlan], groups: Groups, policy: Policy) -> list[str]:
     said = []
-    for unit in planned:
+    for unit in units:
         own = groups[unit.domain]
         forced = policy.forced.intersection([unit.name, *(own if len(own) == 1 else [])])
         told = unit.name in policy.gating_cells or (len(own) == 1 and own[0] in policy.gating_cells)
