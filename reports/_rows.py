@@ -108,6 +108,23 @@ def _says_the_same(domain: DomainVerdict, cell: CellVerdict) -> bool:
     return cell.verdict == domain.verdict or not decides
 
 
+def asked(candidate: CandidateVerdict, cell: CellVerdict | None = None) -> list[CellVerdict]:
+    """The cells whose samples there are: without those of exams in parts, whose parts have them.
+
+    With `cell`, that one, or its parts.
+    """
+    if cell is None:
+        return [each for each in candidate.cells if not each.parts]
+    parts = [each for each in candidate.cells if each.task in cell.parts]
+    return parts if cell.parts else [cell]
+
+
+def to_read(candidate: CandidateVerdict, cell: CellVerdict) -> str:
+    """The task whose samples show a cell: itself, or the part that fell most; "" without any."""
+    found = [each for each in asked(candidate, cell) if each.delta is not None]
+    return min(found, key=lambda each: each.delta or 0.0).task if found else ""
+
+
 def is_advisory(unit: Unit) -> bool:
     """Whether the unit counts for nothing: its judge is too weak, or it is displayed only."""
     return bool({"advisory", "off"} & {*unit.flags})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from evalkit.configuration.config import Loaded, Location
 from evalkit.configuration.sections import TaskSection
 from evalkit.exams.exam import Exam
-from evalkit.exams.wholes import Joints
+from evalkit.exams.wholes import Joint, Joints
 from evalkit.types import Task
 
 TOGETHER = ("gate", "role", "weight", "items", "epochs")
@@ -47,16 +47,18 @@ def check_parts(loaded: Loaded, exams: tuple[Exam, ...], known: Joints) -> None:
     for joint in known.whole:
         first, *others = (exam for exam in exams if exam.label in joint.parts)
         for exam in (first, *others):
-            if reason := _unlike(first.task, exam.task):
-                reason = f"{exam.label} cannot be judged with {first.label} as one: {reason}"
-                raise loaded.error(place_of(loaded, exam, "name"), reason)
-            for key in TOGETHER:
-                if _said(first, key) != _said(exam, key):
-                    reason = (
-                        f"{' and '.join(joint.parts)} are judged as one, {joint.label}: say the "
-                        f"same `{key}` of each"
-                    )
-                    raise loaded.error(place_of(loaded, exam, key), reason)
+            _check_alike(loaded, joint, first, exam)
+
+
+def _check_alike(loaded: Loaded, joint: Joint, first: Exam, other: Exam) -> None:
+    if reason := _unlike(first.task, other.task):
+        reason = f"{other.label} cannot be judged with {first.label} as one: {reason}"
+        raise loaded.error(place_of(loaded, other, "name"), reason)
+    for key in TOGETHER:
+        if _said(first, key) != _said(other, key):
+            names = " and ".join(joint.parts)
+            reason = f"{names} are judged as one, {joint.label}: say the same `{key}` of each"
+            raise loaded.error(place_of(loaded, other, key), reason)
 
 
 def _unlike(first: Task, other: Task) -> str:

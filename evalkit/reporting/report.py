@@ -102,8 +102,8 @@ def _judging(report: Report, held: Held) -> Report:
     }
 
     def flagged(cell: CellVerdict) -> CellVerdict:
-        more = [flag for flag in flags.get(cell.task, ()) if flag not in cell.flags]
-        return cell.model_copy(update={"flags": [*cell.flags, *more]}) if more else cell
+        told = [*cell.flags, *(f for task in (cell.task, *cell.parts) for f in flags.get(task, ()))]
+        return cell.model_copy(update={"flags": list(dict.fromkeys(told))})
 
     candidates = [
         each.model_copy(update={"cells": [flagged(cell) for cell in each.cells]})
