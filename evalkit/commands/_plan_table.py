@@ -102,10 +102,8 @@ def _spread(task: TaskPlan) -> str:
 
 def _left(plan: Plan) -> Table:
     rows = []
-    for task in plan.tasks:
+    for task in (each for each in plan.tasks if not each.parts):
         left = task.effort
-        if left is None:
-            continue
         tokens = [left.prompt_tokens, left.completion_tokens]
         rows.append(
             [

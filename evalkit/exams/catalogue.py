@@ -49,13 +49,10 @@ def catalogue(results: Path) -> list[Listed]:
     rates = _rates(results)
     tasks: Mapping[str, Task] = plugins.all_plugins("tasks")
     families = plugins.all_plugins("families").values()
+    wholes = dict.fromkeys(task.part_of for task in tasks.values())
     return [
         *(_listed(task, rates.get(name)) for name, task in tasks.items()),
-        *(
-            _joint(whole, tasks)
-            for whole in dict.fromkeys(t.part_of for t in tasks.values())
-            if whole
-        ),
+        *(_joint(whole, tasks) for whole in wholes if whole),
         *(
             Listed(f"{each.name}:…", "", None, 1, None, None, None, "", False, (), each.about)
             for each in families

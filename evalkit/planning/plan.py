@@ -17,7 +17,7 @@ from evalkit.exams.exam import Exam
 from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix
 from evalkit.planning.asked import Asked, units
-from evalkit.planning.effort import Effort, effort
+from evalkit.planning.effort import NOTHING, Effort, effort
 from evalkit.planning.spread import Spread, spread
 from evalkit.planning.stored import Shelf, effective, items_of, shelf
 from evalkit.stats.power import (
@@ -68,7 +68,7 @@ class TaskPlan(UnitPlan):
     source: str  # of that
     between: float | None  # ω², the part of sd² that more answers per item leave
     within: float | None  # s₀² + s₁², of one answer each: what they divide
-    effort: Effort | None  # None: that of its parts
+    effort: Effort  # of an exam in parts nothing: it is that of its parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _task(unit: Asked, groups: Groups, policy: Policy, found: Shelf) -> TaskPlan
         source=known.source + ("; items fixed" if fixed else ""),
         between=known.between,
         within=known.within,
-        effort=None if unit.whole else _effort(unit.exams[0], n, found),
+        effort=NOTHING if unit.whole else _effort(unit.exams[0], n, found),
     )
 
 
