@@ -14,6 +14,7 @@ from evalkit.comparison.rows import Items, Numbers
 Floats = NDArray[np.float64]
 
 MISSING = "errored"
+CUT_OFF = ("truncated", "unclosed_think")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,22 @@ class Arm:
         counts = np.bincount(ends.ravel(), minlength=len(self.classes)).tolist()
         named = zip(self.classes, counts, strict=True)
         return dict(sorted((name, count) for name, count in named if count))
+
+    @cached_property
+    def cut_off(self) -> NDArray[np.bool_]:
+        """(n, k) which samples were cut off before they ended."""
+        return self._ended(CUT_OFF)
+
+    @cached_property
+    def completed(self) -> Floats:
+        """(n,) the mean of each item's samples neither cut off nor missing; NaN where none is."""
+        incomplete = (*CUT_OFF, MISSING)
+        if not {*incomplete} & {*self.outcomes}:
+            return self.means
+        return item_means(np.where(self._ended(incomplete), np.nan, self.values))
+
+    def _ended(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
+        return np.array([name in names for name in self.classes], dtype=np.bool_)[self.ends]
 
     def take(self, index: NDArray[np.intp]) -> Arm:
         """The arm restricted to some of its items."""

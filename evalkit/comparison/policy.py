@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from evalkit.exams.wholes import Joints
+if TYPE_CHECKING:
+    from evalkit.exams.wholes import Joints
 
 EVERYWHERE = "all"
 """In place of a task or a domain: a bound on all of them."""
