@@ -12,10 +12,12 @@ from click.testing import CliRunner
 
 from evalkit.cli import cli
 from evalkit.comparison.policy import Policy
+from evalkit.comparison.sides import Joined, Side
 from evalkit.evidence.stored import StoredEvidence
 from evalkit.exams.exam import Exam
 from evalkit.exams.wholes import joints, whole_of
 from evalkit.frames import load as frames_of
+from evalkit.reporting.cells import found_of, with_wholes
 from evalkit.reporting.report import of_run, of_store
 from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Rows, Sample, Sampling, Task, Whole
@@ -196,19 +198,44 @@ def test_parts_that_are_scored_otherwise_are_not_judged_as_one(
     assert "contest-2" in cells(found)["contest"].reason
 
 
+def clustered(task: Task, size: int) -> Exam:
+    """The same questions, so many of which belong together."""
+
+    def samples(_: Rows) -> list[Sample]:
+        every = list(task.samples(_))
+        return [replace(sample, cluster=str(int(sample.id) // size)) for sample in every]
+
+    return exam(replace(task, samples=samples))
+
+
 def test_clusters_of_either_part_stay_apart(tmp_path: Path) -> None:
-    def clustered(task: Task, size: int) -> Exam:
-        def samples(_: Rows) -> list[Sample]:
-            every = list(task.samples(_))
-            return [replace(s, cluster=str(int(s.id) // size)) for s in every]
-
-        return exam(replace(task, samples=samples))
-
     parts = judged(tmp_path / "parts", [clustered(FIRST, 3), clustered(SECOND, 3)])
     whole = judged(tmp_path / "whole", [clustered(WHOLE, 3)])
     near(cells(parts)["contest"].ci, cells(whole)["contest"].ci)
     mixed = judged(tmp_path / "mixed", [BOTH[0], clustered(SECOND, 3)])
     assert cells(mixed)["contest"].method == "cluster"
+
+
+def test_clusters_are_known_where_either_side_tells_them_of_a_part(tmp_path: Path) -> None:
+    held(rows()[:1], [clustered(FIRST, 3), BOTH[1]], tmp_path)
+    held(rows()[1:], [BOTH[0], clustered(SECOND, 3)], tmp_path)
+    told = cells(of_store(Store(tmp_path), ["base", "sft"], Policy()).candidates[0])
+    both = judged(tmp_path / "both", [clustered(FIRST, 3), clustered(SECOND, 3)])
+    near(told["contest"].ci, cells(both)["contest"].ci)
+
+
+def test_the_items_of_all_parts_are_in_order(tmp_path: Path) -> None:
+    sat = held(rows()[:1], BOTH, tmp_path)
+    found = {cell.task: cell for cell in with_wholes([found_of(seat) for seat in sat.seats])}
+    whole = found["contest"].side
+    assert isinstance(whole, Joined)
+    items = whole.arm.items.tolist()
+    assert items == sorted(items)
+    assert set(items) == {item.rstrip(b"\0") for part in BOTH for item in part.items}
+    for part in (found[name].side for name in PARTS):
+        assert isinstance(part, Side)
+        at = [items.index(item) for item in part.arm.items.tolist()]
+        assert (whole.arm.values[at] == part.arm.values).all()
 
 
 def test_what_answers_took_is_told_of_the_parts_alone(tmp_path: Path) -> None:
