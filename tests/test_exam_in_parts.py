@@ -21,7 +21,7 @@ from evalkit.reporting.cells import found_of, with_wholes
 from evalkit.reporting.report import of_run, of_store
 from evalkit.storage.store import Store
 from evalkit.types import Request, Response, Rows, Sample, Sampling, Task, Whole
-from evalkit.verdict import CandidateVerdict, CellVerdict, Report
+from evalkit.verdict import CandidateVerdict, CellVerdict, JudgeNote, Report
 from reports._curves import _curves
 from reports._samples import samples
 from reports._triage import triage
@@ -121,6 +121,21 @@ def test_a_part_that_fell_alone_fails_nobody(tmp_path: Path) -> None:
     assert candidate.verdict != "regressed"
 
 
+def test_no_part_gates_whatever_a_policy_says(tmp_path: Path) -> None:
+    found = judged(tmp_path, BOTH, gating_cells=frozenset(["contest-1"]), margins={"contest": 0.5})
+    assert not cells(found)["contest-1"].gates
+    assert found.exit_code == 0
+
+
+def test_a_judge_too_weak_for_one_part_is_so_for_the_whole(tmp_path: Path) -> None:
+    held(rows(), [*BOTH, ELSEWHERE], tmp_path)
+    policy = Policy(margins={"contest": 0.07}, advisory=frozenset(["contest-2"]))
+    (found,) = of_store(Store(tmp_path), ["base", "sft"], policy).candidates
+    assert "advisory" in cells(found)["contest"].flags
+    assert "advisory" in found.domains[0].flags
+    assert not found.domains[0].gates
+
+
 def test_one_part_alone_is_displayed_and_the_report_says_so(tmp_path: Path) -> None:
     found = reported(tmp_path, [BOTH[0], ELSEWHERE], margins={"language": 0.05})
     (candidate,) = found.candidates
@@ -166,6 +181,32 @@ def test_the_whole_is_invalid_where_a_part_was_another_exam(tmp_path: Path) -> N
     assert whole.reason.startswith("contest-2: two different exams (sampling.temperature: 0.0")
     assert not whole.comparable
     assert any("temperature" in said for said in whole.differences)
+
+
+def test_the_whole_is_invalid_where_a_part_is_a_bare_score(tmp_path: Path) -> None:
+    held(rows(), BOTH, tmp_path)
+    for cell in Store(tmp_path).cells():
+        if cell.meta()["task"] == "contest-2" and cell.meta()["checkpoint"]["name"] == "sft":
+            cell.write_meta(aggregate={"score": 0.4, "stderr": 0.05, "n": 30})
+    found = cells(of_store(Store(tmp_path), ["base", "sft"], Policy()).candidates[0])
+    assert "unpaired" in found["contest-2"].flags
+    assert found["contest"].verdict == "invalid"
+    assert found["contest"].reason == "contest-2 is a bare score, which says nothing of items"
+
+
+def test_a_bound_fails_the_whole_even_where_its_parts_cannot_be_compared(tmp_path: Path) -> None:
+    def unread(request: Request) -> Response:
+        return Response("")
+
+    hotter = exam(replace(SECOND, sampling=Sampling(temperature=0.5)))
+    held(rows()[:1], BOTH, tmp_path)
+    held([row("sft", unread)], [BOTH[0], hotter], tmp_path)
+    policy = Policy(bounds={"unparsed": {"contest": 0.5}})
+    found = of_store(Store(tmp_path), ["base", "sft"], policy)
+    whole = cells(found.candidates[0])["contest"]
+    assert (found.exit_code, whole.verdict, whole.n) == (1, "regressed", 60)
+    assert "two different exams" in whole.reason
+    assert "100.0% of its answers unparsed" in whole.reason
 
 
 def test_samples_missing_in_one_part_count_against_that_part_alone(tmp_path: Path) -> None:
@@ -236,6 +277,39 @@ def test_the_items_of_all_parts_are_in_order(tmp_path: Path) -> None:
         assert isinstance(part, Side)
         at = [items.index(item) for item in part.arm.items.tolist()]
         assert (whole.arm.values[at] == part.arm.values).all()
+
+
+@pytest.mark.parametrize("fields", [{}, {"sampling": Sampling(temperature=0.0)}])
+def test_the_items_of_the_whole_may_be_fixed_where_every_part_was_drawn(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    warm = Sampling(temperature=0.7)
+    first, whole = (replace(task, sampling=warm) for task in (FIRST, WHOLE))
+    second = replace(SECOND, **{"sampling": warm, **fields})
+    fixed = frozenset(["contest", *PARTS])
+    one = judged(tmp_path / "parts", [exam(first), exam(second)], fixed=fixed)
+    other = judged(tmp_path / "whole", [exam(whole)], fixed=fixed)
+    if fields:
+        assert "at a temperature above 0" in cells(one)["contest"].reason
+    else:
+        assert "fixed_items" in cells(one)["contest"].flags
+        near(cells(one)["contest"].ci, cells(other)["contest"].ci)
+
+
+def test_what_is_said_of_the_judge_of_a_part_is_said_of_the_whole(tmp_path: Path) -> None:
+    note = JudgeNote(task="contest-2", judge="j", flags=["judge_unstable"], advisory=True)
+    sat = replace(held(rows(), [*BOTH, ELSEWHERE], tmp_path), judges=[note])
+    found = cells(of_run(sat).candidates[0])
+    assert {"judge_unstable", "advisory"} <= {*found["contest"].flags}
+    assert "judge_unstable" in found["contest-2"].flags
+    assert "judge_unstable" not in found["contest-1"].flags
+
+
+def test_a_change_along_a_line_is_told_of_the_whole_alone(tmp_path: Path) -> None:
+    line = [row("c0", skilled(0.9, "0"))]
+    line += [row(f"c{i}", skilled(0.2, str(i)), parent=f"c{i - 1}") for i in (1, 2)]
+    found = of_run(held(line, BOTH, tmp_path))
+    assert [(note.task, note.checkpoint) for note in found.changes] == [("contest", "c1")]
 
 
 def test_what_answers_took_is_told_of_the_parts_alone(tmp_path: Path) -> None:

@@ -118,7 +118,11 @@ def test_settings_of_the_parts_are_those_of_the_whole(tmp_path: Path) -> None:
         ("contest-2}", "contest-2, items: fixed}", "say the same `items` of each"),
         ("contest-2}", "contest-2, epochs: 2}", "say the same `epochs` of each"),
         ("{contest: 7", "{contest-1: 7", "c.yaml:8: gate.margins.contest-1: is displayed only: a"),
-        (", {name: ./contests.py:contest-2}", "", "gate.margins.contest: no such domain or task"),
+        (
+            ", {name: ./contests.py:contest-2}",
+            "",
+            "margins.contest: contest-1 alone is displayed only: contest is judged as one",
+        ),
         (
             "}, {name: ./contests.py:contest-2}",
             ", gate: true}",

@@ -130,9 +130,18 @@ def _check_names(
     for where in named:
         name = str(where[-1])
         if name not in known:
-            raise loaded.error(where, f"no such domain or task{did_you_mean(name, known)}")
+            raise loaded.error(where, _unknown(name, exams, policy, known))
         if name not in counting:
             raise loaded.error(where, _uncounted(name, exams, policy))
+
+
+def _unknown(name: str, exams: tuple[Exam, ...], policy: Policy, known: set[str]) -> str:
+    """Why there is no such domain or task: an exam of which a part is lacking is none either."""
+    for exam in exams:
+        whole = exam.task.part_of
+        if whole and whole.name == name.partition("@")[0] and exam.label in policy.shown:
+            return f"{exam.label} alone is {policy.shown[exam.label]}"
+    return f"no such domain or task{did_you_mean(name, known)}"
 
 
 def _uncounted(name: str, exams: tuple[Exam, ...], policy: Policy) -> str:

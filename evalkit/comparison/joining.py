@@ -12,8 +12,8 @@ from evalkit.comparison.rows import Numbers
 
 def unlike(arms: Mapping[str, Arm]) -> str:
     """Why the arms of these tasks cannot be put together; empty where they can."""
-    name, first = next(iter(arms.items()))
     for other, arm in arms.items():
+        name, first = next(iter(arms.items()))
         if arm.strata is not None:
             return f"{other} weighs its strata, so that its score is no mean over items"
         if arm.native != first.native:

@@ -77,18 +77,20 @@ def paired_up(sides: Sides) -> Measured:
 
 def _as_one(sides: Sides) -> Measured:
     """An exam in parts: valid only if each part is, its items those of all of them."""
-    wholes = [each for each in (sides.baseline, sides.candidate) if isinstance(each, Joined)]
-    olds, news = (
-        each.parts if isinstance(each, Joined) else {} for each in (sides.baseline, sides.candidate)
-    )
+    both = (sides.baseline, sides.candidate)
+    wholes = [each for each in both if isinstance(each, Joined)]
+    olds, news = (each.parts if isinstance(each, Joined) else {} for each in both)
     parts = [
         paired_up(Sides(part, sides.domain, olds.get(part), news.get(part)))
         for part in wholes[0].parts
     ]
     pairs = {part.task: part.pair for part in parts if part.pair}
+    unlike_parts = next((each.split for each in wholes if each.split), "") or _unlike(pairs)
     invalid = "; ".join(f"{part.task}: {part.invalid}" for part in parts if part.invalid)
-    invalid = invalid or "".join(each.split for each in wholes[:1]) or _unlike(pairs)
-    pair = None if invalid else _joined([*pairs.values()])
+    invalid = invalid or unlike_parts
+    pair = None
+    if not unlike_parts and len(pairs) == len(parts):
+        pair = _joined([*pairs.values()])
     return Measured(
         sides.task,
         sides.domain,

@@ -7,10 +7,12 @@ is told from it, never from what happens to be found.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit import plugins
+from evalkit.errors import EvalkitError
 from evalkit.types import Task, Whole
 
 
@@ -88,5 +90,7 @@ def whole_of(meta: Mapping[str, Any]) -> Whole | None:
             return Whole(name, tuple(map(str, parts)))
     if "part_of" in meta or "imported" in meta:
         return None
-    task: Task | None = plugins.all_plugins("tasks").get(str(meta.get("task", "")))
+    task: Task | None = None
+    with suppress(EvalkitError):  # some plugin's; what is compared need not be one
+        task = plugins.all_plugins("tasks").get(str(meta.get("task", "")))
     return task.part_of if task else None
