@@ -69,7 +69,8 @@ class Arm:
         """
         known = ~np.isnan(means) if among is None else among
         if self.strata is None:
-            return float(means[known].mean()) if known.any() else None
+            counted = means if known.all() else means[known]
+            return float(counted.mean()) if counted.size else None
         size = len(self.weights)
         count = np.bincount(self.strata[known], minlength=size)
         total = np.bincount(self.strata[known], means[known], size)
