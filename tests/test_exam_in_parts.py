@@ -24,6 +24,7 @@ from evalkit.types import Request, Response, Rows, Sample, Sampling, Task, Whole
 from evalkit.verdict import CandidateVerdict, CellVerdict, JudgeNote, Report
 from reports._curves import _curves
 from reports._samples import samples
+from reports._text import points
 from reports._triage import triage
 from reports.junit import render as junit
 from reports.markdown import render as markdown
@@ -134,6 +135,18 @@ def test_a_judge_too_weak_for_one_part_is_so_for_the_whole(tmp_path: Path) -> No
     assert "advisory" in cells(found)["contest"].flags
     assert "advisory" in found.domains[0].flags
     assert not found.domains[0].gates
+
+
+def test_the_difference_of_a_part_is_printed_and_not_tested(tmp_path: Path) -> None:
+    found = reported(tmp_path, BOTH, skill=0.59)
+    part = cells(found.candidates[0])["contest-1"]
+    assert part.ci is not None
+    assert part.ci[0] < 0 < part.ci[1]
+    (line,) = [line for line in table(found).splitlines() if "contest-1 " in line]
+    assert f" {points(part.delta)} " in line
+    assert "~" not in line
+    lone = reported(tmp_path, BOTH[:1])
+    assert "nothing that counts; 1 displayed only" in table(lone)
 
 
 def test_one_part_alone_is_displayed_and_the_report_says_so(tmp_path: Path) -> None:
