@@ -311,6 +311,14 @@ def test_a_fast_gate_counts_the_items_of_all_parts(tmp_path: Path) -> None:
         fast(tmp_path / "lone", BOTH[:1], 0.2)
 
 
+def test_a_fast_gate_says_of_a_lone_part_that_it_was_not_asked(tmp_path: Path) -> None:
+    other = exam(doubles(60, name="words", domain="words"))
+    found = fast(tmp_path, [BOTH[0], other], 0.2, margins={"words": 0.1})
+    assert [domain.domain for domain in found.candidates[0].domains] == ["words"]
+    said = "contest-1 is displayed only: contest is judged as one, and contest-2 is not here"
+    assert found.notes.count(said) == 1
+
+
 def test_a_bound_in_a_fast_gate_is_on_the_answers_of_all_parts(tmp_path: Path) -> None:
     def answer(request: Request) -> Response:
         dull = request.task.name == "contest-1" and int(request.sample.id) % 4 == 0

@@ -85,7 +85,7 @@ def _with_margins(
         )
     margins = domain_margins(replace(matrix, exams=tuple(judged)))
     kept = tuple(exam for exam in judged if exam.task.domain in margins)
-    return replace(matrix, exams=kept), margins
+    return replace(matrix, exams=kept, notes=(*matrix.notes, *known.notes)), margins
 
 
 def domain_margins(matrix: Matrix) -> dict[str, float]:

@@ -130,7 +130,7 @@ def _weight(matrix: Matrix, exam: Exam) -> float:
 
 
 def _whole(matrix: Matrix, exam: Exam) -> tuple[str, ...]:
-    """The other parts of what an exam is judged as, itself among them; nothing where it is all."""
+    """All parts of what an exam is judged as; nothing where it is judged by itself."""
     joint = matrix.joints.of(exam.label)
     return joint.parts if joint else ()
 
