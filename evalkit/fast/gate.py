@@ -32,6 +32,7 @@ def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = T
     Without `capped` the looks reach up to every item, for when a full run may follow.  Raises
     ConfigError where the config holds something that looks cannot decide.
     """
+    left_out = matrix.joints.notes
     matrix, margins = _with_margins(matrix)
     check(matrix)
     matrix = identified(trained(identified(matrix), results, notify, make=False))
@@ -62,6 +63,7 @@ def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = T
         failures += filter(None, [looking.run(notify)])
         remember([seat for seat in own if seat.cell.meta()])
         verdicts.append(verdict_of(looking, row.checkpoint.name, matrix.baseline, matrix.policy))
+    matrix = replace(matrix, notes=(*matrix.notes, *left_out))
     return of_run(Held(matrix, seats, known.judges, failures), verdicts)
 
 
@@ -85,7 +87,7 @@ def _with_margins(
         )
     margins = domain_margins(replace(matrix, exams=tuple(judged)))
     kept = tuple(exam for exam in judged if exam.task.domain in margins)
-    return replace(matrix, exams=kept, notes=(*matrix.notes, *known.notes)), margins
+    return replace(matrix, exams=kept), margins
 
 
 def domain_margins(matrix: Matrix) -> dict[str, float]:
