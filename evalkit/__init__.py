@@ -30,6 +30,7 @@ from evalkit.types import (
     ToolCall,
     Trainer,
     View,
+    Whole,
 )
 
 __version__ = "0.1.0"
@@ -64,6 +65,7 @@ __all__ = [
     "ToolCall",
     "Trainer",
     "View",
+    "Whole",
     "__version__",
     "load",
 ]

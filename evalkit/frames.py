@@ -48,7 +48,10 @@ class Results:
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """A row for each task that a checkpoint sat: scores, tokens, and how answers ended."""
+        """A row for each task that a checkpoint sat: scores, tokens, and how answers ended.
+
+        What is made of several tasks has no row here, so that no answer is counted twice.
+        """
         import pandas as pd
 
         from evalkit.comparison.policy import Policy
@@ -56,9 +59,9 @@ class Results:
 
         scores = assemble("", (), list(self._found.values()), Policy()).scores
         rows = []
-        for score in scores:
+        for score in (each for each in scores if not each.parts):
             low, high = score.ci or (None, None)
-            row = score.model_dump(exclude={"ci", "outcomes", "metrics", "cells"})
+            row = score.model_dump(exclude={"ci", "outcomes", "metrics", "cells", "parts"})
             row |= {"low": low, "high": high, **score.metrics}
             row |= {f"outcome_{name}": count for name, count in score.outcomes.items()}
             rows.append(row | {"folder": " ".join(score.cells)})

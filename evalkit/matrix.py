@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from evalkit.exams.wholes import Joints, joints
 from evalkit.types import Backend, Checkpoint, Stage
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ class Matrix:
     def row(self, name: str) -> Row:
         """The row of that name, the judges' included."""
         return next(row for row in (*self.rows, *self.judges) if row.checkpoint.name == name)
+
+    @property
+    def joints(self) -> Joints:
+        """The exams that are asked in parts and judged as one."""
+        return joints({exam.label: exam.task.part_of for exam in self.exams})
 
     @property
     def judges(self) -> tuple[Row, ...]:

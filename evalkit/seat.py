@@ -89,6 +89,7 @@ class Seat:
         return {
             "task": task.name,
             "domain": task.domain,
+            "part_of": asdict(task.part_of) if task.part_of else None,
             "bounds": list(task.bounds),
             "higher_is_better": task.higher_is_better,
             "checkpoint": {

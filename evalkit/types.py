@@ -239,6 +239,14 @@ class Asker(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An exam that is judged as one, though it is asked as several tasks: `Task.part_of`."""
+
+    name: str  # what it is called in reports and margins; no task goes by it
+    parts: tuple[str, ...]  # the names of all the tasks that it is made of
+
+
 ScoreRows: TypeAlias = Sequence[Mapping[str, Any]]
 """Rows of a scores table, one a common item: its value, its details, and what else stands there."""
 
@@ -276,6 +284,7 @@ class Task:
     fewshot: int = 0
     bounds: tuple[float, float] = (0.0, 1.0)
     higher_is_better: bool = True
+    part_of: Whole | None = None  # displayed only, and judged with all its other parts as one
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preset: str = ""  # the preset in force; "" is the default
     size: int = 0  # questions it has, where its source counts them otherwise or there is none

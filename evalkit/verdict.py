@@ -107,6 +107,11 @@ class CellVerdict(Unit):
         default=None,
         description="both scores in the task's own unit, where that is not the fraction",
     )
+    parts: list[str] = Field(
+        default=[],
+        description="the tasks whose items it has: it is judged in their place, and they are "
+        "displayed only; empty: it is a task itself",
+    )
     clean: CleanNote | None = Field(
         default=None,
         description="without the items in training data; null: none is known to be in any",
@@ -271,6 +276,11 @@ class CheckpointScore(_Model):
     cells: list[str] = Field(
         default=[],
         description="folders of the results that hold its samples: one, or one a training seed",
+    )
+    parts: list[str] = Field(
+        default=[],
+        description="the tasks whose items it has, where what they took is told; empty: it is a "
+        "task itself",
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.verdict import ChangeNote, DomainVerdict, Report
+from evalkit.verdict import ChangeNote, CheckpointScore, DomainVerdict, Report
 
 from ._palette import OF_VERDICT, colour
 from ._plot import SMALL, WIDTH, Plot, mark, page, panel, rule, write
@@ -77,11 +77,19 @@ def _curves(report: Report) -> Iterator[Curve]:
                 units.setdefault(unit.domain, {})[candidate.name] = unit
     order = sorted(units, key=lambda name: (min(map(severity, units[name].values())), name))
     for domain in order[:MOST_DOMAINS]:
-        mine = [s for s in report.scores if (s.domain, s.checkpoint) == (domain, report.baseline)]
+        mine = _of_domain(report, domain)
         known = [score.score for score in mine if score.score is not None]
         base = sum(known) / len(known) if known and len(known) == len(mine) else None
         changes = [note for note in report.changes if note.domain == domain]
         yield Curve(domain, base, units[domain], report.alpha, changes)
+
+
+def _of_domain(report: Report, domain: str) -> list[CheckpointScore]:
+    """The baseline's scores that its domain is the mean of: without what is displayed only."""
+    cells = [cell for candidate in report.candidates for cell in candidate.cells]
+    off = {cell.task for cell in cells if "off" in cell.flags}
+    own = [s for s in report.scores if (s.domain, s.checkpoint) == (domain, report.baseline)]
+    return [score for score in own if score.task not in off]
 
 
 def _says(curve: Curve) -> str:

@@ -13,7 +13,7 @@ from evalkit.verdict import CandidateVerdict, CellVerdict, Report
 from ._details import untrained
 from ._needed import needed
 from ._outcomes import classes, troubles
-from ._rows import MARKS, Row, in_reading_order, is_advisory, rows, severity, word
+from ._rows import MARKS, Row, in_reading_order, is_advisory, rows, severity, to_read, word
 from ._text import clean, count, interval, p_value, percent, points
 
 MOST, MOST_OTHERS = 6, 5
@@ -65,7 +65,7 @@ def _finding(pairs: list[tuple[CandidateVerdict, Row]], report: Report) -> Findi
         verdict=unit.verdict,
         candidate=candidate.name,
         against=candidate.against,
-        task=cell.task if cell and cell.delta is not None else "",
+        task=to_read(candidate, cell) if cell else "",
         says=_says(candidate, row),
         numbers=_numbers(row, report.ci_level),
         why=[clean(phrase, 300) for phrase in _why(row, cell)],

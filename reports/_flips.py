@@ -7,7 +7,7 @@ import shlex
 from evalkit.evidence.values import Compared, Evidence, Flip, Graded
 from evalkit.verdict import CandidateVerdict, CellVerdict
 
-from ._rows import Row, severity
+from ._rows import Row, asked, severity
 from ._text import clean, count
 
 FEW = 3
@@ -19,7 +19,7 @@ def lost(candidate: CandidateVerdict, row: Row, evidence: Evidence) -> list[str]
 
     Nothing where none was lost, or the samples are not at hand.
     """
-    cells = [row.cell] if row.cell else _of_domain(candidate, row.unit.domain)
+    cells = asked(candidate, row.cell) if row.cell else _of_domain(candidate, row.unit.domain)
     for cell in cells:
         of = Compared(candidate.name, candidate.against, cell.task)
         # One more than is shown, since a share of them is of samples gained.
@@ -34,7 +34,7 @@ def lost(candidate: CandidateVerdict, row: Row, evidence: Evidence) -> list[str]
 
 
 def _of_domain(candidate: CandidateVerdict, domain: str) -> list[CellVerdict]:
-    cells = [cell for cell in candidate.cells if cell.domain == domain]
+    cells = [cell for cell in asked(candidate) if cell.domain == domain]
     return sorted(cells, key=lambda cell: (*severity(cell), cell.task))
 
 

@@ -10,7 +10,7 @@ from evalkit.verdict import CandidateVerdict, CellVerdict, Report, Unit
 from ._details import details
 from ._heat import Grid, grid
 from ._outcomes import classes
-from ._rows import Row, in_reading_order, is_shown, severity
+from ._rows import Row, asked, in_reading_order, is_shown, severity
 from ._text import percent, points
 
 WORST_FIRST = ("regressed", "invalid", "inconclusive", "passed", "improved")
@@ -36,8 +36,8 @@ def cells_of(candidate: CandidateVerdict, domain: str) -> list[CellVerdict]:
 
 
 def compared(report: Report) -> list[tuple[CandidateVerdict, CellVerdict]]:
-    """Every cell of every candidate, in the order of reading."""
-    return [(each, cell) for each in in_reading_order(report) for cell in each.cells]
+    """Every cell of every candidate that has samples of its own, in the order of reading."""
+    return [(each, cell) for each in in_reading_order(report) for cell in asked(each)]
 
 
 def ended(report: Report) -> list[tuple[CandidateVerdict, CellVerdict, str]]:

@@ -26,6 +26,9 @@ One file says everything that a run has to say; every number of every other repo
   floats with every digit that they have (integral ones as integers).  There are no times, and no
   NaN: what is not known is `null`.
 * The file is ASCII.  Strings are exact, whatever they contain; a lone surrogate becomes U+FFFD.
+* Of an exam in parts, such as AIME's two years, one cell and one score hold the items of all
+  parts: their `parts` name them.  It is judged; each part is displayed only, with the flag `off`.
+  Whoever sums over cells or scores leaves out what has `parts`, or counts its items twice.
 * `schema_version` is raised when a field changes its meaning or goes; new fields may come without.
 
 ```python

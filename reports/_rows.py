@@ -108,6 +108,23 @@ def _says_the_same(domain: DomainVerdict, cell: CellVerdict) -> bool:
     return cell.verdict == domain.verdict or not decides
 
 
+def asked(candidate: CandidateVerdict, cell: CellVerdict | None = None) -> list[CellVerdict]:
+    """The cells whose samples there are: without those of exams in parts, whose parts have them.
+
+    With `cell`, that one, or its parts.
+    """
+    if cell is None:
+        return [each for each in candidate.cells if not each.parts]
+    parts = [each for each in candidate.cells if each.task in cell.parts]
+    return parts if cell.parts else [cell]
+
+
+def to_read(candidate: CandidateVerdict, cell: CellVerdict) -> str:
+    """The task whose samples show a cell: itself, or the part that fell most; "" without any."""
+    found = [each for each in asked(candidate, cell) if each.delta is not None]
+    return min(found, key=lambda each: each.delta or 0.0).task if found else ""
+
+
 def is_advisory(unit: Unit) -> bool:
     """Whether the unit counts for nothing: its judge is too weak, or it is displayed only."""
     return bool({"advisory", "off"} & {*unit.flags})
@@ -141,8 +158,11 @@ def against_baseline(report: Report, lines: int) -> list[CandidateVerdict]:
 
 
 def is_shown(unit: Unit, alpha: float) -> bool:
-    """Whether a change is shown in either direction; where it is not, tables print `~`."""
-    if unit.verdict in ("improved", "regressed"):
+    """Whether a change is shown in either direction; where it is not, tables print `~`.
+
+    Of what is displayed only nothing is tested: its figures are all that there is to say.
+    """
+    if unit.verdict in ("improved", "regressed") or "off" in unit.flags:
         return True
     ps = (unit.p_regressed_adjusted, unit.p_improved_adjusted)
     return any(p is not None and p <= alpha for p in ps)
@@ -163,9 +183,11 @@ def tally(candidate: CandidateVerdict) -> str:
     found = Counter(unit.verdict for unit in units)
     told = [f"{found[verdict]} {word(verdict)}" for verdict in WORST_FIRST if found[verdict]]
     line = f"{', '.join(told)} of {plural(len(units), noun)}" if told else "nothing that counts"
-    advisory = len(all_units) - len(units)
+    off = sum("off" in unit.flags for unit in all_units)
+    advisory = len(all_units) - len(units) - off
     behind = ["on the way, decides nothing"] if candidate.on_the_way else []
-    told = [f"{advisory} advisory"] if advisory else []
+    told = [f"{off} displayed only"] if off else []
+    told += [f"{advisory} advisory"] if advisory else []
     return "; ".join([line, *_hidden(candidate), *told, *behind])
 
 

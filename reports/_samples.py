@@ -16,7 +16,7 @@ from evalkit.evidence.values import Compared, Evidence, Flips
 from evalkit.verdict import CandidateVerdict, CellVerdict, Report
 
 from ._html import ESCAPES
-from ._rows import in_reading_order, severity
+from ._rows import asked, in_reading_order, severity
 from ._text import clean
 
 BUDGET = 3_200_000
@@ -87,7 +87,7 @@ def comparisons(report: Report) -> list[tuple[CandidateVerdict, CellVerdict]]:
     return [
         (candidate, cell)
         for candidate in in_reading_order(report)
-        for cell in sorted(candidate.cells, key=severity)
+        for cell in sorted(asked(candidate), key=severity)
         if cell.delta is not None and "unpaired" not in cell.flags
     ]
 

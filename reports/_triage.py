@@ -10,7 +10,7 @@ from evalkit.verdict import CandidateVerdict, CellVerdict, Report
 from ._outcomes import classes
 from ._palette import colour
 from ._plot import SMALL, WIDTH, Plot, page, write
-from ._rows import against_baseline, severity
+from ._rows import against_baseline, asked, severity
 from ._text import clean, count
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _bars(report: Report) -> list[Bar]:
     found: list[Bar] = []
     y = float(HEAD)
     for candidate in against_baseline(report, MOST):
-        lost = sorted((c for c in candidate.cells if sum(c.lost_to.values())), key=severity)
+        lost = sorted((c for c in asked(candidate) if sum(c.lost_to.values())), key=severity)
         if not lost or len(found) > MOST:
             continue
         y += HEADING

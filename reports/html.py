@@ -31,7 +31,7 @@ from ._noise import noise
 from ._page_tables import cells_of, counts, delta, differing, ended, maps, said_of, scores_of
 from ._page_words import ALWAYS, LEGEND, NOTES, SECTIONS
 from ._palette import OF_VERDICT
-from ._rows import MARKS, claim, in_reading_order, p_shown, rows, sign, tally, word
+from ._rows import MARKS, claim, in_reading_order, p_shown, rows, sign, tally, to_read, word
 from ._samples import samples
 from ._scores import score_with_interval, scores
 from ._text import clean, count, interval, p_value, percent, plural
@@ -115,7 +115,7 @@ CALLED = (
         percent,
     ),
     *(plural, rows, said_of, score_with_interval, scores_of, sign, strength, tally, throughout),
-    *(characters, trained, warnings, word),
+    *(characters, to_read, trained, warnings, word),
 )
 OTHERS = {
     "BESIDE": 4,  # candidates of a map that stands beside what did not pass

@@ -33,6 +33,7 @@ from ._rows import (
     MARKS,
     Kind,
     Row,
+    asked,
     claim,
     in_reading_order,
     is_shown,
@@ -77,7 +78,7 @@ def _headline(report: Report) -> str:
 def _page(report: Report, room: Room) -> str:
     candidates = in_reading_order(report)
     supported = candidates if room.sections else []
-    cells = [(candidate, cell) for candidate in supported for cell in candidate.cells]
+    cells = [(candidate, cell) for candidate in supported for cell in asked(candidate)]
     overview = telling(report)
     text = _template().render(
         report=report,
@@ -171,9 +172,9 @@ def _look(report: Report, pairs: Sequence[tuple[CandidateVerdict, Row]]) -> Esca
     """The command that shows samples of the first row that lost any; nothing where none did."""
     averaged = {(score.checkpoint, score.task) for score in report.scores if len(score.cells) > 1}
     for candidate, row in pairs:
-        cell = row.cell
-        if cell and cell.lost and (candidate.name, cell.task) not in averaged:
-            return code(how_to_look(cell.task, candidate.name, candidate.against), 300)
+        for cell in asked(candidate, row.cell) if row.cell else ():
+            if cell.lost and (candidate.name, cell.task) not in averaged:
+                return code(how_to_look(cell.task, candidate.name, candidate.against), 300)
     return Escaped()
 
 

@@ -2,6 +2,7 @@ r"""AIME: thirty competition problems a year, each answer an integer from 0 to 9
 
 Mathematical Association of America, American Invitational Mathematics Examination, 2024 and 2025.
 Thirty problems say little once, so each is asked sixteen times and the score is the mean (avg@16).
+They are too few for a verdict all the same: the two years are judged as one exam of sixty.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 
 from evalkit.errors import DataError
 from evalkit.grading.mathematics import verify
-from evalkit.types import Response, Rows, Sample, Sampling, Score, Source, Task
+from evalkit.types import Response, Rows, Sample, Sampling, Score, Source, Task, Whole
 
 from ._packages import require
 
@@ -171,4 +172,9 @@ TASK = Task(
     },
 )
 
-TASKS = tuple(replace(TASK, name=f"aime-{year}", source=source) for year, source in SOURCES.items())
+BOTH_YEARS = Whole("aime", tuple(f"aime-{year}" for year in SOURCES))
+
+TASKS = tuple(
+    replace(TASK, name=f"aime-{year}", source=source, part_of=BOTH_YEARS)
+    for year, source in SOURCES.items()
+)

@@ -127,7 +127,9 @@ def write_own(folder: Path) -> None:
     page = "docs/own-benchmarks.md"
     (folder / "own.yaml").write_text(blocks(page, "yaml")[0])
     (folder / "tickets.jsonl").write_text(blocks(page, "json")[0])
-    (folder / "my_benchmark.py").write_text(blocks(page, "python")[0])
+    for name, code in zip(("my_benchmark", "my_contest"), blocks(page, "python"), strict=True):
+        (folder / f"{name}.py").write_text(code)
+    (folder / "contest.yaml").write_text(blocks(page, "yaml")[-1])
     told = [{"text": "Hello."}, {"prompt": "I was charged twice."}, {"text": "Bye."}]
     (folder / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in told))
 

@@ -28,7 +28,7 @@ def table(found: Best) -> str:
         f"say {percent(top.score)}, {points(top.gain)} points against {found.baseline}",
         "its score on the items that chose it is too high: quote the held-out one",
         *_doubt(found, top),
-        *(f"left out: {task}: {why}" for task, why in found.invalid.items()),
+        *(f"left out: {task}: {why}" for task, why in {**found.invalid, **found.shown}.items()),
     ]
     return "\n".join(lines) + "\n"
 

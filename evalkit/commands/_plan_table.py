@@ -30,9 +30,11 @@ def table(plan: Plan) -> str:
 def _parts(plan: Plan) -> Iterator[RenderableType]:
     yield Text(f"{plan.checkpoints} checkpoints, baseline {printable(plan.baseline)}")
     yield from ("", _grid(UNITS, [row for name in plan.domains for row in _rows(plan, name)]))
-    off = [task for task in plan.tasks if task.role == "off"]
+    off = [task for task in plan.tasks if task.role == "off" and not task.shown]
     if off:
         yield Text(f"displayed only: {', '.join(task.name for task in off)}")
+    parts = [task for task in plan.tasks if task.shown]
+    yield from (Text(f"{printable(each.name)}: {printable(each.shown)}") for each in parts)
     yield from ("", Text(LEGEND))
     yield from ("", Text("Where the spread of an item's difference is from"))
     yield from (Text(f"  {task.name}: {_spread(task)}") for task in plan.tasks)
@@ -100,7 +102,7 @@ def _spread(task: TaskPlan) -> str:
 
 def _left(plan: Plan) -> Table:
     rows = []
-    for task in plan.tasks:
+    for task in (each for each in plan.tasks if not each.parts):
         left = task.effort
         tokens = [left.prompt_tokens, left.completion_tokens]
         rows.append(

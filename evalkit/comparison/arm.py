@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -117,6 +117,13 @@ class Arm:
             clusters=None if self.clusters is None else self.clusters[index],
             strata=None if self.strata is None else self.strata[index],
         )
+
+
+def merged_classes(arms: Sequence[Arm]) -> tuple[tuple[str, ...], list[Numbers]]:
+    """The outcome classes of several arms, and each arm's `ends` as indices of these."""
+    classes = tuple(dict.fromkeys(name for arm in arms for name in arm.classes))
+    place = {name: number for number, name in enumerate(classes)}
+    return classes, [np.array([place[name] for name in arm.classes])[arm.ends] for arm in arms]
 
 
 def item_means(values: Floats) -> Floats:

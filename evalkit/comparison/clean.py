@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evalkit.comparison import fitted, paired, unpaired
-from evalkit.comparison.sides import Side, Sides
+from evalkit.comparison.sides import AnySide, Side, Sides, one_of
 from evalkit.errors import StoreError
 from evalkit.stats.estimate import estimates
 from evalkit.verdict import CandidateVerdict, CleanNote
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
     from evalkit.matrix import Matrix
 
 
-def dirty(matrix: Matrix, names: Iterable[str], task: str) -> frozenset[bytes]:
-    """The items of a task that any of these checkpoints, or what it came of, has learned."""
-    found: frozenset[bytes] = frozenset()
-    for name in {each for start in names for each in _line(matrix, start)}:
-        learned = matrix.learned.get(name, {}).get(task)
-        found |= learned.items if learned else frozenset()
-    return found
+def dirty(matrix: Matrix, names: Iterable[str], tasks: Iterable[str]) -> frozenset[bytes]:
+    """The items of some tasks that any of these checkpoints, or what it came of, has learned."""
+    lines = {each for start in names for each in _line(matrix, start)}
+    known = [matrix.learned.get(name, {}).get(task) for task in tasks for name in lines]
+    return frozenset[bytes]().union(*(learned.items for learned in known if learned))
 
 
 def _line(matrix: Matrix, name: str) -> Iterator[str]:
@@ -43,8 +41,8 @@ def _line(matrix: Matrix, name: str) -> Iterator[str]:
 def clean(sides: Sides, among: Collection[bytes], conf: float) -> CleanNote:
     """The difference without some items; raises StoreError where a cell cannot be read."""
     before, after = sides.baseline, sides.candidate
-    bare = [each for each in (before, after) if isinstance(each, Side) and unpaired.bare(each.meta)]
-    if not isinstance(before, Side) or not isinstance(after, Side) or bare:
+    own = [one_of(each) for each in (before, after)]
+    if not before or not after or any(_averaged(each) for each in own):
         return CleanNote(touched=len(among), reason="averaged over seeds, or of bare scores")
     known = np.array([*among], before.arm.items.dtype)
     left = [np.flatnonzero(~np.isin(arm.items, known)) for arm in (before.arm, after.arm)]
@@ -63,6 +61,10 @@ def clean(sides: Sides, among: Collection[bytes], conf: float) -> CleanNote:
     )
 
 
+def _averaged(side: AnySide | None) -> bool:
+    return not isinstance(side, Side) or unpaired.bare(side.meta)
+
+
 def _scores(pair: paired.Pair) -> tuple[float, float] | None:
     before, after = pair.baseline.score, pair.candidate.score
     return None if before is None or after is None else (before, after)
@@ -75,7 +77,7 @@ def with_clean(
     by_task = {each.task: each for each in sides}
     cells = []
     for cell in found.cells:
-        among = dirty(matrix, (found.name, found.against), cell.task)
+        among = dirty(matrix, (found.name, found.against), cell.parts or (cell.task,))
         if among and cell.task in by_task and cell.verdict != "invalid":
             try:
                 note = clean(by_task[cell.task], among, conf)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from evalkit.comparison import fitted, fixed
 from evalkit.comparison.measured import Measured, paired_up
 from evalkit.comparison.paired import Variant
-from evalkit.comparison.sides import Sides, cells_of
+from evalkit.comparison.sides import Sides, cells_of, one_of
 from evalkit.series.recipe import Recipe, over_seeds
 from evalkit.stats.cell import Estimate
 from evalkit.stats.estimate import estimates
@@ -75,7 +75,8 @@ def _spread(
     sides: Sides, one: Measured, variant: Variant, items: Estimate, conf: float
 ) -> Estimate:
     """The estimate with the spread between training seeds, where the candidate has several."""
-    if one.pair is None or not isinstance(sides.candidate, Recipe):
+    candidate = one_of(sides.candidate)
+    if one.pair is None or not isinstance(candidate, Recipe):
         return items
-    before = cells_of(sides.baseline) if sides.baseline else ()
-    return over_seeds(one.pair, len(before), len(sides.candidate.sides), items, variant, conf)
+    before = cells_of(one_of(sides.baseline))
+    return over_seeds(one.pair, len(before), len(candidate.sides), items, variant, conf)

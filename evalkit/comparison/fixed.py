@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evalkit.comparison.arm import Arm
 from evalkit.comparison.comparability import exam_of
 from evalkit.comparison.paired import Pair, Variant, clusters_of, samples
-from evalkit.comparison.sides import Sides, cells_of
+from evalkit.comparison.sides import Sides, cells_of, one_of
 from evalkit.stats.cell import Estimate
 from evalkit.stats.designs import fixed_exam
 from evalkit.stats.domains import weighted_mean
@@ -25,15 +25,15 @@ def refused(pair: Pair, sides: Sides, *, fitted: bool) -> str:
     baseline, candidate = sides.baseline, sides.candidate
     if fitted:
         return "`items: fixed` is for means over items, and its headline is fitted: drop it"
-    if any(side and len(cells_of(side)) > 1 for side in (baseline, candidate)):
+    if any(len(cells_of(one_of(side))) > 1 for side in (baseline, candidate)):
         return "`items: fixed` is for single checkpoints; seeds are judged over items: drop it"
     if min(pair.baseline.epochs, pair.candidate.epochs) < 2:
         return (
             f"`items: fixed` takes two answers per item or more on both sides, and there are "
             f"{pair.baseline.epochs} and {pair.candidate.epochs}: raise `epochs`, or drop it"
         )
-    sampling = exam_of(baseline.meta).get("sampling", {}) if baseline else {}
-    if not sampling.get("temperature"):
+    drawn = [exam_of(cell.meta).get("sampling", {}) for cell in cells_of(baseline)]
+    if not all(sampling.get("temperature") for sampling in drawn):
         return (
             "`items: fixed` takes answers drawn at a temperature above 0, and these are as many "
             "copies of one: raise it, or drop `items: fixed`"

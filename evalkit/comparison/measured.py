@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from evalkit.comparison import paired, unpaired
 from evalkit.comparison.comparability import Comparability, comparability
-from evalkit.comparison.sides import Side, Sides, cells_of
+from evalkit.comparison.joining import joined, unlike
+from evalkit.comparison.sides import Joined, Side, Sides, cells_of
 from evalkit.errors import StoreError
 from evalkit.stats.cell import Differences, Estimate
 
@@ -32,6 +33,7 @@ class Measured:
     comparable: bool = True
     changes: Mapping[paired.Variant, Differences] = field(default_factory=dict)  # estimated from
     unpaired: tuple[unpaired.Summary, unpaired.Summary] | None = None  # instead of a pair
+    parts: tuple[str, ...] = ()  # the tasks whose items it has, where it is an exam in parts
 
     def estimate(self, variant: paired.Variant) -> Estimate | None:
         """Its estimate under one way of filling in what is missing."""
@@ -42,6 +44,8 @@ def paired_up(sides: Sides) -> Measured:
     """Two cells of a task, paired but not yet estimated, or the reason why they cannot be."""
     task, domain = sides.task, sides.domain
     baseline, candidate = sides.baseline, sides.candidate
+    if isinstance(baseline, Joined) or isinstance(candidate, Joined):
+        return _as_one(sides)
     if baseline is None or candidate is None:
         which = "baseline" if baseline is None else "candidate"
         return Measured(
@@ -69,6 +73,56 @@ def paired_up(sides: Sides) -> Measured:
         found.same_exam,
         _changes(pair, reason),
     )
+
+
+def _as_one(sides: Sides) -> Measured:
+    """An exam in parts: valid only if each part is, its items those of all of them."""
+    both = (sides.baseline, sides.candidate)
+    wholes = [each for each in both if isinstance(each, Joined)]
+    olds, news = (each.parts if isinstance(each, Joined) else {} for each in both)
+    parts = [
+        paired_up(Sides(part, sides.domain, olds.get(part), news.get(part)))
+        for part in wholes[0].parts
+    ]
+    pairs = {part.task: part.pair for part in parts if part.pair}
+    unlike_parts = next((each.split for each in wholes if each.split), "") or _unlike(pairs)
+    invalid = "; ".join(f"{part.task}: {part.invalid}" for part in parts if part.invalid)
+    invalid = invalid or unlike_parts
+    pair = None
+    if not unlike_parts and len(pairs) == len(parts):
+        pair = _joined([*pairs.values()])
+    return Measured(
+        sides.task,
+        sides.domain,
+        pair,
+        {},
+        invalid,
+        tuple(dict.fromkeys(flag for part in parts for flag in part.flags)),
+        tuple(dict.fromkeys(said for part in parts for said in part.differences)),
+        all(part.comparable for part in parts),
+        _changes(pair, invalid) if pair else {},
+        parts=tuple(wholes[0].parts),
+    )
+
+
+def _unlike(pairs: Mapping[str, paired.Pair]) -> str:
+    """Why the parts of either side cannot be one."""
+    befores = {task: pair.baseline for task, pair in pairs.items()}
+    afters = {task: pair.candidate for task, pair in pairs.items()}
+    return unlike(befores) or unlike(afters)
+
+
+def _joined(pairs: Sequence[paired.Pair]) -> paired.Pair:
+    """The pairs of all parts as one; whose items belong together is told by either side."""
+    told = [paired.clusters_of(pair.baseline, pair.candidate) for pair in pairs]
+    sides = zip(told, pairs, strict=True)
+    arms = [
+        (replace(pair.baseline, clusters=own), replace(pair.candidate, clusters=own))
+        for own, pair in sides
+    ]
+    flags = dict.fromkeys(flag for pair in pairs for flag in pair.flags)
+    before, after = (joined(each) for each in zip(*arms, strict=True))
+    return paired.Pair(before, after, tuple(flags))
 
 
 def _seeds(baseline: Side | Recipe, candidate: Side | Recipe) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evalkit.exams.wholes import Joints
 
 EVERYWHERE = "all"
 """In place of a task or a domain: a bound on all of them."""
@@ -23,6 +27,7 @@ class Policy:
     advisory: frozenset[str] = frozenset()  # tasks whose judge is too weak to decide anything
     fixed: frozenset[str] = frozenset()  # tasks whose items are fixed, not a sample of others
     off: frozenset[str] = frozenset()  # tasks that are displayed only: in no family, no domain
+    shown: Mapping[str, str] = field(default_factory=dict)  # those that are as parts, and why
     whole_run: bool = False  # whether all candidates of a run are one family of tests
     candidates: int = 1  # how many share the family
     forced: frozenset[str] = frozenset()  # margins that gate however little the data can show
@@ -34,6 +39,21 @@ class Policy:
         limits = self.bounds.get(rate, {})
         names = (task, domain, EVERYWHERE)
         return next((limits[name] for name in names if name in limits), None)
+
+    def with_parts(self, known: Joints) -> Policy:
+        """The same where some exams are asked in parts, which are displayed only.
+
+        What they are parts of is as its parts are: a judge too weak for one is so for all.
+        """
+        weak = {each.label for each in known.whole if self.advisory.intersection(each.parts)}
+        shown = {part: why for part, why in known.shown.items() if part not in self.off}
+        return replace(
+            self,
+            off=self.off.union(known.shown),
+            gating_cells=self.gating_cells.difference(known.shown),
+            shown={**self.shown, **shown},
+            advisory=self.advisory | weak,
+        )
 
     @property
     def conf(self) -> float:

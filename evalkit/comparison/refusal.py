@@ -65,8 +65,8 @@ def _gating(candidate: CandidateVerdict, policy: Policy) -> Iterator[tuple[str, 
     for unit in (*candidate.domains, *candidate.cells):
         if not unit.gates or not unit.margin or unit.ci is None or unit.verdict in DECIDED:
             continue
-        tasks = [cell.task for cell in candidate.cells if cell.domain == unit.domain]
-        judged = [task for task in tasks if task not in policy.off]
+        cells = [cell for cell in candidate.cells if cell.domain == unit.domain]
+        judged = [cell.task for cell in cells if "off" not in cell.flags]
         own = [unit.task] if isinstance(unit, CellVerdict) else judged if len(judged) == 1 else []
         name = next((name for name in (*own, unit.domain) if name in policy.margins), "")
         if name and name not in policy.forced and not policy.gating_cells.intersection(own):

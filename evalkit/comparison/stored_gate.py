@@ -7,6 +7,7 @@ imported ones are judged as any other; nothing need be a plugin here, and nothin
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from evalkit.comparison.gating import policy_of
@@ -35,19 +36,15 @@ def stored_report(loaded: Loaded, results: Path) -> Report:
     if config.baseline not in names:
         hint = did_you_mean(config.baseline, names)
         raise loaded.error(("baseline",), f"no checkpoint goes by {config.baseline!r}{hint}")
-    domains = {cell.task: cell.domain for cell in found}
-    bounds = {cell.task: _scale(cell) for cell in found}
-    exams = tuple(
-        Exam(_judged_only(section.label, domains[section.label], bounds[section.label]), section)
-        for section in config.tasks
-    )
+    known = {cell.task: cell for cell in found}
+    exams = tuple(Exam(_judged_only(known[section.label]), section) for section in config.tasks)
     chosen = {
         (cell.checkpoint, cell.task): cell
         for cell in found
         if cell.checkpoint in names and cell.task in labels
     }
     cells = [
-        chosen.get((name, label), Found(name, label, domains[label], None))
+        chosen.get((name, label), replace(known[label], checkpoint=name, side=None))
         for name in names
         for label in labels
     ]
@@ -65,9 +62,9 @@ def _check(loaded: Loaded, key: str, names: list[str], there: set[str], results:
             raise loaded.error((key, index), f"{results} has no cells of {name!r}{hint}")
 
 
-def _judged_only(label: str, domain: str, bounds: tuple[float, float]) -> Task:
-    """A task of which only its name, domain and scale are known: enough to judge it."""
-    return Task(label, domain, 1, _no_samples, bounds=bounds)
+def _judged_only(cell: Found) -> Task:
+    """A task of which only its name, domain, scale and whole are known: enough to judge it."""
+    return Task(cell.task, cell.domain, 1, _no_samples, bounds=_scale(cell), part_of=cell.part_of)
 
 
 def _scale(cell: Found) -> tuple[float, float]:

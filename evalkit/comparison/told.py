@@ -39,7 +39,8 @@ def _cell(
     limits = {}
     if pair is not None and not off:
         limits = broken(pair.candidate, measured.task, measured.domain, plain.policy)
-    reasons = [measured.invalid, *limits.values(), *([DISPLAYED_ONLY] if off else [])]
+    shown = [plain.policy.shown.get(measured.task, DISPLAYED_ONLY)] if off else []
+    reasons = [measured.invalid, *limits.values(), *shown]
     gained, lost = _moved(measured)
     return CellVerdict(
         **unit(estimate, margin),
@@ -69,6 +70,7 @@ def _cell(
         completed=triage.completed_scores(pair) if pair else None,
         p_truncation=p_truncation,
         native=_native(scores, low, high, higher),
+        parts=list(measured.parts),
     )
 
 

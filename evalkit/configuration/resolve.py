@@ -139,6 +139,12 @@ def _unique_exams(loaded: Loaded, exams: tuple[Exam, ...]) -> None:
             last = max(i for i, each in enumerate(loaded.config.tasks) if each == exam.section)
             raise loaded.error(("tasks", last), message)
         seen.add(exam.label)
+    for exam in exams:
+        whole = exam.task.part_of
+        name = whole and exam.label.replace(exam.task.name, whole.name, 1)
+        if name in seen:
+            message = f"{exam.label} is a part of {name}, and so another task is called: rename one"
+            raise loaded.error(_place(loaded, exam), message)
 
 
 def _exams(loaded: Loaded, index: int, section: TaskSection, limit: int | None) -> tuple[Exam, ...]:

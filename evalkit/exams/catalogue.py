@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from evalkit.exams.availability import at_hand
 from evalkit.planning.planned import planned
 from evalkit.stats.power import mde
 from evalkit.terminal.columns import columns
-from evalkit.types import Task
+from evalkit.types import Task, Whole
 
 HEAD = ("items", "k", "tokens", "MDE80", "licence", "at hand")
 LEGEND = """\
@@ -40,16 +40,19 @@ class Listed:
     licence: str
     at_hand: bool  # whether its questions can be had without a download
     presets: tuple[str, ...] = ()
-    about: str = ""  # of a family
+    about: str = ""  # of a family, and of what several tasks are judged as
+    parts: tuple[str, ...] = ()  # those tasks
 
 
 def catalogue(results: Path) -> list[Listed]:
-    """Every task by name, then every family."""
+    """Every task by name, then what several are judged as, then every family."""
     rates = _rates(results)
     tasks: Mapping[str, Task] = plugins.all_plugins("tasks")
     families = plugins.all_plugins("families").values()
+    wholes = dict.fromkeys(task.part_of for task in tasks.values())
     return [
         *(_listed(task, rates.get(name)) for name, task in tasks.items()),
+        *(_joint(whole, tasks) for whole in wholes if whole),
         *(
             Listed(f"{each.name}:…", "", None, 1, None, None, None, "", False, (), each.about)
             for each in families
@@ -70,6 +73,30 @@ def _listed(task: Task, rate: float | None) -> Listed:
         task.source.licence if task.source else "generated",
         at_hand(task),
         tuple(task.presets),
+    )
+
+
+def _joint(whole: Whole, tasks: Mapping[str, Task]) -> Listed:
+    """What several tasks are judged as; with their figures as far as all of them have any."""
+    parts = [tasks[name] for name in whole.parts if name in tasks]
+    first, counts = parts[0], [task.items for task in parts]
+    items = sum(filter(None, counts)) if len(parts) == len(whole.parts) and all(counts) else None
+    shown = mde(planned(replace(first, name=whole.name))[0], items) if items else None
+    told = "" if shown is None else f", {items:,} items, MDE80 {100 * shown:.1f}"
+    names = " and ".join(whole.parts)
+    return Listed(
+        whole.name,
+        first.domain,
+        items,
+        first.epochs,
+        None,
+        None,
+        shown,
+        first.source.licence if first.source else "generated",
+        all(map(at_hand, parts)),
+        (),
+        f"{names}, judged as one{told}; each alone is displayed only",
+        whole.parts,
     )
 
 

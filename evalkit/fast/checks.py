@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from evalkit.comparison.policy import EVERYWHERE
 from evalkit.errors import ConfigError
@@ -26,9 +26,14 @@ def check(matrix: Matrix) -> None:
     if len(matrix.rows) < 2:
         raise ConfigError(f"there is nothing to hold against {matrix.baseline}: add a checkpoint")
     _check_bounds(matrix)
+    known = matrix.joints
+    judged: dict[str, list[Exam]] = {}
+    for exam in matrix.exams:
+        judged.setdefault(known.judged_as(exam.label), []).append(exam)
+    for name, parts in judged.items():
+        _check_exam(name, parts)
     asked: dict[str, str] = {}
     for exam in matrix.exams:
-        _check_exam(exam)
         key = identity.key(exam.task, matrix.rows[0].checkpoint)
         if asked.setdefault(key, exam.label) != exam.label:
             raise ConfigError(
@@ -38,7 +43,9 @@ def check(matrix: Matrix) -> None:
 
 def _check_bounds(matrix: Matrix) -> None:
     """A bound on what is not asked would be kept by everybody."""
-    asked = {name for exam in matrix.exams for name in (exam.label, exam.task.domain)}
+    known = matrix.joints
+    names = ((known.judged_as(exam.label), exam.task.domain) for exam in matrix.exams)
+    asked = {name for each in names for name in each}
     for rate, limits in matrix.policy.bounds.items():
         for name in sorted(limits.keys() - asked - {EVERYWHERE}):
             raise ConfigError(
@@ -47,18 +54,23 @@ def _check_bounds(matrix: Matrix) -> None:
             )
 
 
-def _check_exam(exam: Exam) -> None:
+def _check_exam(name: str, parts: Sequence[Exam]) -> None:
+    """Of an exam in parts the units of all count, which are drawn as strata of it."""
+    units, items = sum(_units(exam, exam.items) for exam in parts), sum(len(e.due) for e in parts)
+    for exam in parts:
+        _check_design(exam)
+    if units < FEWEST_UNITS:
+        what = "items" if units == items else "clusters of items"
+        raise ConfigError(
+            f"{name} has {units} {what}, too few to stop early ({FEWEST_UNITS} or more): {INSTEAD}"
+        )
+
+
+def _check_design(exam: Exam) -> None:
     if exam.task.refit:
         raise ConfigError(
             f"the headline of {exam.label} is fitted, and takes all items: take the margin of its "
             f"domain ({exam.task.domain}) away, or {INSTEAD}"
-        )
-    units = _units(exam, exam.items)
-    if units < FEWEST_UNITS:
-        what = "items" if units == len(exam.items) else "clusters of items"
-        raise ConfigError(
-            f"{exam.label} has {units} {what}, too few to stop early "
-            f"({FEWEST_UNITS} or more): {INSTEAD}"
         )
     for stratum, weight in exam.task.weights.items():
         own = [item for item, sample in exam.items.items() if sample.stratum == stratum]

@@ -32,6 +32,7 @@ def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = T
     Without `capped` the looks reach up to every item, for when a full run may follow.  Raises
     ConfigError where the config holds something that looks cannot decide.
     """
+    left_out = matrix.joints.notes
     matrix, margins = _with_margins(matrix)
     check(matrix)
     matrix = identified(trained(identified(matrix), results, notify, make=False))
@@ -62,6 +63,7 @@ def fast_gate(matrix: Matrix, results: Path, notify: Notify, *, capped: bool = T
         failures += filter(None, [looking.run(notify)])
         remember([seat for seat in own if seat.cell.meta()])
         verdicts.append(verdict_of(looking, row.checkpoint.name, matrix.baseline, matrix.policy))
+    matrix = replace(matrix, notes=(*matrix.notes, *left_out))
     return of_run(Held(matrix, seats, known.judges, failures), verdicts)
 
 
@@ -72,7 +74,12 @@ def _with_margins(
 
     Raises ConfigError where nothing is left.
     """
-    judged = [exam for exam in matrix.exams if exam.label not in matrix.policy.off | advisory]
+    known = matrix.joints
+    policy = replace(matrix.policy, advisory=advisory).with_parts(known)
+    silent = policy.off | policy.advisory
+    judged = [exam for exam in matrix.exams if known.judged_as(exam.label) not in silent]
+    if not judged and not advisory:
+        raise ConfigError(f"nothing is judged: {'; '.join(known.notes)}")
     if not judged:
         raise ConfigError(
             f"the judge of {', '.join(sorted(advisory))} is too weak to decide anything, and "
@@ -86,10 +93,11 @@ def _with_margins(
 def domain_margins(matrix: Matrix) -> dict[str, float]:
     """The margin of every domain that takes part; raises ConfigError where none has one."""
     policy = matrix.policy
-    labels: dict[str, list[str]] = {}
+    labels: dict[str, dict[str, None]] = {}
+    known = matrix.joints
     for exam in matrix.exams:
-        labels.setdefault(exam.task.domain, []).append(exam.label)
-    found = {domain: _margin(policy, domain, tasks) for domain, tasks in labels.items()}
+        labels.setdefault(exam.task.domain, {})[known.judged_as(exam.label)] = None
+    found = {domain: _margin(policy, domain, [*tasks]) for domain, tasks in labels.items()}
     kept = {domain: margin for domain, margin in found.items() if margin}
     if not kept:
         raise ConfigError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from evalkit.comparison.policy import Policy
 from evalkit.fast.looking import Looking
@@ -17,9 +16,9 @@ def verdict_of(looking: Looking, name: str, against: str, policy: Policy) -> Can
     """The verdict on a candidate: regressed where a domain is, passed where all have passed."""
     domains = [_domain(looking, plan) for plan in looking.plans]
     cells = [
-        _out_of_bounds(task, plan.domain, looking.broken[task])
+        _out_of_bounds(task, plan.domain, looking)
         for plan in looking.plans
-        for task in dict.fromkeys(cell.task for cell in plan.cells)
+        for task in dict.fromkeys(looking.joints.judged_as(cell.task) for cell in plan.cells)
         if task in looking.broken
     ]
     verdict, exit_code = overall(
@@ -62,14 +61,17 @@ def _domain(looking: Looking, plan: DomainPlan) -> DomainVerdict:
     )
 
 
-def _out_of_bounds(task: str, domain: str, bounds: Mapping[str, str]) -> CellVerdict:
+def _out_of_bounds(task: str, domain: str, looking: Looking) -> CellVerdict:
     """A task whose answers ended badly too often; of its score the looks say nothing."""
+    bounds = looking.broken[task]
+    parts = next((each.parts for each in looking.joints.whole if each.label == task), ())
     return CellVerdict(
         task=task,
         domain=domain,
         verdict="regressed",
         reason="; ".join(bounds.values()),
         flags=[f"bound:{name}" for name in bounds],
+        parts=list(parts),
     )
 
 

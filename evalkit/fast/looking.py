@@ -15,12 +15,14 @@ import numpy as np
 from evalkit.asking import engine
 from evalkit.comparison.arm import Arm, Floats
 from evalkit.comparison.bounds import broken
+from evalkit.comparison.joining import joined
 from evalkit.comparison.paired import BOUNDS
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.remedy import remedy
 from evalkit.comparison.scores import load
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.events import Note, Notify
+from evalkit.exams.wholes import joints
 from evalkit.fast.asked import Asked, Sat
 from evalkit.fast.history import rows_of, values_of
 from evalkit.fast.judged import Judging
@@ -55,6 +57,7 @@ class Looking:
         self.taken: dict[str, list[Taken]] = {plan.domain: [] for plan in plans}
         self.invalid: dict[str, str] = {}
         self.broken: dict[str, dict[str, str]] = {}  # task -> rate -> which bound, in words
+        self.joints = joints({task: each.seat.exam.task.part_of for task, each in sat.items()})
         tested = len(plans) * policy.candidates
         self._clocks = {
             plan.domain: Clock(plan.margin, tested, enough=plan.enough) for plan in plans
@@ -121,15 +124,21 @@ class Looking:
             looks["plain"], looks["worst"], looks["best"], last=self._round == plan.looks
         )
         self.taken[plan.domain].append(taken)
-        for task, arm in arms.items():
-            self._hold_to_bounds(task, plan, arm, ended=_decided(taken))
+        judged: dict[str, list[str]] = {}
+        for task in arms:
+            judged.setdefault(self.joints.judged_as(task), []).append(task)
+        for name, tasks in judged.items():
+            arm = joined([arms[task] for task in tasks]) if len(tasks) > 1 else arms[tasks[0]]
+            self._hold_to_bounds(name, tasks, plan, arm, ended=_decided(taken))
 
-    def _hold_to_bounds(self, task: str, plan: DomainPlan, arm: Arm, *, ended: bool) -> None:
+    def _hold_to_bounds(
+        self, task: str, parts: Sequence[str], plan: DomainPlan, arm: Arm, *, ended: bool
+    ) -> None:
         """A bound is broken if the share of what was asked breaks it at the end, or cannot help
         but break it: where so many ended so that they break it whatever the rest would do.
         """
-        exam = self.sat[task].seat.exam
-        due = None if ended else len(exam.items) * exam.task.epochs
+        exams = [self.sat[part].seat.exam for part in parts]
+        due = None if ended else sum(len(exam.items) * exam.task.epochs for exam in exams)
         found = broken(arm, task, plan.domain, self.policy, due)
         if found:
             self.broken[task] = found

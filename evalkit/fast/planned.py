@@ -54,6 +54,7 @@ def _key(matrix: Matrix, row: Row, capped: bool) -> str:
     rows = (matrix.row(matrix.baseline), row)
     exams = [
         [exam.label, exam.source, exam.limit, exam.task.epochs, _weight(matrix, exam)]
+        + [*_whole(matrix, exam)]
         + [sorted(exam.task.weights.items()), exam.label in matrix.policy.fixed]
         + [identity.key(exam.task, each.checkpoint) for each in rows]
         for exam in matrix.exams
@@ -76,7 +77,7 @@ def _known(matrix: Matrix, store: Store, sat: Sat, weighed: bool) -> list[Known]
         found.append(
             Known(
                 exam.label,
-                share * (_weight(matrix, exam) if weighed else 1.0),
+                share * _share(matrix, exam) * (_weight(matrix, exam) if weighed else 1.0),
                 [[items[place] for place in unit] for unit in units],
                 mean(baseline),
                 np.array([mean(row) for row in history]).reshape(len(history), len(units)),
@@ -125,4 +126,17 @@ def _paths_of(matrix: Matrix, store: Store, name: str) -> set[Path]:
 
 
 def _weight(matrix: Matrix, exam: Exam) -> float:
-    return matrix.policy.weights.get(exam.label, 1.0)
+    return matrix.policy.weights.get(matrix.joints.judged_as(exam.label), 1.0)
+
+
+def _whole(matrix: Matrix, exam: Exam) -> tuple[str, ...]:
+    """All parts of what an exam is judged as; nothing where it is judged by itself."""
+    joint = matrix.joints.of(exam.label)
+    return joint.parts if joint else ()
+
+
+def _share(matrix: Matrix, exam: Exam) -> float:
+    """The share of its items in those of all parts of what it is judged as."""
+    parts = _whole(matrix, exam)
+    items = sum(len(each.due) for each in matrix.exams if each.label in parts)
+    return len(exam.due) / items if items else 1.0

@@ -29,6 +29,9 @@ class Effort:
         return self.requests - self.answered
 
 
+NOTHING = Effort(0, 0, 0, 0, 0, 0.0)
+
+
 def effort(
     exam: Exam,
     n: int,

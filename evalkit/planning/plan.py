@@ -16,7 +16,8 @@ from evalkit.comparison.refusal import LEAST_CHANCE
 from evalkit.exams.exam import Exam
 from evalkit.judging.panel import Panel
 from evalkit.matrix import Matrix
-from evalkit.planning.effort import Effort, effort
+from evalkit.planning.asked import Asked, units
+from evalkit.planning.effort import NOTHING, Effort, effort
 from evalkit.planning.spread import Spread, spread
 from evalkit.planning.stored import Shelf, effective, items_of, shelf
 from evalkit.stats.power import (
@@ -60,12 +61,14 @@ class TaskPlan(UnitPlan):
     """A task: its spread and its effort besides."""
 
     role: str  # gates | detects | off
+    parts: tuple[str, ...]  # the tasks whose items it has; they are displayed only
+    shown: str  # why it is displayed only, where its role does not say so
     epochs: int
     sd: float  # of an item's difference
     source: str  # of that
     between: float | None  # ω², the part of sd² that more answers per item leave
     within: float | None  # s₀² + s₁², of one answer each: what they divide
-    effort: Effort
+    effort: Effort  # of an exam in parts nothing: it is that of its parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,16 @@ def plan(matrix: Matrix, results: Path) -> Plan:
     if matrix.policy.whole_run:
         policy = replace(matrix.policy, candidates=max(1, len(matrix.pairs)))
         matrix = replace(matrix, policy=policy)
+    known = matrix.joints
+    policy = matrix.policy.with_parts(known)
     found = shelf(matrix, results)
-    judged = [exam for exam in matrix.exams if exam.label not in matrix.policy.off]
-    names = list(dict.fromkeys(exam.task.domain for exam in judged))
-    groups = {name: [exam for exam in judged if exam.task.domain == name] for name in names}
-    tasks = [_task(exam, groups, matrix.policy, found) for exam in matrix.exams]
-    domains = [_domain(name, groups, matrix.policy, tasks) for name in names]
+    planned = units(matrix.exams, known)
+    groups: Groups = {}
+    for unit in planned:
+        if unit.label not in policy.off:
+            groups.setdefault(unit.domain, []).append(unit.label)
+    tasks = [_task(unit, groups, policy, found) for unit in planned]
+    domains = [_domain(name, groups, policy, tasks) for name in groups]
     gating = [*domains, *(t for t in tasks if t.gates and len(groups[t.domain]) > 1)]
     chances = [unit.p_pass for unit in gating if unit.gates and unit.p_pass is not None]
     return Plan(
@@ -99,46 +106,56 @@ def plan(matrix: Matrix, results: Path) -> Plan:
         tuple(tasks),
         tuple(domains),
         math.prod(chances) if chances else None,
-        tuple(_impossible(gating, groups, matrix.policy)),
+        tuple(_impossible(gating, groups, policy)),
     )
 
 
-Groups = dict[str, list[Exam]]
+Groups = dict[str, list[str]]
+"""Domain -> what is judged in it."""
 
 
-def _task(exam: Exam, groups: Groups, policy: Policy, found: Shelf) -> TaskPlan:
-    task, label, domain = exam.task, exam.label, exam.task.domain
-    off = label in policy.off
-    n, fixed = items_of(exam), label in policy.fixed
-    known = spread(task, found.transitions(exam), found.alone(exam))
+def _task(unit: Asked, groups: Groups, policy: Policy, found: Shelf) -> TaskPlan:
+    task, label, domain = unit.task, unit.label, unit.domain
+    off, fixed = label in policy.off, label in policy.fixed
+    counts = [items_of(exam) for exam in unit.exams]
+    alone = found.together(unit.exams) if unit.whole else found.alone(unit.exams[0])
+    known = spread(task, found.transitions(alone), alone)
     known = known.sampling_alone if fixed else known
     sd = known.at(task.epochs)
     members = groups.get(domain, [])
     margin = None if off else _margin(label, domain, members, policy)
     gates = not off and label in policy.gating_cells and margin is not None
-    unit = _unit(
-        UnitPlan(label, domain, n, sd / math.sqrt(effective(exam, n)), 0, 0, 0, margin, gates),
+    n = sum(counts)
+    alike = n if unit.whole else effective(unit.exams[0], n)
+    planned = _unit(
+        UnitPlan(label, domain, n, sd / math.sqrt(alike), 0, 0, 0, margin, gates),
         cells=max(1, len(members)),
         domains=max(1, len(groups)) * policy.candidates,
         known=known,
     )
     return TaskPlan(
-        **{name: getattr(unit, name) for name in UnitPlan.__dataclass_fields__},
+        **{name: getattr(planned, name) for name in UnitPlan.__dataclass_fields__},
         role="off" if off else "gates" if gates else "detects",
+        parts=unit.parts,
+        shown=policy.shown.get(label, ""),
         epochs=task.epochs,
         sd=sd,
         source=known.source + ("; items fixed" if fixed else ""),
         between=known.between,
         within=known.within,
-        effort=effort(
-            exam,
-            n,
-            found.seats(exam),
-            found.unknown,
-            found.past(exam),
-            Panel.of(found.matrix),
-            found.judging(exam),
-        ),
+        effort=NOTHING if unit.whole else _effort(unit.exams[0], n, found),
+    )
+
+
+def _effort(exam: Exam, n: int, found: Shelf) -> Effort:
+    return effort(
+        exam,
+        n,
+        found.seats(exam),
+        found.unknown,
+        found.past(exam),
+        Panel.of(found.matrix),
+        found.judging(exam),
     )
 
 
@@ -178,16 +195,16 @@ def _needs(unit: UnitPlan, power: float, known: Spread | None) -> Needs:
     return Needs(power, items, known.epochs_for(sd) if known else None)
 
 
-def _margin(unit: str, domain: str, members: Sequence[Exam], policy: Policy) -> float | None:
+def _margin(unit: str, domain: str, members: Sequence[str], policy: Policy) -> float | None:
     """As in the gate itself: a task alone in its domain is its domain."""
-    names = (unit, domain, members[0].label) if len(members) == 1 else (unit,)
+    names = (unit, domain, members[0]) if len(members) == 1 else (unit,)
     return next((policy.margins[name] for name in names if name in policy.margins), None)
 
 
 def _impossible(units: Sequence[UnitPlan], groups: Groups, policy: Policy) -> list[str]:
     said = []
     for unit in units:
-        own = [exam.label for exam in groups[unit.domain]]
+        own = groups[unit.domain]
         forced = policy.forced.intersection([unit.name, *(own if len(own) == 1 else [])])
         told = unit.name in policy.gating_cells or (len(own) == 1 and own[0] in policy.gating_cells)
         chance = unit.p_pass if unit.gates and unit.margin else None

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evalkit.comparison import paired
-from evalkit.comparison.comparability import comparability
-from evalkit.comparison.sides import Side
+from evalkit.comparison.measured import paired_up
+from evalkit.comparison.sides import Joined, Side, Sides
 from evalkit.errors import StoreError
 from evalkit.planning.planned import planned
 from evalkit.stats.cell import Differences
@@ -58,11 +58,13 @@ class Transition:
 
     name: str
     against: str
-    candidate: Side
-    baseline: Side
+    candidate: Side | Joined
+    baseline: Side | Joined
 
 
-def spread(task: Task, transitions: Sequence[Transition], alone: Mapping[str, Side]) -> Spread:
+def spread(
+    task: Task, transitions: Sequence[Transition], alone: Mapping[str, Side | Joined]
+) -> Spread:
     """The last transition that can be read, else a checkpoint against itself, else the table."""
     for each in reversed(transitions):
         if found := _of_transition(each):
@@ -75,12 +77,11 @@ def spread(task: Task, transitions: Sequence[Transition], alone: Mapping[str, Si
 
 def _of_transition(each: Transition) -> Spread | None:
     with suppress(StoreError):
-        if not comparability(each.baseline.meta, each.candidate.meta).same_exam:
+        found = paired_up(Sides("", "", each.baseline, each.candidate))
+        pair = found.pair
+        if found.invalid or pair is None:
             return None
-        pair = paired.pair(each.baseline.arm, each.candidate.arm)
-        if pair.invalid:
-            return None
-        changes = paired.differences(pair)
+        changes = found.changes["plain"]
         variance = estimates([changes])[0].se ** 2 * _effective(changes)
         k = pair.baseline.epochs, pair.candidate.epochs
         asked = f"{len(changes.values):,} items" + (f", k = {max(k)}" if max(k) > 1 else "")
@@ -112,7 +113,7 @@ def _shares(pair: paired.Pair, variance: float) -> tuple[float | None, float | N
     return max(0.0, variance - sampled), within
 
 
-def _of_repeats(name: str, side: Side) -> Spread | None:
+def _of_repeats(name: str, side: Side | Joined) -> Spread | None:
     """2s²/k: how far an unchanged model lies from itself; training adds to that."""
     with suppress(StoreError):
         values = side.arm.values

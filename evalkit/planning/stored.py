@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evalkit.comparison.comparability import under
-from evalkit.comparison.sides import Side
+from evalkit.comparison.sides import Joined, Side, cells_of
 from evalkit.errors import DataError, EvalkitError
 from evalkit.events import silent
 from evalkit.exams.exam import Exam
@@ -70,12 +70,18 @@ class Shelf:
         order = sorted(found, key=lambda name: name != self.matrix.baseline)
         return {name: side for name in order if (side := found[name]) is not None}
 
-    def transitions(self, exam: Exam) -> list[Transition]:
+    def together(self, parts: Sequence[Exam]) -> dict[str, Joined]:
+        """Every checkpoint's graded cells of the parts of an exam as one, the baseline's first."""
+        known = {exam.label: self.alone(exam) for exam in parts}
+        first, *others = known.values()
+        names = [name for name in first if all(name in other for other in others)]
+        return {name: Joined({part: own[name] for part, own in known.items()}) for name in names}
+
+    def transitions(self, known: Mapping[str, Side | Joined]) -> list[Transition]:
         """Pairs of graded cells, the most telling last: this file's own, in its order."""
-        known = self.alone(exam)
         pairs = [pair for pair in self.matrix.pairs if pair[0] in known and pair[1] in known]
         if not pairs and len(known) > 1:
-            *_, before, after = sorted(known, key=lambda name: _used(known[name].cell))
+            *_, before, after = sorted(known, key=lambda name: _last_used(known[name]))
             pairs = [(after, before)]
         return [Transition(a, b, known[a], known[b]) for a, b in pairs]
 
@@ -155,6 +161,10 @@ def _side(exam: Exam, cell: Cell, meta: Mapping[str, Any]) -> Side | None:
 
 def _as_stored(exam: Exam) -> dict[str, Any]:
     return dict(json.loads(json.dumps(identity.exam(exam.task))))
+
+
+def _last_used(side: Side | Joined) -> int:
+    return max(_used(cell.cell) for cell in cells_of(side))
 
 
 def _used(cell: Cell) -> int:

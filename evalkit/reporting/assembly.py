@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from evalkit.comparison.compare import compare
 from evalkit.comparison.policy import Policy
-from evalkit.reporting.cells import Found, sides_of
+from evalkit.comparison.sides import AnySide, Joined
+from evalkit.reporting.cells import Found, joints_of, sides_of, with_wholes
 from evalkit.reporting.scores import score_of
 from evalkit.stats.decision import worst
 from evalkit.verdict import CandidateVerdict, CheckpointScore, ExamNote, Overall, Report
@@ -18,6 +19,8 @@ def assemble(
 ) -> Report:
     """Compares every pair over every task and puts the verdicts together."""
     pairs = list(pairs)
+    known = joints_of(found)
+    found, policy = with_wholes(found), policy.with_parts(known)
     if policy.whole_run:
         policy = replace(policy, candidates=max(1, len(pairs)))
     sides = sides_of(found)
@@ -44,7 +47,7 @@ def assemble(
         candidates=candidates,
         scores=in_order,
         exams=_exams(baseline, found),
-        notes=_estimand(policy),
+        notes=[*known.notes, *_estimand(policy)],
     )
 
 
@@ -55,10 +58,17 @@ def _exams(baseline: str, found: Sequence[Found]) -> list[ExamNote]:
         if cell.side and (cell.checkpoint == baseline or cell.task not in first):
             first[cell.task] = cell
     return [
-        ExamNote(task=task, domain=cell.domain, exam=dict(_flat(cell.side.meta.get("exam") or {})))
+        ExamNote(task=task, domain=cell.domain, exam=_asked(cell.side))
         for task, cell in first.items()
         if cell.side
     ]
+
+
+def _asked(side: AnySide) -> dict[str, str]:
+    """What a task asked; of an exam in parts which these are, for each is told by itself."""
+    if isinstance(side, Joined):
+        return {"parts": ", ".join(side.parts)}
+    return dict(_flat(side.meta.get("exam") or {}))
 
 
 def _flat(exam: Mapping[str, object]) -> Iterator[tuple[str, str]]:

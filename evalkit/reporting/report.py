@@ -14,7 +14,15 @@ from evalkit.judging.session import tally_of
 from evalkit.matrix import Matrix
 from evalkit.planning.noise import kept as noted
 from evalkit.reporting.assembly import assemble, worst_of
-from evalkit.reporting.cells import Found, found_of, sides_of, stored, with_recipes
+from evalkit.reporting.cells import (
+    Found,
+    found_of,
+    joints_of,
+    sides_of,
+    stored,
+    with_recipes,
+    with_wholes,
+)
 from evalkit.reporting.notes import lineage, notes
 from evalkit.run import Held
 from evalkit.series.recipe import members, seeds_of
@@ -47,7 +55,7 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
             "exit_code": exit_code,
             "candidates": candidates,
             "checkpoints": [lineage(row.checkpoint, matrix) for row in matrix.rows],
-            "changes": changes(found, parents, policy.alpha),
+            "changes": changes(_judged(found), parents, policy.alpha),
             "judges": held.judges,
             "noise": [note for seat in held.seats if (note := noted(seat))],
             "training": training_notes(matrix),
@@ -57,11 +65,17 @@ def of_run(held: Held, judged: Sequence[CandidateVerdict] | None = None) -> Repo
     return _judging(whole, held)
 
 
+def _judged(found: Sequence[Found]) -> list[Found]:
+    """The cells with what exams in parts are judged by in the place of their parts."""
+    shown = joints_of(found).shown
+    return [cell for cell in with_wholes(found) if cell.task not in shown]
+
+
 def _cleaned(report: Report, found: Sequence[Found], matrix: Matrix) -> list[CandidateVerdict]:
     """The candidates with what they are on the items that no training data have, where known."""
     if not any(each.touched for tasks in matrix.learned.values() for each in tasks.values()):
         return report.candidates
-    sides, conf = sides_of(found), matrix.policy.conf
+    sides, conf = sides_of(with_wholes(found)), matrix.policy.conf
     return [
         with_clean(each, sides(each.name, each.against), matrix, conf) for each in report.candidates
     ]
@@ -88,8 +102,8 @@ def _judging(report: Report, held: Held) -> Report:
     }
 
     def flagged(cell: CellVerdict) -> CellVerdict:
-        more = [flag for flag in flags.get(cell.task, ()) if flag not in cell.flags]
-        return cell.model_copy(update={"flags": [*cell.flags, *more]}) if more else cell
+        told = [*cell.flags, *(f for task in (cell.task, *cell.parts) for f in flags.get(task, ()))]
+        return cell.model_copy(update={"flags": list(dict.fromkeys(told))})
 
     candidates = [
         each.model_copy(update={"cells": [flagged(cell) for cell in each.cells]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -9,11 +10,10 @@ from pydantic import ValidationError
 
 from evalkit.comparison import unpaired
 from evalkit.comparison.arm import Arm
-from evalkit.comparison.sides import Side
+from evalkit.comparison.sides import Joined, Side, cells_of
 from evalkit.errors import StoreError
 from evalkit.grading.manner import averaged
 from evalkit.reporting.cells import Found
-from evalkit.series.recipe import Recipe
 from evalkit.stats.intervals import score_ci
 from evalkit.stats.linear import linear
 from evalkit.verdict import CheckpointScore, Manner
@@ -38,6 +38,7 @@ def score_of(found: Found) -> CheckpointScore:
         manner=_manner(found),
         **_tokens(found),
         cells=_cells(found),
+        parts=[*found.side.parts] if isinstance(found.side, Joined) else [],
     )
 
 
@@ -60,10 +61,9 @@ def _bare_score(found: Found, side: Side) -> CheckpointScore:
     )
 
 
-def _sides(found: Found) -> tuple[Side, ...]:
-    if isinstance(found.side, Recipe):
-        return found.side.sides
-    return (found.side,) if found.side else ()
+def _sides(found: Found) -> Sequence[Side]:
+    """Its cells; of an exam in parts none, for what they took is told of each part."""
+    return () if isinstance(found.side, Joined) else cells_of(found.side)
 
 
 def _cells(found: Found) -> list[str]:

@@ -18,9 +18,9 @@ from evalkit.comparison import paired
 from evalkit.comparison.arm import Arm, Floats
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.rows import Items, Numbers
-from evalkit.comparison.sides import Side
+from evalkit.comparison.sides import AnySide, Joined, Side
 from evalkit.errors import ConfigError, StoreError, UnknownName
-from evalkit.reporting.cells import Found, stored
+from evalkit.reporting.cells import Found, joints_of, stored, with_wholes
 from evalkit.stats.cell import Differences
 from evalkit.storage.store import Store
 
@@ -43,6 +43,7 @@ class Series:
     invalid: str = ""
     strata: Numbers | None = None  # (n,) by number, where the task weighs its strata
     weights: Mapping[str, float] = field(default_factory=dict)  # of each stratum, in that order
+    shown: str = ""  # why it is displayed only; empty where it counts
 
     @cached_property
     def linear(self) -> Floats:
@@ -103,7 +104,11 @@ def of_store(store: Store, names: Sequence[str]) -> list[Series]:
     for name in names:
         if name not in known:
             raise UnknownName(f"checkpoint of {store.root}", name, known)
-    return assemble(found, names)
+    tasks = {cell.task for cell in found if cell.checkpoint == names[0]}
+    chosen = [cell for cell in found if cell.checkpoint in names and cell.task in tasks]
+    shown = joints_of(chosen).shown
+    series = assemble(with_wholes(chosen), names)
+    return [replace(each, shown=shown.get(each.task, "")) for each in series]
 
 
 def assemble(found: Iterable[Found], names: Sequence[str]) -> list[Series]:
@@ -116,11 +121,16 @@ def assemble(found: Iterable[Found], names: Sequence[str]) -> list[Series]:
     ]
 
 
-def _side(found: Found | None) -> Side | None:
-    return found.side if found and isinstance(found.side, Side) else None
+def _side(found: Found | None) -> Side | Joined | None:
+    side = found.side if found else None
+    if isinstance(side, Joined):
+        return side if all(isinstance(part, Side) for part in side.parts.values()) else None
+    return side if isinstance(side, Side) else None
 
 
-def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side | None]) -> Series:
+def _series(
+    task: str, domain: str, names: Sequence[str], sides: Sequence[Side | Joined | None]
+) -> Series:
     def invalid(reason: str) -> Series:
         nothing = np.empty((len(names), 0))
         items = np.empty(0, dtype="S16")
@@ -135,7 +145,10 @@ def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side |
         if reason:
             return invalid(f"{name} against {names[0]}: {reason}")
         flags += more
-    arms = _aligned([side.arm for side in there])
+    try:
+        arms = _aligned([side.arm for side in there])
+    except StoreError as error:  # an exam whose parts are unlike
+        return invalid(str(error))
     values = np.array([arm.means for arm in arms])
     known = ~np.isnan(values).any(axis=0)
     most = max(len(side.arm.items) for side in there)
@@ -160,8 +173,14 @@ def _series(task: str, domain: str, names: Sequence[str], sides: Sequence[Side |
     return invalid(f"fewer than two items of {short}") if (short := found.too_few) else found
 
 
-def _against(first: Side, other: Side) -> tuple[str, tuple[str, ...]]:
+def _against(first: AnySide | None, other: AnySide | None) -> tuple[str, tuple[str, ...]]:
     """Why the two cannot stand in one series, and what is flagged if they can."""
+    if isinstance(first, Joined) and isinstance(other, Joined):
+        each = {task: _against(part, other.parts[task]) for task, part in first.parts.items()}
+        reasons = [f"{task}: {reason}" for task, (reason, _) in each.items() if reason]
+        return "; ".join(reasons), tuple(flag for _, flags in each.values() for flag in flags)
+    if not isinstance(first, Side) or not isinstance(other, Side):
+        return "it has no scores here", ()
     differs = comparability(first.meta, other.meta)
     if differs.exam:
         return f"two different exams ({'; '.join(differs.exam)}): evaluate both alike", ()

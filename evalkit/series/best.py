@@ -52,6 +52,9 @@ class Best(_Model):
     )
     places: list[Place] = Field(description="the best on the choosing half first")
     invalid: dict[str, str] = Field(default={}, description="tasks left out, and why")
+    shown: dict[str, str] = Field(
+        default={}, description="tasks that are displayed only, hence left out, and why"
+    )
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,13 @@ def best(series: Sequence[Series], baseline: str, target: str = "") -> Best:
     `target` is the domain or task to be gained in; the mean of all domains without one.  Raises
     UnknownName for a target that is not there, DataError where no task was measured.
     """
-    invalid = {each.task: each.invalid for each in series if each.invalid}
-    valid = [_retargeted(each, target) for each in series if not each.invalid]
+    shown = {each.task: each.shown for each in series if each.shown}
+    judged = [each for each in series if each.task not in shown]
+    invalid = {each.task: each.invalid for each in judged if each.invalid}
+    valid = [_retargeted(each, target) for each in judged if not each.invalid]
     if not valid:
-        told = "; ".join(f"{task}: {why}" for task, why in invalid.items()) or "no tasks in common"
+        why = {**invalid, **shown}.items()
+        told = "; ".join(f"{task}: {reason}" for task, reason in why) or "no tasks in common"
         raise DataError(f"nothing to choose by: {told}")
     domains = list(dict.fromkeys(each.domain for each in valid))
     if target and target not in domains:
@@ -115,6 +121,7 @@ def best(series: Sequence[Series], baseline: str, target: str = "") -> Best:
             for t, on in zip(order, front, strict=True)
         ],
         invalid=invalid,
+        shown=shown,
     )
 
 

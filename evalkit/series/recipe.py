@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.comparison import paired
-from evalkit.comparison.arm import Arm, item_means
+from evalkit.comparison.arm import Arm, item_means, merged_classes
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.rows import Items
 from evalkit.errors import ConfigError, StoreError
@@ -110,8 +110,7 @@ def _beside(arms: Sequence[Arm]) -> Arm:
     for arm in arms[1:]:
         common = np.intersect1d(common, arm.items, assume_unique=True)
     taken = [arm.take(np.flatnonzero(np.isin(arm.items, common))) for arm in arms]
-    classes = tuple(dict.fromkeys(name for arm in taken for name in arm.classes))
-    ends = [np.array([classes.index(name) for name in arm.classes])[arm.ends] for arm in taken]
+    classes, ends = merged_classes(taken)
     return replace(
         taken[0],
         values=np.hstack([arm.values for arm in taken]),

@@ -6,6 +6,7 @@ It annotates; it never gates.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -49,6 +50,7 @@ class TaskTrend(_Model):
     domain: str
     n: int = Field(description="items that every checkpoint answered")
     invalid: str = Field(default="", description="why there is nothing to say")
+    shown: str = Field(default="", description="why it is displayed only elsewhere, where it is")
     flags: list[str] = []
     scores: list[Point] = []
     change: Change | None = Field(default=None, description="the likeliest change, whatever its p")
@@ -81,7 +83,12 @@ def _task(series: Series, alpha: float) -> TaskTrend:
     from evalkit.stats.trend import ChangePoint, change_point, change_points
 
     names = series.checkpoints
-    about = {"task": series.task, "domain": series.domain, "flags": list(series.flags)}
+    about: dict[str, Any] = {
+        "task": series.task,
+        "domain": series.domain,
+        "flags": list(series.flags),
+        "shown": series.shown,
+    }
     if series.invalid:
         return TaskTrend(**about, n=0, invalid=series.invalid)
 
@@ -128,6 +135,7 @@ def text(found: Trend) -> str:
 
 def _text(task: TaskTrend) -> str:
     head = f"{task.task} ({task.domain}), {task.n} items"
+    head += f"; {task.shown}" if task.shown else ""
     if task.invalid:
         return f"{task.task} ({task.domain})\n  invalid: {task.invalid}"
     rows = [[task.scores[0].checkpoint, percent(task.scores[0].score), "", "", ""]]
