@@ -106,6 +106,7 @@ TASKS = {
     doc_to_target: "{{question}}"
     metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
     """,
+    "choice_few": CHOICE + "    process_docs: !function own.few\n",
     "choice_mutual": CHOICE
     + """
     metric_list:
@@ -144,6 +145,11 @@ def shortened(docs):
     return docs.map(lambda doc: {"text": doc["text"].rsplit(" ", 3)[0]})
 
 
+def few(docs):
+    """Less than half of the documents."""
+    return docs.select(range(len(docs) // 2))
+
+
 def results(doc, results):
     """Counts what the whole document has."""
     (nats,) = results
@@ -159,6 +165,27 @@ INNER = """
     group: inner
     task: [some_tag]
 """
+SUMMED = {
+    "by_size": """
+        group: by_size
+        task:
+          - gen_plain
+          - evenly
+          - {group: inside, task: [gen_shots, choice_shots], aggregate_metric_list: {metric: acc}}
+        aggregate_metric_list:
+          - {metric: acc, weight_by_size: true}
+          - {metric: exact_match, filter_list: strict}
+    """,
+    "evenly": """
+        group: evenly
+        task: [choice_plain, choice_few, gen_targets]
+        aggregate_metric_list:
+          - {metric: acc, weight_by_size: false}
+          - {metric: acc_norm, weight_by_size: false, filter_list: [none]}
+          - {metric: exact_match, weight_by_size: false}
+    """,
+}
+"""Groups that are given numbers of their own; their tasks differ in size and metrics."""
 
 
 def task_files(folder: Path, rows: int = 16) -> Path:
@@ -174,6 +201,8 @@ def task_files(folder: Path, rows: int = 16) -> Path:
     (folder / "own.py").write_text(OWN)
     (folder / "everything.yaml").write_text(dedent(GROUP))
     (folder / "inner.yaml").write_text(dedent(INNER))
+    for name, said in SUMMED.items():
+        (folder / f"{name}.yaml").write_text(dedent(said))
     return folder
 
 

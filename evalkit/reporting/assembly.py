@@ -8,6 +8,7 @@ from dataclasses import replace
 from evalkit.comparison.compare import compare
 from evalkit.comparison.policy import Policy
 from evalkit.reporting.cells import Found, sides_of
+from evalkit.reporting.groups import group_scores
 from evalkit.reporting.scores import score_of
 from evalkit.stats.decision import worst
 from evalkit.verdict import CandidateVerdict, CheckpointScore, ExamNote, Overall, Report
@@ -43,6 +44,7 @@ def assemble(
         exit_code=exit_code,
         candidates=candidates,
         scores=in_order,
+        groups=group_scores(found, in_order),
         exams=_exams(baseline, found),
         notes=_estimand(policy),
     )
