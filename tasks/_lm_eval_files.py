@@ -29,6 +29,12 @@ class Function:
         """Where it is written, if that is beside the task file."""
         return self.folder / f"{self.spec.rpartition('.')[0].replace('.', '/')}.py"
 
+    def imported(self) -> Any:
+        """What it names, as lm-eval imports it: code of the task's own runs."""
+        from lm_eval.tasks._yaml_loader import _import_func_in_yml
+
+        return _import_func_in_yml(self.spec, self.folder)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -94,9 +100,15 @@ def find(name: str, folders: Iterable[Path]) -> tuple[Found, ...]:
     """The tasks that a name stands for: a task, or all of a group or a tag.
 
     Folders are searched in order, so that the first one's task is taken before another's of that
-    name.  Raises UnknownName with the nearest names.
+    name.  One that comes twice is what it is said to be last.  Raises UnknownName with the nearest
+    names.
     """
-    return tuple(_Search(tuple(folders)).tasks(name, {}, ()))
+    found: dict[str, Found] = {}
+    for each in _Search(tuple(folders)).tasks(name, {}, ()):
+        before = found[each.name].groups if each.name in found else ()
+        others = tuple(group for group in before if group not in each.groups)
+        found[each.name] = replace(each, groups=(*each.groups, *others))
+    return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 
 from evalkit.types import Family, Pool, Rows, Sample, Task
 
+from . import _lm_eval_class as class_of
 from . import _lm_eval_config as config_of
 from . import _lm_eval_identity as identity_of
 from ._lm_eval_asked import Asking
@@ -119,7 +120,7 @@ class Opening:
 
 def _tasks(found: Found, opening: Opening) -> Iterator[Task]:
     """A task under each of its filters; they share their answers, and grade them each its way."""
-    config = at_home(found)
+    config = class_of.told(found.name, at_home(found))
     config_of.check(found.name, config)
     fewshot = config_of.fewshot(found.name, config, opening.shots)
     rows = rows_of(found.name, config, opening.rows, alone=not opening.group)

@@ -110,7 +110,7 @@ def test_a_conversation_is_scored_as_by_lm_eval_with_a_chat_template(
     assert set(compared) == set(CHAT)
 
 
-def grouped(report: Report) -> dict[tuple[str, str], tuple[float, int]]:
+def grouped(report: Report) -> dict[tuple[str, str], Any]:
     """The numbers over groups, and over how many items."""
     return {
         (each.group.removeprefix("lm-eval:"), each.figure): (each.value, each.n)
