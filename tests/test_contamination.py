@@ -279,8 +279,8 @@ def test_tasks_that_nobody_named_are_looked_at_without_the_network(
 
 def test_a_task_that_is_named_may_be_downloaded(tmp_path: Path, reached: list[str]) -> None:
     data = write(tmp_path / "train.jsonl", [{"text": question(3)}])
-    told = evalkit("contamination", str(data), "--task", "alpaca-eval-2")
-    assert isinstance(told.exception, DataError)
+    with pytest.raises(DataError, match="there is no network here"):
+        evalkit("contamination", str(data), "--task", "alpaca-eval-2")
     assert any("raw.githubusercontent.com" in address for address in reached)
 
 

@@ -94,7 +94,7 @@ def _committed(rest: str) -> Path:
 
 def _downloaded(url: str) -> bytes:
     if not may_download():
-        raise DataError(f"{url}: not downloaded yet")
+        raise DataError(f"not downloaded yet: {url}")
     try:
         _reach(url)
         with urllib.request.urlopen(url, timeout=SECONDS) as answer:
@@ -123,7 +123,7 @@ def _on_hub(rest: str) -> Path:
     if isinstance(kept, str):
         return Path(kept)
     if not may_download():
-        raise DataError(f"{repository}: {inside} is not downloaded yet")
+        raise DataError(f"not downloaded yet: {inside} of {repository}")
     try:
         _reach(constants.ENDPOINT)
         return Path(hf_hub_download(repository, inside, repo_type="dataset", revision=revision))
