@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evalkit.verdict import GroupScore, Report
 
-from ._text import clean, count
+from ._text import clean, plural
 
 
 def groups(report: Report) -> list[str]:
@@ -25,4 +25,4 @@ def _made_of(found: list[GroupScore]) -> str:
     if any((each.tasks, each.n) != (first.tasks, first.n) for each in found):
         return ""
     weighed = "by their sizes" if first.by_size else "all alike"
-    return f" ({count(first.tasks)} tasks, {weighed}; {count(first.n)} items)"
+    return f" ({plural(first.tasks, 'task')}, {weighed}; {plural(first.n, 'item')})"
