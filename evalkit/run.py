@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,20 @@ def remember(seats: list[Seat]) -> None:
         name, meta = seat.row.checkpoint.name, seat.cell.meta()
         if meta and name not in meta.get("names", ()):
             seat.cell.write_meta(names=sorted({*meta.get("names", ()), name}))
+        if meta and seat.exam.task.pools:
+            _remember_groups(seat, meta.get("pools") or {})
         with suppress(OSError):  # a folder that is only read is as good
             os.utime(seat.cell.path / "cell.json", ns=(now, now))
+
+
+def _remember_groups(seat: Seat, known: Mapping[str, Any]) -> None:
+    """Notes which numbers over groups a cell is part of, beside those of earlier runs."""
+    task = seat.exam.task
+    before, now = known.get(task.preset) or [], [asdict(pool) for pool in task.pools]
+    if any(pool not in before for pool in now):
+        groups = {pool["group"] for pool in now}
+        others = [pool for pool in before if pool["group"] not in groups]
+        seat.cell.write_meta(pools={**known, task.preset: [*others, *now]})
 
 
 def _tell_of_the_sandbox(seats: list[Seat], notify: Notify) -> None:

@@ -255,6 +255,17 @@ Fitted: TypeAlias = "Callable[[NDArray[np.intp]], float]"
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """A number that the authors of a group of tasks print over it: a weighted mean of figures."""
+
+    group: str
+    figure: str  # as they call it: "acc,none"
+    metric: str  # which of a task's `metrics` is averaged; a task without it does not count
+    tasks: int  # how many tasks it takes
+    by_size: bool = True  # a task weighs as much as it has items; False: all weigh alike
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A benchmark: its questions, how they are asked, and how answers are graded.
 
@@ -291,6 +302,7 @@ class Task:
     definition: str = ""  # of one that is defined elsewhere: how it asks, by content
     scorer: str = ""  # and what grades it, by content
     content: str = ""  # hash of the files that it reads besides those of its source
+    pools: tuple[Pool, ...] = ()  # numbers over several tasks that this one is part of
 
     @property
     def items(self) -> int | None:

@@ -284,6 +284,18 @@ class CheckpointScore(_Model):
     )
 
 
+class GroupScore(_Model):
+    """What the authors of a group of tasks would print for one checkpoint; it decides nothing."""
+
+    checkpoint: str = Field(description="as in the configuration")
+    group: str = Field(description="the tasks together, by the name of their group")
+    figure: str = Field(description="as its authors call it: the metric, and the filter")
+    value: float = Field(description="on the figure's own scale")
+    tasks: int = Field(description="tasks that it is made of")
+    n: int = Field(description="items of all of them")
+    by_size: bool = Field(description="whether a task weighs as much as it has items")
+
+
 class ChangeNote(_Model):
     """A checkpoint of a line of training from which on a task's score is lower: a change point."""
 
@@ -420,6 +432,9 @@ class Report(_Model):
     )
     scores: list[CheckpointScore] = Field(
         default=[], description="how each checkpoint did by itself, in every task"
+    )
+    groups: list[GroupScore] = Field(
+        default=[], description="numbers over groups of tasks, as their authors print them"
     )
     exams: list[ExamNote] = Field(default=[], description="what each task asked")
     changes: list[ChangeNote] = Field(

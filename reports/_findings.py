@@ -130,7 +130,7 @@ def _why(row: Row, cell: CellVerdict | None) -> Iterator[str]:
     yield from (
         f"{name} answers {count(before)} → {count(after)}"
         for name, before, after in troubles(cell)
-        if after > before and name not in ("loss", "tie", "win")
+        if after > before
     )
     scores, complete = (cell.baseline_score, cell.candidate_score), cell.completed or (None, None)
     if cell.completed and [*map(percent, complete)] != [*map(percent, scores)]:

@@ -17,11 +17,16 @@ ORDER = (
     "empty",
     "missing",
     "wrong",
+    "loss",
     "partial",
+    "tie",
+    "graded",
     "measured",
     "correct",
+    "win",
 )
-GRADED = {"wrong", "partial", "measured", "correct"}
+GRADED = frozenset(ORDER[ORDER.index("wrong") :])
+"""How answers end that were graded as meant, by a scorer or by a judge."""
 
 
 def classes(cell: CellVerdict) -> list[str]:

@@ -27,7 +27,7 @@ LOOKS = {
     "unparsed": ("invalid", "\\\\\\\\"),
     "empty": ("invalid", "||||"),
     "refused": ("regressed", "----"),
-} | dict.fromkeys(("wrong", "partial", "loss", "tie"), ("no-regression", ""))
+} | dict.fromkeys(("wrong", "partial", "loss", "tie", "graded"), ("no-regression", ""))
 OTHER = ("regressed", "++")
 BOX = {"facecolor": colour("paper"), "edgecolor": "none", "pad": 1.2}
 

@@ -22,6 +22,7 @@ from ._details import throughout
 from ._drift import characters, drifts
 from ._figures import figures
 from ._findings import findings
+from ._groups import groups
 from ._heat import strength
 from ._html import embedded, policy, script, style, template
 from ._judges import judge
@@ -94,6 +95,7 @@ def _told(report: Report, *, shows_samples: bool) -> dict[str, Any]:
         "differing": differing(report),
         "drifted": drifts(report),
         "alone": scores(report),
+        "grouped": groups(report),
         "level": f"{100 * report.ci_level:.0f}",
         "alpha": f"{100 * report.alpha:g}",
         "delta": lambda unit: delta(unit, report.alpha),

@@ -22,6 +22,7 @@ from evalkit.verdict import CandidateVerdict, CellVerdict, Renderer, Report, Uni
 from ._details import details, throughout
 from ._drift import characters, drifts
 from ._flips import how_to_look
+from ._groups import groups
 from ._judges import judge
 from ._looks import looks
 from ._markdown import Escaped, code, prose
@@ -90,6 +91,7 @@ def _page(report: Report, room: Room) -> str:
         ended=[(*pair, name) for pair in cells for name in classes(pair[1])],
         differing=[pair for pair in cells if pair[1].differences or not pair[1].comparable],
         alone=scores(report),
+        grouped=groups(report),
         drifted=drifts(report),
         advisory=sum(note.advisory for note in report.judges),
         level=f"{100 * report.ci_level:.0f}",

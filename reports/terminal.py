@@ -20,6 +20,7 @@ from evalkit.verdict import CandidateVerdict, Renderer, Report
 from ._details import details, throughout
 from ._drift import drifts
 from ._grid import Column, line, packed, widths
+from ._groups import groups
 from ._judges import judge
 from ._looks import looks
 from ._needed import needed, undecided
@@ -98,6 +99,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         yield from ("", _title(candidate), *_remarks(candidate), *table)
     sections = (
         ("Scores", [] if report.candidates else [in_words(score) for score in scores(report)]),
+        ("Over groups of tasks", groups(report)),
         ("What the inconclusive ones would need", _needs(report)),
         ("Looks", _looks(report)),
         ("How answers read, where it changed", _drifts(report)),

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from evalkit.types import Asker, Prompt, Response, Sample
+from evalkit.types import Asker, Prompt, Response, Sample, Sampling
 
+from . import _lm_eval_class as class_of
 from ._lm_eval_loaded import Recipe, load
 
 BEGUN = (
@@ -31,20 +32,27 @@ class Asking:
             return Response(finish_reason="error", error=BEGUN.format(prefix=prefix))
         requests = loaded.requests(number, chat=chat)
         if kind == "generate_until":
-            return await _written(model, requests[0].args[0], loaded.task.config.repeats)
+            prompt, said = requests[0].args[:2]
+            config = self.recipe.config
+            sampling = (
+                class_of.sampling(self.recipe.name, config, said, model.sampling)
+                if "class" in config
+                else model.sampling
+            )
+            return await _written(model, prompt, loaded.task.config.repeats, sampling)
         if kind == "loglikelihood_rolling":
             found = await model.rolling(requests[0].args[0])
             return Response(loglikelihoods=(found.total,), greedy=(found.greedy,))
         return await _likely(model, requests, sample.choices)
 
 
-async def _written(model: Asker, prompt: Prompt, times: int) -> Response:
+async def _written(model: Asker, prompt: Prompt, times: int, sampling: Sampling) -> Response:
     """One answer, or several to one prompt, which are graded together.
 
     Without a temperature they are one answer, which is asked for once.
     """
-    drawn = times if model.sampling.temperature else 1
-    answers = [await model.generate(prompt) for _ in range(drawn)]
+    drawn = times if sampling.temperature else 1
+    answers = [await model.generate(prompt, sampling=sampling) for _ in range(drawn)]
     if times == 1:
         return answers[0]
     answers = answers * (times // drawn)

@@ -15,6 +15,7 @@ from evalkit.types import Sampling
 
 from ._lm_eval_files import Function
 
+IN_THE_SANDBOX = ("humaneval", "mbpp")
 KINDS = ("generate_until", "loglikelihood", "multiple_choice", "loglikelihood_rolling")
 MAX_TOKENS = 256  # where a file does not say
 LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
@@ -76,18 +77,16 @@ class Metric:
 
 def check(name: str, config: Mapping[str, Any]) -> None:
     """Raises ConfigError saying why, where a task cannot be asked."""
-    reason = next(_refusals(config), "")
+    reason = next(_refusals(name, config), "")
     if reason:
         raise ConfigError(f"lm-eval:{name} {reason}")
 
 
-def _refusals(config: Mapping[str, Any]) -> Iterator[str]:
-    if "class" in config:
-        yield "is written as a Python class, which only lm-eval itself can ask"
+def _refusals(name: str, config: Mapping[str, Any]) -> Iterator[str]:
     if config.get("unsafe_code"):
         yield (
             "runs what the model wrote in its own process; model code runs in the sandbox only: "
-            "ask humaneval, mbpp or livecodebench instead"
+            + _instead(name)
         )
     if config.get("doc_to_image") or config.get("doc_to_audio"):
         yield "asks about images or sounds, which no backend takes"
@@ -95,6 +94,14 @@ def _refusals(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"has the output_type {kind(config)!r}; it takes one of {', '.join(KINDS)}"
     if not config.get("dataset_path") and not config.get("custom_dataset"):
         yield "names no data: its file has no dataset_path"
+
+
+def _instead(name: str) -> str:
+    """What is asked in the place of a task that runs model code."""
+    own = next((own for own in IN_THE_SANDBOX if name.startswith(own)), "")
+    if own and "infilling" not in name:
+        return f"ask `{own}` instead"
+    return "no task here takes its place; `humaneval`, `mbpp` and `livecodebench-…` run code there"
 
 
 def kind(config: Mapping[str, Any]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,29 @@ class Function:
         """Where it is written, if that is beside the task file."""
         return self.folder / f"{self.spec.rpartition('.')[0].replace('.', '/')}.py"
 
+    def imported(self) -> Any:
+        """What it names, as lm-eval imports it: code of the task's own runs."""
+        from lm_eval.tasks._yaml_loader import _import_func_in_yml
+
+        return _import_func_in_yml(self.spec, self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group that a task was found in, and the numbers that its file makes of its tasks."""
+
+    name: str
+    numbers: Sequence[Mapping[str, Any]]  # of `aggregate_metric_list`
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One task: its name, what its file says, and which file that is."""
+    """One task: its name, what its file says, which file that is, and the groups around it."""
 
     name: str
     config: Mapping[str, Any]
     file: Path
+    groups: tuple[Group, ...] = ()
 
 
 def read(path: Path, seen: frozenset[Path] = frozenset()) -> dict[str, Any]:
@@ -74,13 +89,26 @@ def _listed(value: Any) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [str(value)]
 
 
+def _numbers(group: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The entries of a group's `aggregate_metric_list`, of which one may stand alone."""
+    listed = group.get("aggregate_metric_list") or ()
+    entries = listed if isinstance(listed, list) else [listed]
+    return tuple(each for each in entries if isinstance(each, Mapping))
+
+
 def find(name: str, folders: Iterable[Path]) -> tuple[Found, ...]:
     """The tasks that a name stands for: a task, or all of a group or a tag.
 
     Folders are searched in order, so that the first one's task is taken before another's of that
-    name.  Raises UnknownName with the nearest names.
+    name.  One that comes twice is what it is said to be last.  Raises UnknownName with the nearest
+    names.
     """
-    return tuple(_Search(tuple(folders)).tasks(name, {}, ()))
+    found: dict[str, Found] = {}
+    for each in _Search(tuple(folders)).tasks(name, {}, ()):
+        before = found[each.name].groups if each.name in found else ()
+        others = tuple(group for group in before if group not in each.groups)
+        found[each.name] = replace(each, groups=(*each.groups, *others))
+    return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +144,17 @@ class _Search:
         file: Path,
     ) -> Iterator[Found]:
         """The tasks of a group, each with what the group and its entry there say of it."""
+        this = Group(within[-1], _numbers(group))
+        for each in self._inside(group, changes, within, file):
+            yield replace(each, groups=(this, *each.groups))
+
+    def _inside(
+        self,
+        group: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        within: tuple[str, ...],
+        file: Path,
+    ) -> Iterator[Found]:
         members = group.get("task") or []
         own = {key: value for key, value in group.items() if key not in OF_A_GROUP}
         for member in members if isinstance(members, list) else [members]:
@@ -129,7 +168,8 @@ class _Search:
             if self.knows(inner):
                 yield from self.tasks(inner, {**own, **changes, **said}, within)
             elif "group" in member:
-                yield from self._members(member, {**own, **changes}, (*within, inner), file)
+                called = f"{within[-1]}::{inner}"
+                yield from self._members(member, {**own, **changes}, (*within, called), file)
             else:
                 config = {**own, **changes, **member}
                 yield Found(f"{within[-1]}::{inner}", config, file)

@@ -15,6 +15,7 @@ from typing import Any
 from evalkit.errors import DataError, EvalkitError
 from evalkit.types import Message, Prompt
 
+from . import _lm_eval_class as class_of
 from ._lm_eval_files import OF_A_GROUP, Function
 from ._lm_eval_rows import with_rows
 
@@ -143,7 +144,9 @@ def load(recipe: Recipe) -> Loaded:
         ) from None
     with _quiet(), _seeded():
         try:
-            task = ConfigurableTask(config=_config(recipe))
+            config = _config(recipe)
+            as_class = "class" in config
+            task = class_of.made(config) if as_class else ConfigurableTask(config=config)
             return Loaded(task, recipe.fewshot)
         except EvalkitError:
             raise
@@ -176,9 +179,7 @@ def _config(recipe: Recipe) -> dict[str, Any]:
 
 def _imported(value: Any) -> Any:
     if isinstance(value, Function):
-        from lm_eval.tasks._yaml_loader import _import_func_in_yml
-
-        return _import_func_in_yml(value.spec, value.folder)
+        return value.imported()
     if isinstance(value, dict):
         return {key: _imported(each) for key, each in value.items()}
     return [_imported(each) for each in value] if isinstance(value, list) else value

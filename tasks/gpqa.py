@@ -11,27 +11,30 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from evalkit.errors import DataError
 from evalkit.grading.grade import without_thoughts
 from evalkit.types import Asker, Response, Rows, Sample, Sampling, Score, Source, Task
 
-LETTERS = "ABCD"
+from . import _gpqa_lm_eval as lm_eval
+from ._gpqa_forms import EXAMPLES, LETTERS, SHOTS, ask, of_the_authors, of_the_set
+
 COUNTS = {"main": 448, "diamond": 198, "extended": 546}
 RIGHT = "Correct Answer"
 WRONG = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 
 
-def source(part: str) -> Source:
-    """Where one of the three sets is read from."""
+def source(part: str, *, examples: bool = False) -> Source:
+    """Where one of the three sets is read from, and the authors' worked examples."""
     return Source(
         hub="Idavidrein/gpqa",
         revision="633f5ee89ab8ad4522a9f850766b73f62147ffdd",
         folder="gpqa",
-        splits={"test": f"gpqa_{part}"},
+        splits={"test": f"gpqa_{part}"} | ({"examples": EXAMPLES} if examples else {}),
         counts={"test": COUNTS[part]},
         fields=("Record ID", "Question", RIGHT, *WRONG, "High-level domain"),
         licence="CC-BY-4.0",
@@ -40,26 +43,10 @@ def source(part: str) -> Source:
     )
 
 
-QUESTION = "What is the correct answer to this question: {question}\n\nChoices:\n{options}"
-STEPS = "\nLet's think step by step: "
 CONCLUDE = (
     "\n\nBased on the above, what is the single, most likely answer choice? Answer in the format"
     ' "The correct answer is (insert answer here)".'
 )
-DIRECT = '\n\nFormat your response as follows: "The correct answer is (insert answer here)"'
-SIMPLE_EVALS = (
-    "Answer the following multiple choice question. The last line of your response should be of"
-    " the following format: 'Answer: $LETTER' (without quotes) where LETTER is one of ABCD. Think"
-    " step by step before answering.\n\n{question}\n\n{options}"
-)
-
-FORMS = {
-    "steps": (QUESTION + STEPS, "({letter}) {option}"),
-    "direct": (QUESTION + DIRECT, "({letter}) {option}"),
-    "simple-evals": (SIMPLE_EVALS, "{letter}) {option}"),
-}
-"""How a question is put, and how an option is."""
-
 PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -73,37 +60,80 @@ PATTERNS = tuple(
 ANSWER_LINE = re.compile(r"(?i)Answer[ \t]*:[ \t]*\$?([A-D])\$?")
 
 
-def samples(rows: Rows) -> Iterator[Sample]:
+def samples(rows: Rows, form: str = "steps") -> Iterator[Sample]:
     """The questions in file order, put so that the steps come before the answer."""
-    return _samples(rows, "steps")
+    return (_asked(each, form) for each in _questions(rows))
 
 
 def samples_direct(rows: Rows) -> Iterator[Sample]:
     """The questions, of which only the answer is wanted."""
-    return _samples(rows, "direct")
+    return samples(rows, "direct")
+
+
+def samples_five_shot(rows: Rows) -> Iterator[Sample]:
+    """The questions after the authors' five worked examples."""
+    examples = of_the_authors(rows, explained=False)
+    return (_asked(each, "five-shot", examples) for each in _questions(rows))
+
+
+def samples_five_shot_steps(rows: Rows) -> Iterator[Sample]:
+    """The same, with the steps that lead to each answer."""
+    examples = of_the_authors(rows, explained=True)
+    return (_asked(each, "five-shot-steps", examples) for each in _questions(rows))
 
 
 def samples_simple_evals(rows: Rows) -> Iterator[Sample]:
     """The questions in the words of simple-evals."""
-    return _samples(rows, "simple-evals")
+    return samples(rows, "simple-evals")
 
 
-def _samples(rows: Rows, form: str) -> Iterator[Sample]:
+def samples_lm_eval(rows: Rows) -> Iterator[Sample]:
+    """The questions in the words of lm-eval, of which a letter is due."""
+    return samples(rows, "lm-eval")
+
+
+def samples_lm_eval_steps(rows: Rows) -> Iterator[Sample]:
+    """The questions in the words of lm-eval, answered in steps."""
+    return samples(rows, "lm-eval-steps")
+
+
+def samples_lm_eval_shots(rows: Rows) -> Iterator[Sample]:
+    """The questions after five others, of which a letter is due."""
+    return _after_others(rows, "lm-eval-shots")
+
+
+def samples_lm_eval_shots_steps(rows: Rows) -> Iterator[Sample]:
+    """The questions after five others, answered in steps."""
+    return _after_others(rows, "lm-eval-shots-steps")
+
+
+def _after_others(rows: Rows, form: str) -> Iterator[Sample]:
+    found = [_asked(each, form) for each in _questions(rows)]
+    shown = of_the_set(form, [(each.question, each.choices, each.target) for each in found])
+    return (_asked(each, form, before) for each, before in zip(found, shown, strict=True))
+
+
+def _asked(sample: Sample, form: str, examples: str = "") -> Sample:
+    """A question in one of the forms, its options in the order of the first epoch."""
+    put = {**sample.metadata, "form": form, "examples": examples}
+    return arranged(replace(sample, metadata=put), 0)
+
+
+def _questions(rows: Rows) -> Iterator[Sample]:
     seen: set[str] = set()
     for row in rows("test"):
         identity, right = str(row["Record ID"]), str(row[RIGHT])
         if identity in seen:
             raise DataError(f"gpqa: Record ID {identity} comes twice")
         seen.add(identity)
-        whole = Sample(
+        yield Sample(
             id=identity,
             prompt="",
             question=str(row["Question"]),
             choices=(right, *(str(row[name]) for name in WRONG)),
             stratum=str(row["High-level domain"]),
-            metadata={"right": right, "form": form},
+            metadata={"right": right},
         )
-        yield arranged(whole, 0)
 
 
 def arranged(sample: Sample, epoch: int) -> Sample:
@@ -113,22 +143,13 @@ def arranged(sample: Sample, epoch: int) -> Sample:
         return hashlib.sha256(f"{epoch}\n{sample.question}\n{option}".encode()).digest()
 
     choices = tuple(sorted(sample.choices, key=place))
+    how = sample.metadata
     return replace(
         sample,
-        prompt=partial(ask, str(sample.metadata["form"]), sample.question, choices),
-        target=LETTERS[choices.index(sample.metadata["right"])],
+        prompt=partial(ask, how["form"], sample.question, choices, how["examples"]),
+        target=LETTERS[choices.index(how["right"])],
         choices=choices,
     )
-
-
-def ask(form: str, question: str, choices: Sequence[str]) -> str:
-    """A question and its lettered options in one of the forms."""
-    whole, each = FORMS[form]
-    lines = [
-        each.format(letter=letter, option=option)
-        for letter, option in zip(LETTERS, choices, strict=True)
-    ]
-    return whole.format(question=question, options="\n".join(lines))
 
 
 async def solve(sample: Sample, model: Asker) -> Response:
@@ -186,18 +207,27 @@ def solution(sample: Sample) -> str:
     return f"The correct answer is ({sample.target})\nAnswer: {sample.target}"
 
 
-TASK = Task(
-    name="gpqa",
-    domain="reasoning",
-    version=1,
-    samples=samples,
-    score=score,
-    sampling=Sampling(max_tokens=4096),
-    solve=solve,
-    vary=arranged,
-    solution=solution,
-    presets={
+LM_EVAL_LIKELY = {
+    "solve": lm_eval.prefer,
+    "ask": "loglikelihood",
+    "score": lm_eval.score_likeliest,
+}
+LM_EVAL_WRITTEN = {
+    "solve": None,
+    "score": lm_eval.score_flexible,
+    "metrics": lm_eval.figures,
+    "sampling": Sampling(max_tokens=256, stop=("</s>",)),
+}
+AUTHORS_SHOTS = {"solve": None, "fewshot": SHOTS, "sampling": Sampling(max_tokens=1000)}
+
+
+def presets(part: str) -> dict[str, dict[str, Any]]:
+    """The ways in which the benchmark is asked elsewhere."""
+    shown = {**AUTHORS_SHOTS, "source": source(part, examples=True)}
+    return {
         "zero-shot": {"samples": samples_direct, "solve": None},
+        "five-shot": {**shown, "samples": samples_five_shot},
+        "five-shot-cot": {**shown, "samples": samples_five_shot_steps},
         "simple-evals": {
             "samples": samples_simple_evals,
             "solve": None,
@@ -205,7 +235,36 @@ TASK = Task(
             "sampling": Sampling(temperature=0.5, max_tokens=2048),
             "epochs": 4,
         },
-    },
-)
+        "lm-eval-zeroshot": {**LM_EVAL_LIKELY, "samples": samples_lm_eval},
+        "lm-eval-n-shot": {**LM_EVAL_LIKELY, "samples": samples_lm_eval_shots, "fewshot": SHOTS},
+        "lm-eval-cot-zeroshot": {**LM_EVAL_WRITTEN, "samples": samples_lm_eval_steps},
+        "lm-eval-cot-n-shot": {
+            **LM_EVAL_WRITTEN,
+            "samples": samples_lm_eval_shots_steps,
+            "fewshot": SHOTS,
+        },
+        "lm-eval-generative-n-shot": {
+            **LM_EVAL_WRITTEN,
+            "samples": samples_lm_eval_shots,
+            "fewshot": SHOTS,
+            "sampling": Sampling(max_tokens=256, stop=("</s>", "Question:", "<|im_end|>")),
+        },
+    }
 
-TASKS = tuple(replace(TASK, name=f"gpqa-{part}", source=source(part)) for part in COUNTS)
+
+TASKS = tuple(
+    Task(
+        name=f"gpqa-{part}",
+        domain="reasoning",
+        version=1,
+        samples=samples,
+        score=score,
+        sampling=Sampling(max_tokens=4096),
+        solve=solve,
+        vary=arranged,
+        solution=solution,
+        source=source(part),
+        presets=presets(part),
+    )
+    for part in COUNTS
+)

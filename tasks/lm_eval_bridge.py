@@ -11,19 +11,22 @@ in the folder that `data:` names.  Its evaluator and its models take no part.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evalkit.types import Family, Rows, Sample, Task
+from evalkit.types import Family, Pool, Rows, Sample, Task
 
+from . import _lm_eval_class as class_of
 from . import _lm_eval_config as config_of
 from . import _lm_eval_identity as identity_of
 from ._lm_eval_asked import Asking
 from ._lm_eval_config import Metric
 from ._lm_eval_files import Found, find
 from ._lm_eval_graded import Figures, Grade
+from ._lm_eval_groups import Sizes, pools, sizes
 from ._lm_eval_index import SUFFIX, own_folder
 from ._lm_eval_loaded import Recipe, load
 from ._lm_eval_rows import at_home, content_of, rows_of
@@ -84,30 +87,51 @@ def _open(name: str, path: Path | None) -> tuple[Task, ...]:
     wanted = shots[1] if shots else name
     own = path if path and _holds_task_files(path) else None
     found = find(wanted, [*([own] if own else []), own_folder()])
-    group = wanted if len(found) > 1 else ""
-    rows = None if own else path
-    made = (_tasks(each, int(shots[2]) if shots else None, rows, group) for each in found)
-    return tuple(task for tasks in made for task in tasks)
+    opening = Opening(
+        group=wanted if len(found) > 1 else "",
+        sizes=sizes(found),
+        shots=int(shots[2]) if shots else None,
+        rows=None if own else path,
+    )
+    return tuple(task for each in found for task in _tasks(each, opening))
 
 
 def _holds_task_files(path: Path) -> bool:
     return path.suffix == SUFFIX if path.is_file() else any(path.rglob(f"*{SUFFIX}"))
 
 
-def _tasks(found: Found, shots: int | None, given: Path | None, group: str) -> Iterator[Task]:
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is said of all tasks that a name stands for."""
+
+    group: str  # "": a task by itself
+    sizes: Sizes
+    shots: int | None  # None: as each file says
+    rows: Path | None  # documents that are given
+
+    def called(self, name: str) -> str:
+        """What one of its tasks or groups is called in this run."""
+        return f"{PREFIX}:{name}" + ("" if self.shots is None else f":{self.shots}-shot")
+
+    def pools(self, task: Found, chosen: str) -> tuple[Pool, ...]:
+        """The numbers over groups that a task's answers under one filter are part of."""
+        return pools(task, chosen, self.sizes, self.called)
+
+
+def _tasks(found: Found, opening: Opening) -> Iterator[Task]:
     """A task under each of its filters; they share their answers, and grade them each its way."""
-    config = at_home(found)
+    config = class_of.told(found.name, at_home(found))
     config_of.check(found.name, config)
-    fewshot = config_of.fewshot(found.name, config, shots)
-    rows = rows_of(found.name, config, given, alone=not group)
+    fewshot = config_of.fewshot(found.name, config, opening.shots)
+    rows = rows_of(found.name, config, opening.rows, alone=not opening.group)
     definition, content = identity_of.definition(found.config), content_of(found.name, config, rows)
     made_of = f"{definition} {content} {identity_of.scorer(config, '', '')}"
     recipe = Recipe(found.name, fewshot, rows, made_of, config, found.file)
-    presets = _presets(recipe)
+    presets = _presets(recipe, partial(opening.pools, found))
     choices = config_of.kind(config) == "multiple_choice"
     whole = Task(
-        name=f"{PREFIX}:{found.name}" + (f":{shots}-shot" if shots is not None else ""),
-        domain=group or found.name,
+        name=opening.called(found.name),
+        domain=opening.group or found.name,
         version=1,
         samples=Documents(recipe),
         sampling=config_of.sampling(found.name, config),
@@ -127,7 +151,9 @@ def _tasks(found: Found, shots: int | None, given: Path | None, group: str) -> I
         yield replace(whole, preset=shown, **presets[preset])
 
 
-def _presets(recipe: Recipe) -> dict[str, dict[str, Any]]:
+def _presets(
+    recipe: Recipe, pools_of: Callable[[str], tuple[Pool, ...]]
+) -> dict[str, dict[str, Any]]:
     """Every metric under every filter, by name.
 
     Of several filters, each names its first metric.
@@ -136,12 +162,13 @@ def _presets(recipe: Recipe) -> dict[str, dict[str, Any]]:
     filters = config_of.filters(recipe.config)
     found = {}
     for chosen in filters:
+        pooled = pools_of(chosen)
         for metric in metrics:
             if len(filters) == 1:
                 name = metric.name
             else:
                 name = chosen if metric is metrics[0] else f"{chosen}+{metric.name}"
-            found[name] = _graded(recipe, metric, chosen)
+            found[name] = {**_graded(recipe, metric, chosen), "pools": pooled}
     return found
 
 

@@ -9,6 +9,7 @@ answer is unparsed and earns nothing.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
@@ -22,7 +23,12 @@ SHOTS = 5
 INTRODUCTION = (
     "The following are multiple choice questions (with answers) about {subject}. Think step by"
     ' step and then finish your answer with "the answer is (X)" where X is the correct letter'
-    " choice.\n\n\n\n"
+    " choice.\n"
+)
+LIGHTEVAL = (
+    "Answer the following multiple choice question. The last line of your response should be of the"
+    " following format: 'Answer: $LETTER' (without quotes) where LETTER is one of {letters}. Think"
+    " step by step before answering.\n\n{question}\n\n{options}\n\nAnswer:"
 )
 THINK = "Answer: Let's think step by step."
 EXAMPLES_THINK = "A: Let's think step by step."  # how the worked answers begin in the data
@@ -39,23 +45,31 @@ SOURCE = Source(
 
 ANSWER_IS = re.compile(r"answer is \(?([A-J])\)?")
 ANSWER_COLON = re.compile(r"[aA]nswer:(?=\s*([A-J]))")
+ANSWER_LINE = re.compile(r"(?i:answer)[ \t]*+:[ \t$*(]*+([A-J])(?![A-Za-z])")
 STANDALONE = re.compile(r"\b[A-J]\b")
+
+
+Options = tuple[str, ...]
+Asking = Callable[[str, str, Options], str]
+"""A prompt by subject, question and options."""
 
 
 def samples(rows: Rows) -> Iterator[Sample]:
     """The test questions in file order; worked examples are read when a prompt is first asked."""
+    return _samples(rows, _after_examples(rows, INTRODUCTION + "\n\n\n", str))
 
-    @cache
-    def examples() -> dict[str, list[dict[str, Any]]]:
-        found: dict[str, list[dict[str, Any]]] = {}
-        for row in rows("validation"):
-            found.setdefault(row["category"], []).append(row)
-        return found
 
-    @cache
-    def prefix(subject: str) -> str:
-        return worked_examples(subject, examples().get(subject, []))
+def samples_lm_eval(rows: Rows) -> Iterator[Sample]:
+    """The same as lm-eval puts it: no blank lines above the examples, and none around options."""
+    return _samples(rows, _after_examples(rows, INTRODUCTION, str.strip))
 
+
+def samples_lighteval(rows: Rows) -> Iterator[Sample]:
+    """The questions without examples, in lighteval's words."""
+    return _samples(rows, _lighteval)
+
+
+def _samples(rows: Rows, asking: Asking) -> Iterator[Sample]:
     seen: set[str] = set()
     for row in rows("test"):
         identity, options, answer = str(row["question_id"]), options_of(row), str(row["answer"])
@@ -66,7 +80,7 @@ def samples(rows: Rows) -> Iterator[Sample]:
         seen.add(identity)
         yield Sample(
             id=identity,
-            prompt=partial(_render, prefix, row["category"], str(row["question"]), options),
+            prompt=partial(asking, row["category"], str(row["question"]), options),
             target=answer,
             question=str(row["question"]),
             choices=options,
@@ -74,35 +88,57 @@ def samples(rows: Rows) -> Iterator[Sample]:
         )
 
 
+def _after_examples(rows: Rows, introduction: str, tidy: Callable[[str], str]) -> Asking:
+    @cache
+    def examples() -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in rows("validation"):
+            found.setdefault(row["category"], []).append(row)
+        return found
+
+    @cache
+    def prefix(subject: str) -> str:
+        shown = worked_examples(subject, examples().get(subject, []), tidy)
+        return introduction.format(subject=subject) + shown
+
+    def asking(subject: str, question: str, options: Options) -> str:
+        return f"{prefix(subject)}{ask(question, options, tidy)}{THINK}"
+
+    return asking
+
+
+def _lighteval(_: str, question: str, options: Options) -> str:
+    letters = LETTERS[: len(options)]
+    lines = [f"{letter}: {option}" for letter, option in zip(letters, options, strict=True)]
+    return LIGHTEVAL.format(letters=letters, question=question, options="\n".join(lines))
+
+
 def options_of(row: dict[str, Any]) -> tuple[str, ...]:
     """The options that are there: upstream pads some questions with "N/A"."""
     return tuple(str(option) for option in parse_list(row["options"]) if option != "N/A")
 
 
-def worked_examples(subject: str, examples: list[dict[str, Any]]) -> str:
-    """The introduction and the subject's first five questions with their worked answers."""
+def worked_examples(
+    subject: str, examples: list[dict[str, Any]], tidy: Callable[[str], str] = str
+) -> str:
+    """The subject's first five questions with their worked answers."""
     if len(examples) < SHOTS:
         raise DataError(
             f"mmlu-pro: {len(examples)} worked examples of {subject!r} in the validation split,"
             f" {SHOTS} are needed"
         )
-    parts = [INTRODUCTION.format(subject=subject)]
+    parts = []
     for row in examples[:SHOTS]:
         worked = str(row.get("cot_content") or "").replace(EXAMPLES_THINK, THINK)
-        parts.append(f"{ask(row['question'], options_of(row))}{worked}\n\n")
+        parts.append(f"{ask(row['question'], options_of(row), tidy)}{worked}\n\n")
     return "".join(parts)
 
 
-def ask(question: str, options: tuple[str, ...]) -> str:
+def ask(question: str, options: Options, tidy: Callable[[str], str] = str) -> str:
     """A question and its lettered options."""
-    lines = [f"{letter}. {option}\n" for letter, option in zip(LETTERS, options, strict=False)]
+    shown = zip(LETTERS, options, strict=False)
+    lines = [f"{letter}. {tidy(option)}\n" for letter, option in shown]
     return f"Question:\n{question}\nOptions:\n{''.join(lines)}"
-
-
-def _render(
-    prefix: Callable[[str], str], subject: str, question: str, options: tuple[str, ...]
-) -> str:
-    return f"{prefix(subject)}{ask(question, options)}{THINK}"
 
 
 def answer_is(text: str) -> str | None:
@@ -147,6 +183,18 @@ def score_two_stages(sample: Sample, response: Response) -> Score:
     return _score(sample, response, tuple(STAGES)[:2])
 
 
+def score_first_stage(sample: Sample, response: Response) -> Score:
+    """lm-eval's extraction: stage one alone."""
+    return _score(sample, response, tuple(STAGES)[:1])
+
+
+def score_answer_line(sample: Sample, response: Response) -> Score:
+    """Right when the last `Answer: X` has the right letter."""
+    found = deque(ANSWER_LINE.finditer(response.text), maxlen=1)
+    answer = found[0][1] if found else None
+    return Score(float(answer == sample.target), answer)
+
+
 def _score(sample: Sample, response: Response, stages: tuple[str, ...]) -> Score:
     for stage in stages:
         answer = STAGES[stage](response.text)
@@ -156,8 +204,8 @@ def _score(sample: Sample, response: Response, stages: tuple[str, ...]) -> Score
 
 
 def solution(sample: Sample) -> str:
-    """An answer in the form that the introduction asks for."""
-    return f"The answer is ({sample.target})."
+    """An answer in the forms that are asked for."""
+    return f"The answer is ({sample.target}).\nAnswer: {sample.target}"
 
 
 TASKS = (
@@ -171,6 +219,15 @@ TASKS = (
         solution=solution,
         source=SOURCE,
         fewshot=SHOTS,
-        presets={"two-stage": {"score": score_two_stages}},
+        presets={
+            "two-stage": {"score": score_two_stages},
+            "lm-eval": {"samples": samples_lm_eval, "score": score_first_stage},
+            "lighteval": {
+                "samples": samples_lighteval,
+                "score": score_answer_line,
+                "sampling": Sampling(max_tokens=8192),
+                "fewshot": 0,
+            },
+        },
     ),
 )

@@ -106,6 +106,7 @@ TASKS = {
     doc_to_target: "{{question}}"
     metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
     """,
+    "choice_few": CHOICE + "    process_docs: !function own.few\n",
     "choice_mutual": CHOICE
     + """
     metric_list:
@@ -133,6 +134,9 @@ TASKS = {
       - {metric: bits_per_byte, aggregation: bits_per_byte, higher_is_better: false}
       - {metric: word_perplexity, aggregation: weighted_perplexity, higher_is_better: false}
     """,
+    "gen_class": """
+    class: !function of_class.Contains
+    """,
     "gen_begun": GENERATION + FIRST_LETTER + '    gen_prefix: "The letter is"',
 }
 CHAT = ("gen_plain", "gen_shots", "gen_targets", "last_word", "choice_plain", "choice_shots")
@@ -144,11 +148,79 @@ def shortened(docs):
     return docs.map(lambda doc: {"text": doc["text"].rsplit(" ", 3)[0]})
 
 
+def few(docs):
+    """Less than half of the documents."""
+    return docs.select(range(len(docs) // 2))
+
+
 def results(doc, results):
     """Counts what the whole document has."""
     (nats,) = results
     return {"bits_per_byte": (nats, len(doc["text"].encode()) + 4),
             "word_perplexity": (nats, len(doc["text"].split()) + 3)}
+'''
+OF_CLASS = '''
+from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask
+
+
+class Contains(ConfigurableTask):
+    """Whether the letter stands anywhere in the answer."""
+
+    VERSION = 3
+    DATASET_PATH = "json"
+
+    def __init__(self, config=None):
+        files = {"validation": "rows/test.jsonl"}
+        super().__init__(config={"metadata": {"version": self.VERSION},
+                                 "dataset_kwargs": {"data_files": files}})
+
+    def has_training_docs(self):
+        return False
+
+    def has_validation_docs(self):
+        return True
+
+    def has_test_docs(self):
+        return False
+
+    def validation_docs(self):
+        return self.dataset["validation"]
+
+    def doc_to_text(self, doc):
+        return doc["question"] + " Answer:"
+
+    def doc_to_target(self, doc):
+        return doc["letter"]
+
+    def construct_requests(self, doc, ctx, chat_template=None, apply_chat_template=False, **kwargs):
+        asked = (ctx, {"until": ["B", "\\n"], "max_gen_toks": 9})
+        return [Instance(request_type="generate_until", doc=doc, arguments=asked, idx=0, **kwargs)]
+
+    def process_results(self, doc, results):
+        return {"contains": doc["letter"] in results[0], "letters": len(results[0]) / 50}
+
+    def aggregation(self):
+        return {"contains": lambda found: sum(found) / len(found), "letters": max}
+
+    def higher_is_better(self):
+        return {"contains": True, "letters": False}
+
+
+class Two(Contains):
+    """Asks twice about each document."""
+
+    def construct_requests(self, doc, ctx, **kwargs):
+        first = super().construct_requests(doc, ctx, **kwargs)
+        return [*first, Instance(request_type="loglikelihood", doc=doc, arguments=(ctx, " none"),
+                                 idx=0)]
+
+
+class Late(Contains):
+    """Has other metrics with other data."""
+
+    def aggregation(self):
+        return {name: max for name in self.dataset["validation"].features}
 '''
 GROUP = """
     group: everything
@@ -159,6 +231,27 @@ INNER = """
     group: inner
     task: [some_tag]
 """
+SUMMED = {
+    "by_size": """
+        group: by_size
+        task:
+          - gen_plain
+          - evenly
+          - {group: inside, task: [gen_shots, choice_shots], aggregate_metric_list: {metric: acc}}
+        aggregate_metric_list:
+          - {metric: acc, weight_by_size: true}
+          - {metric: exact_match, filter_list: strict}
+    """,
+    "evenly": """
+        group: evenly
+        task: [choice_plain, choice_few, gen_targets]
+        aggregate_metric_list:
+          - {metric: acc, weight_by_size: false}
+          - {metric: acc_norm, weight_by_size: false, filter_list: [none]}
+          - {metric: exact_match, weight_by_size: false}
+    """,
+}
+"""Groups that are given numbers of their own; their tasks differ in size and metrics."""
 
 
 def task_files(folder: Path, rows: int = 16) -> Path:
@@ -172,8 +265,11 @@ def task_files(folder: Path, rows: int = 16) -> Path:
         tag = "tag: some_tag\n" if name.startswith("last") else ""
         (folder / f"{name}.yaml").write_text(f"task: {name}\n{tag}{dedent(DATA)}{dedent(said)}")
     (folder / "own.py").write_text(OWN)
+    (folder / "of_class.py").write_text(OF_CLASS)
     (folder / "everything.yaml").write_text(dedent(GROUP))
     (folder / "inner.yaml").write_text(dedent(INNER))
+    for name, said in SUMMED.items():
+        (folder / f"{name}.yaml").write_text(dedent(said))
     return folder
 
 

@@ -12,6 +12,7 @@ from evalkit.verdict import (
     CleanNote,
     Curve,
     DomainVerdict,
+    GroupScore,
     JudgeCost,
     JudgeNote,
     Manner,
@@ -250,6 +251,18 @@ def sample_report() -> Report:
                 ),
             ),
         ],
+        groups=[
+            GroupScore(
+                checkpoint=name,
+                group="lm-eval:mmlu",
+                figure="acc,none",
+                value=value,
+                tasks=57,
+                n=14042,
+                by_size=True,
+            )
+            for name, value in (("base", 0.45214), ("sft", 0.44822))
+        ],
         judges=[
             JudgeNote(
                 task="mini-chat",
@@ -321,6 +334,11 @@ def hostile_report(text: str) -> Report:
         candidates=[candidate, candidate.model_copy(update={"against": "base"})],
         checkpoints=[CheckpointNote(name=text, identity=text, parent=text, method=text)],
         scores=[CheckpointScore(checkpoint=text, task=text, domain=text, n=1, score=0.5)],
+        groups=[
+            GroupScore(
+                checkpoint=text, group=text, figure=text, value=0.5, tasks=1, n=1, by_size=False
+            )
+        ],
         judges=[JudgeNote(task=text, judge=text, advisory=True)],
         noise=[NoiseNote(task=text, checkpoint=text)],
         notes=[text],

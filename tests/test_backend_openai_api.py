@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import pytest
 
 from evalkit.backends._retry import LONGEST_BACKOFF, retry_after, wait
+from evalkit.backends._wire import cut
 from evalkit.backends.openai_api import Server, environment, identify, open_
 from evalkit.errors import ConfigError, ModelError
 from evalkit.types import Checkpoint, Request, Response, Sample, Sampling, Task, ToolCall
@@ -102,6 +103,62 @@ def test_the_text_is_cut_at_the_first_stop_string_and_that_is_a_stop() -> None:
         )
     assert (cut.text, cut.finish_reason) == ("4\n", "stop")
     assert (whole.text, whole.finish_reason) == (row["text"], "length")
+
+
+THOUGHTFUL = "<think>\nQuestion: is it 4?\n\nYes.</think>\n\nIt is 4.\n\nQuestion: next"
+
+
+def stopping(text: str, reasoning: str = "") -> Any:
+    """A server that stops wherever a stop string stands, as engines do, in thoughts too."""
+
+    def answering(body: dict[str, Any]) -> dict[str, Any]:
+        stops = body.get("stop", ())
+        thought = min([reasoning, *(reasoning.partition(stop)[0] for stop in stops)], key=len)
+        whole = text if thought == reasoning else ""
+        said = min([whole, *(whole.partition(stop)[0] for stop in stops)], key=len)
+        return {"text": said, **({"reasoning_content": thought} if reasoning else {})}
+
+    return answering
+
+
+def test_a_stop_string_in_a_thought_stops_nothing() -> None:
+    asked = request("x", stop=("\n\n", "Question:"))
+    with serving(ChatServer(answering=stopping(THOUGHTFUL))) as server:
+        (found,) = answers(checkpoint(server, concurrency=1), [asked])
+        bodies = [*server.bodies]
+    assert found.text == THOUGHTFUL.rpartition("\n\n")[0]
+    assert found.finish_reason == "stop"
+    assert ["stop" in body for body in bodies] == [True, False]
+
+
+def test_a_server_that_keeps_thoughts_apart_is_asked_again_too() -> None:
+    asked = request("x", stop=("Question:",))
+    answering = stopping("It is 4.\nQuestion: next", "Hm. Question: is it 4?")
+    with serving(ChatServer(answering=answering)) as server:
+        (found,) = answers(checkpoint(server, concurrency=1), [asked])
+        assert len(server.bodies) == 2
+    assert (found.text, found.reasoning) == ("It is 4.\n", "Hm. Question: is it 4?")
+
+
+@pytest.mark.parametrize("text", ["It is 4.\n\nQuestion: next", "<think>Hm.</think>4\n\nno", ""])
+def test_an_answer_is_asked_for_once_where_no_thought_was_stopped(text: str) -> None:
+    with serving(ChatServer(answering=stopping(text))) as server:
+        (found,) = answers(checkpoint(server), [request("x", stop=("\n\n",))])
+        assert len(server.bodies) == 1
+    assert found.text == text.partition("\n\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<think>a. b</think>c. d", "<think>a. b</think>c"),
+        ("<think>a. b", "<think>a. b"),
+        ("a. b</think>\n\nc. d", "a. b</think>\n\nc"),
+        ("c. d", "c"),
+    ],
+)
+def test_what_is_cut_is_the_answer(text: str, expected: str) -> None:
+    assert cut(text, (".", "\n\n")) == (expected, expected != text)
 
 
 def test_workers_share_the_server_and_never_exceed_the_concurrency() -> None:

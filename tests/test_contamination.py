@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,48 @@ def test_the_command_tells_of_ones_own_tasks_as_text_and_as_json(tmp_path: Path)
     assert len(task["found"]) == 10
     generated = evalkit("contamination", str(data), "--task", "mini-copy")
     assert generated.output.splitlines()[3].split()[:3] == ["mini-copy", "297", "0"]
+
+
+@pytest.fixture
+def reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A machine with part of one benchmark, no caches and no network; what it tries to reach."""
+    home = tmp_path / "data" / "alpaca_eval"
+    home.mkdir(parents=True)
+    rows = [{"instruction": question(n), "output": "x", "dataset": "d"} for n in range(805)]
+    write(home / "gpt4_1106_preview_model_outputs.jsonl", rows)
+    monkeypatch.setenv("EVALKIT_DATA", str(tmp_path / "data"))
+    for name in ("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "cache"))
+    tried: list[str] = []
+
+    def refuse(*address: Any, **_: Any) -> Any:
+        tried.append(repr(address))
+        raise OSError("there is no network here")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: refuse(address))
+    return tried
+
+
+def test_tasks_that_nobody_named_are_looked_at_without_the_network(
+    tmp_path: Path, reached: list[str]
+) -> None:
+    data = write(tmp_path / "train.jsonl", [{"text": question(3)}])
+    told = evalkit("contamination", str(data), "--format", "json")
+    assert told.exit_code == 0
+    found = json.loads(told.output)
+    assert {"mini-copy", "mini-tools"} <= {task["task"] for task in found["tasks"]}
+    assert {"mmlu-pro", "gsm8k", "gpqa-main", "alpaca-eval-2"} <= found["left_out"].keys()
+    assert "not downloaded yet" in found["left_out"]["alpaca-eval-2"]
+    assert reached == []
+
+
+def test_a_task_that_is_named_may_be_downloaded(tmp_path: Path, reached: list[str]) -> None:
+    data = write(tmp_path / "train.jsonl", [{"text": question(3)}])
+    with pytest.raises(DataError, match="there is no network here"):
+        evalkit("contamination", str(data), "--task", "alpaca-eval-2")
+    assert any("raw.githubusercontent.com" in address for address in reached)
 
 
 def test_a_delta_stands_beside_that_on_items_which_no_training_data_have(tmp_path: Path) -> None:

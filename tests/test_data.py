@@ -252,7 +252,7 @@ def test_a_zip_file_may_hold_the_splits(home: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"other": "x"}, "holds 0 files by the name of quiz_test or test"),
+        ({"other": "x"}, "has no file by the name of quiz_test or test"),
         ({"quiz_test": "x", "test": "y"}, "holds 2 files"),
         ({"quiz_test": "no rows"}, "line 1: not JSON"),
     ],

@@ -16,13 +16,15 @@ import pytest
 import yaml
 
 from evalkit import plugins
-from evalkit.configuration.sections import TaskSection
+from evalkit.comparison.policy import Policy
+from evalkit.configuration.sections import SamplingSection, TaskSection
 from evalkit.errors import ConfigError, DataError, UnknownName
 from evalkit.exams.exam import Exam, sit
 from evalkit.identity import identity
-from evalkit.reporting.report import of_run
+from evalkit.reporting.report import of_run, of_store
 from evalkit.run import Held
 from evalkit.seat import Seat
+from evalkit.storage.store import Store
 from evalkit.storage.tables import read_table
 from evalkit.types import Checkpoint, Response, Sample, Sampling, Score, Task
 from tests import lm_eval_peer as peer
@@ -121,7 +123,7 @@ def test_another_number_of_worked_examples_is_part_of_the_name() -> None:
     ("said", "reason"),
     [
         ({"unsafe_code": True}, "sandbox only"),
-        ({"class": "x"}, "Python class"),
+        ({"class": "x"}, "no ConfigurableTask"),
         ({"doc_to_image": "image"}, "images"),
         ({"output_type": "ranking"}, "output_type 'ranking'"),
         ({"dataset_path": None}, "names no data"),
@@ -139,6 +141,110 @@ def test_what_cannot_be_asked_is_refused_by_one_line(
     with pytest.raises(ConfigError, match=reason) as caught:
         plugins.tasks("lm-eval:gen_plain", data=folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("humaneval", "ask `humaneval` instead"),
+        ("humaneval_plus", "ask `humaneval` instead"),
+        ("mbpp_instruct", "ask `mbpp` instead"),
+        ("cruxeval_output", "no task here takes its place"),
+        ("humaneval_single_line_infilling", "no task here takes its place"),
+    ],
+)
+def test_a_task_that_runs_code_is_refused_by_the_name_of_ours(name: str, instead: str) -> None:
+    with pytest.raises(ConfigError, match=instead) as caught:
+        plugins.tasks(f"lm-eval:{name}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_task_that_is_in_a_group_twice_counts_in_all_its_groups(folder: Path) -> None:
+    (folder / "again.yaml").write_text("group: again\ntask: [evenly, choice_plain]\n")
+    found = plugins.tasks("lm-eval:again", data=folder)
+    assert len(found) == 4
+    plain = next(task for task in found if task.name == "lm-eval:choice_plain")
+    assert {(pool.group, pool.figure, pool.tasks) for pool in plain.pools} == {
+        ("lm-eval:evenly", "acc,none", 2),
+        ("lm-eval:evenly", "acc_norm,none", 2),
+        ("lm-eval:evenly", "exact_match,none", 2),
+    }
+
+
+def test_the_number_of_a_group_takes_all_its_tasks(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "results"
+    exams = sit(TaskSection(name="lm-eval:evenly"), folder, None)
+    assert of_run(held([peer.row()], exams[:1], store)).groups == []
+    whole = of_run(held([peer.row()], exams, store))
+    assert {each.figure for each in whole.groups} > {"acc,none"}
+    alone = held([peer.row()], [one(folder, "choice_plain")], store)
+    assert of_run(alone).groups == []
+    again = of_store(Store(store), ["base"], Policy()).groups
+    assert {each.figure: each for each in again} == {each.figure: each for each in whole.groups}
+
+
+def classed(folder: Path, name: str) -> Path:
+    """A task by a class, on documents that are given."""
+    (folder / "gen_class.yaml").write_text(f"task: gen_class\nclass: !function of_class.{name}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Late", "tells its metrics only with its data at hand"),
+        ("Instance", "no ConfigurableTask"),
+        ("Nowhere", "Nowhere"),
+    ],
+)
+def test_a_class_that_cannot_be_asked_is_refused_by_one_line(
+    folder: Path, name: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason) as caught:
+        plugins.tasks("lm-eval:gen_class", data=classed(folder, name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_that_asks_twice_is_refused_before_anything_is_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    exam = one(classed(folder, "Two"), "gen_class")
+    with pytest.raises(DataError, match="asks generate_until and loglikelihood about one"):
+        len(exam.items)
+
+
+def test_a_class_is_asked_by_its_own_sampling_but_for_what_the_run_says(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    asked: list[Sampling] = []
+    plain = peer.row()
+
+    class Noting(peer.Ours):
+        async def generate(self, request: Any) -> Response:
+            asked.append(request.sampling)
+            return await super().generate(request)
+
+    noting = replace(plain, backend=replace(plain.backend, open=lambda _: Noting("completion")))
+    said = SamplingSection(max_tokens=5)
+    (changed,) = sit(TaskSection(name="lm-eval:gen_class", sampling=said), folder, None)
+    held([noting], [one(folder, "gen_class")], tmp_path / "one")
+    held([noting], [changed], tmp_path / "other")
+    assert set(asked[:6]) == {Sampling(0.0, 1.0, 9, ("B", "\n"))}
+    assert set(asked[6:]) == {Sampling(0.0, 1.0, 5, ("B", "\n"))}
+    assert len(asked) == 12
+
+
+def test_documents_of_a_class_may_be_given(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "data" / "lm-eval" / "gen_class"
+    home.mkdir(parents=True)
+    rows = (json.dumps(row("test", number)) for number in range(3))
+    (home / "validation.jsonl").write_text("".join(f"{line}\n" for line in rows))
+    monkeypatch.setenv("EVALKIT_DATA", str(tmp_path / "data"))
+    assert len(one(classed(folder, "Contains"), "gen_class").items) == 3
 
 
 def test_a_file_may_forbid_worked_examples(folder: Path) -> None:

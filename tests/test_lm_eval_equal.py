@@ -9,18 +9,25 @@ from typing import Any
 
 import pytest
 
+from evalkit.comparison.policy import Policy
 from evalkit.configuration.config import load
 from evalkit.configuration.resolve import resolve
+from evalkit.configuration.sections import TaskSection
 from evalkit.events import silent
+from evalkit.exams.exam import sit
+from evalkit.reporting.report import of_run, of_store
 from evalkit.run import Held, hold
-from evalkit.storage.store import Cell
+from evalkit.storage.store import Cell, Store
 from evalkit.storage.tables import read_table
+from evalkit.verdict import Report
 from tests import lm_eval_peer as peer
 from tests.lm_eval_tasks import CHAT, TASKS, task_files
+from tests.small_exams import held
 from tests.tiny_models import tiny_model
 
 ROLLING = tuple(name for name in TASKS if name.startswith("rolling"))
 OTHERS = tuple(name for name in TASKS if name not in ROLLING)
+SUMMED_GROUPS = ("by_size", "by_size::inside", "evenly")
 NEAR = 1e-4  # log-likelihoods by two programs that batch otherwise
 
 
@@ -101,6 +108,30 @@ def test_a_conversation_is_scored_as_by_lm_eval_with_a_chat_template(
     held = peer.ours(folder, CHAT, tmp_path / "results", chat=True)
     compared = compare(peer.theirs(folder, CHAT, chat=True), held)
     assert set(compared) == set(CHAT)
+
+
+def grouped(report: Report) -> dict[tuple[str, str], Any]:
+    """The numbers over groups, and over how many items."""
+    return {
+        (each.group.removeprefix("lm-eval:"), each.figure): (each.value, each.n)
+        for each in report.groups
+    }
+
+
+def test_the_numbers_of_groups_are_those_that_lm_eval_prints(folder: Path, tmp_path: Path) -> None:
+    theirs = peer.theirs(folder, ["by_size"])["results"]
+    exams = sit(TaskSection(name="lm-eval:by_size"), folder, None)
+    found = held([peer.row()], exams, tmp_path / "results")
+    ours = grouped(of_run(found))
+    expected = {
+        (group, figure): (pytest.approx(value, rel=1e-12), theirs[group]["sample_count"][figure])
+        for group in SUMMED_GROUPS
+        for figure, value in theirs[group].items()
+        if "," in figure and "_stderr" not in figure
+    }
+    assert ours == expected
+    assert len(expected) == 7
+    assert grouped(of_store(Store(tmp_path / "results"), ["base"], Policy())) == expected
 
 
 @pytest.mark.integration

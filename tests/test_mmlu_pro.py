@@ -4,6 +4,7 @@ import random
 import re
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -18,10 +19,17 @@ from tasks.mmlu_pro import (
     answer_is,
     last_letter,
     samples,
+    samples_lighteval,
+    samples_lm_eval,
     score,
+    score_answer_line,
+    score_first_stage,
     score_two_stages,
     solution,
 )
+
+files = import_module("evalkit.tasks._lm_eval_files")
+index = import_module("evalkit.tasks._lm_eval_index")
 
 UPSTREAM = {
     answer_is: re.compile(r"answer is \(?([A-J])\)?"),
@@ -213,3 +221,57 @@ def test_an_id_that_comes_twice_is_an_error() -> None:
 def test_an_answer_that_is_no_option_is_an_error(answer: str) -> None:
     with pytest.raises(DataError, match="question_id 1: answer"):
         list(samples(reader([question(1, answer=answer)])))
+
+
+def test_lm_eval_asks_the_same_in_the_same_words() -> None:
+    import datasets
+    from lm_eval.api.task import ConfigurableTask
+
+    options = [" one", "two ", "three"]
+    asked = [question(number, options=options) for number in range(70, 73)]
+    examples = [{**worked(number), "options": options} for number in range(6)]
+    ours = [sample.rendered() for sample in samples_lm_eval(reader(asked, examples))]
+    found = files.find("mmlu_pro_math", [index.own_folder()])[0]
+    shown = {"validation": examples, "test": asked}
+    whole = datasets.DatasetDict(
+        {split: datasets.Dataset.from_list(rows) for split, rows in shown.items()}
+    )
+    config = {
+        **{key: imported(value) for key, value in found.config.items() if key != "tag"},
+        "custom_dataset": lambda **_: whole,
+    }
+    theirs = ConfigurableTask(config=config)
+    assert ours == [
+        theirs.fewshot_context(doc=doc, num_fewshot=TASKS[0].fewshot) for doc in theirs.task_docs
+    ]
+    assert len(ours) == 3
+
+
+def imported(value: Any) -> Any:
+    """A task file's value with the functions that it names."""
+    if isinstance(value, dict):
+        return {key: imported(each) for key, each in value.items()}
+    return value.imported() if isinstance(value, files.Function) else value
+
+
+def test_lighteval_asks_without_examples() -> None:
+    (sample,) = samples_lighteval(reader([question(70)]))
+    prompt = str(sample.rendered())
+    assert "where LETTER is one of ABC. Think" in prompt
+    assert prompt.endswith("\n\nWhat is 70?\n\nA: one\nB: two\nC: three\n\nAnswer:")
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "line"),
+    [
+        ("The answer is (C). answer: B", "C", "B"),
+        ("Answer: A\nAnswer: $B$", None, "B"),
+        ("**Answer: (D)**", None, "D"),
+        ("Answer: Don't know", None, None),
+        ("So it is D", None, None),
+    ],
+)
+def test_others_read_one_form_only(text: str, first: str | None, line: str | None) -> None:
+    sample = Sample("1", "", target="A")
+    assert score_first_stage(sample, Response(text)).answer == first
+    assert score_answer_line(sample, Response(text)).answer == line

@@ -24,6 +24,7 @@ from evalkit.backends._pace import Limit, Pace
 from evalkit.backends._retry import Failure
 from evalkit.backends._templated import split
 from evalkit.backends._together import Together
+from evalkit.backends._wire import only_thought
 from evalkit.errors import ConfigError, ModelError
 from evalkit.storage.files import cache_folder
 from evalkit.types import Backend, Checkpoint, LogLikelihood, Message, Prompt, Request, Response
@@ -78,9 +79,19 @@ class Server:
             return plain or [Response(finish_reason="error", error=str(failure))] * count
 
     async def _answered(self, request: Request, count: int) -> list[Response]:
+        """The answers, asked for without stop strings again where one has ended a thought."""
+        body, stop = self.body(request), request.sampling.stop
+        found = await self._posted(body, stop, count)
+        if stop and "stop" not in self.extra and any(map(only_thought, found)):
+            del body["stop"]
+            found = await self._posted(body, stop, count)
+        return found
+
+    async def _posted(
+        self, body: dict[str, Any], stop: tuple[str, ...], count: int
+    ) -> list[Response]:
         path = "chat/completions" if self.format == "chat" else "completions"
-        body = self.body(request) if count == 1 else {**self.body(request), "n": count}
-        stop = request.sampling.stop
+        body = body if count == 1 else {**body, "n": count}
         asked = (self.batches or self.http).post
         return await asked(path, body, lambda answer: responses(answer, stop))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -28,8 +29,10 @@ def contamination(
     from evalkit.contamination.asked import asked
     from evalkit.contamination.found import Contamination, contamination
     from evalkit.contamination.telling import text
+    from evalkit.exams.upstream import without_downloads
 
-    exams, left_out = asked(config, tasks)
-    notes, rows = contamination(exams, data)
+    with nullcontext() if tasks else without_downloads():
+        exams, left_out = asked(config, tasks)
+        notes, rows = contamination(exams, data)
     found = Contamination(files=[*map(str, data)], rows=rows, tasks=notes, left_out=left_out)
     say(found.model_dump_json(indent=1) + "\n" if form == "json" else text(found))

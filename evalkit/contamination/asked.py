@@ -17,16 +17,18 @@ from evalkit.exams.exam import Exam, sit
 def asked(config: Path | None, names: Sequence[str]) -> tuple[list[Exam], dict[str, str]]:
     """The exams, and of tasks that are left out for want of their data, why.
 
-    Raises UnknownName, and DataError where a task that was named has no data at hand.
+    Only tasks that are named may be downloaded.  Raises UnknownName, and DataError where the data
+    of one of those are not to be had.
     """
     exams = _of_file(config, names) if config else _named(names or plugins.all_plugins("tasks"))
     found: list[Exam] = []
     left_out: dict[str, str] = {}
     for exam in exams:
-        reason = _absent(exam)
+        named = exam.label in names or exam.task.name in names
+        reason = _absent(exam, named)
         if not reason:
             found.append(exam)
-        elif exam.label in names:
+        elif named:
             raise DataError(reason)
         else:
             left_out[exam.label] = reason
@@ -49,9 +51,9 @@ def _named(names: Iterable[str]) -> list[Exam]:
     return [exam for name in names for exam in sit(TaskSection(name=name), None, None)]
 
 
-def _absent(exam: Exam) -> str:
-    """Why an exam's questions cannot be had without a download; empty where they can."""
-    if exam.data is None and not at_hand(exam.task):
+def _absent(exam: Exam, named: bool) -> str:
+    """Why an exam's questions cannot be had; of one that nobody named, without a download."""
+    if exam.data is None and not named and not at_hand(exam.task):
         return "its data are not at hand"
     try:
         assert len(exam.due)

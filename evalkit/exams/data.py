@@ -268,6 +268,7 @@ def _snapshot(source: Source) -> Path:
                 repo_type="dataset",
                 revision=source.revision,
                 allow_patterns=patterns,
+                local_files_only=not upstream.may_download(),
             )
         )
     except GatedRepoError:

@@ -54,7 +54,8 @@ def read_zipped(path: Path, stems: Collection[str], password: str) -> Iterator[P
         with ZipFile(path) as archive:
             inside = [name for name in archive.namelist() if stem(Path(name).name) in stems]
             if len(inside) != 1:
-                raise ValueError(f"holds {len(inside)} files by the name of {' or '.join(stems)}")
+                many = f"holds {len(inside)} files" if inside else "has no file"
+                raise ValueError(f"{many} by the name of {' or '.join(stems)}")
             reader = READERS[Path(inside[0]).suffix]
             with archive.open(inside[0], pwd=password.encode() or None) as file:
                 yield from ((f"{inside[0]}: {place}", row) for place, row in reader(file))
@@ -122,15 +123,17 @@ def _json_lines(lines: Iterable[bytes]) -> Iterator[Placed]:
 
 
 def _json(file: IO[bytes]) -> Iterator[Placed]:
+    """The rows of a list, one object over several lines as one row, or JSON lines."""
     content = file.read().removeprefix(BYTE_ORDER_MARK)
-    if not content.lstrip().startswith(b"["):  # JSON lines are also published as .json
-        yield from _json_lines(content.split(b"\n"))
-        return
+    listed = content.lstrip().startswith(b"[")
     try:
-        rows = orjson.loads(content)
+        found = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"line {error.lineno}: not JSON: {error.msg}") from None
-    for number, row in enumerate(rows, 1):
+        if listed:
+            raise ValueError(f"line {error.lineno}: not JSON: {error.msg}") from None
+        yield from _json_lines(content.split(b"\n"))  # they are published as .json too
+        return
+    for number, row in enumerate(found if listed else [found], 1):
         yield f"row {number}", row
 
 

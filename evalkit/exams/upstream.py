@@ -14,7 +14,9 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,6 +28,24 @@ RAW = "https://raw.githubusercontent.com"
 SECONDS = 60.0
 CONNECT = 5.0
 MOST_BYTES = 256 * 2**20
+
+
+_ALLOWED = ContextVar("downloads are allowed", default=True)
+
+
+@contextmanager
+def without_downloads() -> Iterator[None]:
+    """Inside of it no benchmark's files are downloaded: what is not here is not to be had."""
+    before = _ALLOWED.set(False)
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(before)
+
+
+def may_download() -> bool:
+    """Whether files that are not here may be downloaded now."""
+    return _ALLOWED.get()
 
 
 def found(addresses: tuple[str, ...]) -> Path:
@@ -73,6 +93,8 @@ def _committed(rest: str) -> Path:
 
 
 def _downloaded(url: str) -> bytes:
+    if not may_download():
+        raise DataError(f"not downloaded yet: {url}")
     try:
         _reach(url)
         with urllib.request.urlopen(url, timeout=SECONDS) as answer:
@@ -100,6 +122,8 @@ def _on_hub(rest: str) -> Path:
     kept = try_to_load_from_cache(repository, inside, revision=revision, repo_type="dataset")
     if isinstance(kept, str):
         return Path(kept)
+    if not may_download():
+        raise DataError(f"not downloaded yet: {inside} of {repository}")
     try:
         _reach(constants.ENDPOINT)
         return Path(hf_hub_download(repository, inside, repo_type="dataset", revision=revision))

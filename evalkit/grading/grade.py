@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from evalkit.errors import EvalkitError, SandboxError
+from evalkit.grading.refusals import refuses
 from evalkit.storage.answer import Answer
 from evalkit.storage.journal import dumps
 from evalkit.types import Response, Sample, Score, Task
 
-REFUSAL = re.compile(
-    r"\s*(I'm sorry|I am sorry|Sorry,|I apologi[sz]e|I can(?:'|no)t (?:help|assist|answer|provide)"
-    r"|I'm (?:unable|not able) to|I am (?:unable|not able) to|As an AI\b)",
-    re.IGNORECASE,
-)
 FILTERED = "content_filter"
 THINK_END = "</think>"
 THINK_START = "<think>"
@@ -89,7 +84,7 @@ def without_thoughts(response: Response) -> Response:
 
 def declines(response: Response) -> bool:
     """Whether an answer begins as refusals do, or was held back by a filter."""
-    return response.finish_reason == FILTERED or REFUSAL.match(response.text) is not None
+    return response.finish_reason == FILTERED or refuses(response.text)
 
 
 def outcome(response: Response, score: Score, best: float) -> str:

@@ -17,7 +17,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evalkit.backends._retry import TIMED_OUT
-from evalkit.grading.grade import REFUSAL, without_thoughts
+from evalkit.grading.grade import without_thoughts
+from evalkit.grading.refusals import refuses
 from evalkit.judging.judgments import Judgment
 from evalkit.types import Opinion, Response, Rubric
 
@@ -49,8 +50,7 @@ def hear(rubric: Rubric, judgment: Judgment) -> Opinion:
 
 def _failure(response: Response, opinion: Opinion) -> str:
     signs = {
-        "judge_refused": response.finish_reason == "content_filter"
-        or REFUSAL.match(response.text) is not None,
+        "judge_refused": response.finish_reason == "content_filter" or refuses(response.text),
         opinion.failure: bool(opinion.failure),
         "judge_truncated": response.finish_reason == "length",
         "judge_empty": not response.text.strip(),

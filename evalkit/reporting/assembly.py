@@ -9,6 +9,7 @@ from evalkit.comparison.compare import compare
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.sides import AnySide, Joined
 from evalkit.reporting.cells import Found, joints_of, sides_of, with_wholes
+from evalkit.reporting.groups import group_scores
 from evalkit.reporting.scores import score_of
 from evalkit.stats.decision import worst
 from evalkit.verdict import CandidateVerdict, CheckpointScore, ExamNote, Overall, Report
@@ -46,6 +47,7 @@ def assemble(
         exit_code=exit_code,
         candidates=candidates,
         scores=in_order,
+        groups=group_scores(found, in_order),
         exams=_exams(baseline, found),
         notes=[*known.notes, *_estimand(policy)],
     )

@@ -80,6 +80,7 @@ def _only(report: Report, name: str) -> Report:
         update={
             "candidates": kept,
             "scores": [row for row in report.scores if row.checkpoint in wanted],
+            "groups": [each for each in report.groups if each.checkpoint in wanted],
             "checkpoints": [note for note in report.checkpoints if note.name in wanted],
             "training": [],
         }
