@@ -100,20 +100,21 @@ class Exam:
         """The questions one by one, whatever the limit, in the order of the data."""
         return iter(self._samples())
 
-    def windows(self, wanted: Ids) -> Iterator[dict[bytes, Sample]]:
-        """Some questions in the order of identities, as many at a time as stay in memory.
+    def among(self, wanted: Ids) -> Iterator[Question]:
+        """Some questions in the order of identities.
 
-        Where the task has more, each window costs another reading of the data.
+        Where the task has more than stay in memory, each so many cost another reading of the data.
         """
+        held = self._drawn.held
+        if held is not None:
+            yield from ((item, held[item]) for item in map(whole, wanted))
+            return
         for start in range(0, len(wanted), HELD):
             chosen = [whole(item) for item in wanted[start : start + HELD]]
             inside = set(chosen)
-            found = self._drawn.held or {
-                item: sample
-                for item, sample in identified(self.task, self._samples())
-                if item in inside
-            }
-            yield {item: found[item] for item in chosen}
+            every = identified(self.task, self._samples())
+            found = {item: sample for item, sample in every if item in inside}
+            yield from ((item, found.pop(item)) for item in chosen)
 
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""
