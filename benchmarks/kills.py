@@ -43,8 +43,8 @@ def main(work: Path) -> None:
                 break
     print(
         f"{kills} kills of {run} runs in {time.monotonic() - begun:.0f} s, {CONCURRENCY} requests "
-        f"in flight; of {due} requests none was lost, {texts} texts and {likelihoods} likelihoods were asked "
-        f"again: {texts / kills:.1f} and {likelihoods / kills:.1f} a kill"
+        f"in flight; of {due} requests none was lost, {texts} texts and {likelihoods} likelihoods "
+        f"were asked again: {texts / kills:.1f} and {likelihoods / kills:.1f} a kill"
     )
 
 

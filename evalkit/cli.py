@@ -6,6 +6,7 @@ code; anything else is our bug and shows a traceback.
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import sys
 from importlib import import_module
@@ -56,6 +57,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
     end_well()
+    # Arrow's own allocator keeps what it was given; the system's gives it back
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:

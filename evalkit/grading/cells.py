@@ -95,7 +95,7 @@ class Grading:
         exam, task = self.exam, self.exam.task
         lacking = self._lacking()
         answers = Seek(map(answer_of, self.cell.rows()) if lacking.any() else iter(()))
-        for item, original in exam.among(exam.due[lacking.any(axis=1)]):
+        for item, original in exam.among(np.any(lacking, axis=1)):
             for epoch in np.flatnonzero(lacking[exam.place(item)]).tolist():
                 sample, answer = task.at(original, epoch), answers.of(key(item, epoch))
                 keep = self._keeper(item, sample, epoch, answer)

@@ -18,13 +18,13 @@ def sort(packed: bytearray, width: int) -> None:
 class Keys:
     """Sorted keys one after another, and their first eight bytes as numbers to search in."""
 
-    def __init__(self, packed: bytes | bytearray, width: int) -> None:
+    def __init__(self, packed: bytes | bytearray | memoryview, width: int) -> None:
         self.width = width
         self._packed = packed
         split = np.dtype([("head", f">u{HEAD}"), ("rest", f"V{width - HEAD}")])
-        heads = np.frombuffer(packed, split)["head"]
-        self._heads = array("Q", b"")
-        self._heads.frombytes(heads.astype(f"=u{HEAD}").tobytes())
+        heads = np.frombuffer(packed, split)["head"].astype(f"=u{HEAD}")
+        self._heads = array("Q")
+        self._heads.frombytes(heads.view(np.uint8).data)
 
     def __len__(self) -> int:
         return len(self._heads)

@@ -51,7 +51,7 @@ DICTIONARIES = {"epoch", "finish_reason", "outcome", "stratum", "cluster", "valu
 
 
 BATCH_ROWS, BATCH_BYTES = 4_096, 2**24
-GROUP_ROWS, GROUP_BYTES = 65_536, 2**26
+GROUP_ROWS, GROUP_BYTES = 16_384, 2**25
 """A row group ends with either; so a small table is one, and no table needs more memory."""
 
 
