@@ -205,8 +205,8 @@ class ChatServer:
         prompt = line["body"]["messages"][-1]["content"]
         self.asked[sha256(prompt)] += 1
         bad = prompt.startswith("bad")
-        body = {"error": {"message": "a bad prompt"}} if bad else reply(
-            line["body"], prompt, {"text": prompt})  # fmt: skip
+        row = self.answering(line["body"]) if self.answering else {"text": prompt}
+        body = {"error": {"message": "a bad prompt"}} if bad else reply(line["body"], prompt, row)
         return {"custom_id": line["custom_id"],
                 "response": {"status_code": 400 if bad else 200, "body": body}}  # fmt: skip
 

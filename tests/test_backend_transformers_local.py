@@ -109,6 +109,18 @@ def test_greedy_text_is_that_of_plain_generate_sample_by_sample(
     assert len({response.finish_reason for response in found}) == 2 or kind != "llama"
 
 
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_half_the_precision_is_that_of_transformers(folders: dict[str, Path], name: str) -> None:
+    model = AutoModelForCausalLM.from_pretrained(folders["llama"], dtype=name)
+    tokenizer = AutoTokenizer.from_pretrained(folders["llama"])
+    of = checkpoint(folders["llama"], dtype=name, batch_size=1)
+    assert environment(of)["dtype"] == name
+    for prompt, response in zip(prompts(6), answers(of, [*map(request, prompts(6))]), strict=True):
+        ids = tokenizer(prompt, return_tensors="pt")
+        out = model.generate(**ids, max_new_tokens=12, do_sample=False)[0, ids.input_ids.shape[1] :]
+        assert response.text == tokenizer.decode(out, skip_special_tokens=True)
+
+
 def test_every_request_has_its_own_maximum_and_stop(folders: dict[str, Path]) -> None:
     of = checkpoint(folders["llama"])
     wholes = answers(of, [request(prompt, max_tokens=40) for prompt in prompts(30)])
