@@ -6,7 +6,6 @@ code; anything else is our bug and shows a traceback.
 
 from __future__ import annotations
 
-import os
 import pkgutil
 import sys
 from importlib import import_module
@@ -18,6 +17,7 @@ from evalkit import __version__, commands
 from evalkit.commands._shared import one_line
 from evalkit.errors import EvalkitError, did_you_mean
 from evalkit.processes.children import end_well
+from evalkit.processes.memory import give_back
 
 
 class Commands(click.Group):
@@ -57,8 +57,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
     end_well()
-    # Arrow's own allocator keeps what it was given; the system's gives it back
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    give_back()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:
