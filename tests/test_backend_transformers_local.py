@@ -86,8 +86,9 @@ def likelihoods(
     return asyncio.run(ask())
 
 
-def plain(folder: Path) -> tuple[Any, Any]:
-    return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+def plain(folder: Path, **how: Any) -> tuple[Any, Any]:
+    model = AutoModelForCausalLM.from_pretrained(folder, **how)
+    return model, AutoTokenizer.from_pretrained(folder)
 
 
 @pytest.mark.parametrize(("kind", "count"), [("llama", 200), ("gpt2", 40), ("mistral", 40)])
@@ -111,8 +112,7 @@ def test_greedy_text_is_that_of_plain_generate_sample_by_sample(
 
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
 def test_half_the_precision_is_that_of_transformers(folders: dict[str, Path], name: str) -> None:
-    model = AutoModelForCausalLM.from_pretrained(folders["llama"], dtype=name)
-    tokenizer = AutoTokenizer.from_pretrained(folders["llama"])
+    model, tokenizer = plain(folders["llama"], dtype=name)
     of = checkpoint(folders["llama"], dtype=name, batch_size=1)
     assert environment(of)["dtype"] == name
     for prompt, response in zip(prompts(6), answers(of, [*map(request, prompts(6))]), strict=True):
