@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from evalkit.comparison.policy import Policy
-from evalkit.contamination.learned import Learned
-from evalkit.exams.exam import Exam
 from evalkit.types import Backend, Checkpoint, Stage
+
+if TYPE_CHECKING:
+    from evalkit.comparison.policy import Policy
+    from evalkit.contamination.learned import Learned
+    from evalkit.exams.exam import Exam
 
 Rule: TypeAlias = Literal["mean", "median", "majority"]
 """How the grades of several judges become one."""

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from evalkit.comparison.comparability import comparability
@@ -17,7 +19,7 @@ from evalkit.comparison.scores import load
 from evalkit.comparison.sides import Side, Sides
 from evalkit.identity import identity
 from evalkit.storage.store import Cell
-from evalkit.storage.tables import SCORE_COLUMNS, read_table, write_table
+from evalkit.storage.tables import SAMPLES, SCORE_COLUMNS, read_table, write_table
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict
 from tests.small_exams import checkpoint, doubles
 
@@ -163,6 +165,35 @@ def test_items_are_paired_by_identity_not_by_position(tmp_path: Path) -> None:
     path = after.cell.scores_path()
     rows = read_table(path).to_pylist()
     write_table(path, rows[::-1], SCORE_COLUMNS)
+    found = compare("b", "a", [Sides("t", "d", before, after)], Policy())
+    assert (found.cells[0].lost, found.cells[0].gained) == (0, 0)
+
+
+def test_the_items_of_a_task_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[set[str]] = []
+
+    def reading(*given: Any, **more: Any) -> pa.Table:
+        table = read_table(*given, **more)
+        read.append({"item", "epoch"} & {*table.column_names})
+        return table
+
+    monkeypatch.setattr("evalkit.comparison.scores.read_table", reading)
+    before, after = (side(tmp_path / name, ones(150, 50)) for name in ("a", "b"))
+    assert before.arm.items is after.arm.items
+    assert read == [{"item", "epoch"}, set()]
+
+
+@pytest.mark.parametrize("order", [slice(None, None, -1), slice(1, None)])
+def test_a_file_that_others_wrote_again_is_read_whole(tmp_path: Path, order: slice) -> None:
+    values = [float(i % 3 == 0) for i in range(300)]
+    before, after = side(tmp_path / "a", values), side(tmp_path / "b", values)
+    path = after.cell.scores_path()
+    said = pq.read_metadata(path).metadata
+    table = pq.read_table(path).take([*range(300)][order])
+    with pq.ParquetWriter(path, table.schema) as writer:
+        writer.write_table(table)
+        if len(table) < 300:  # it may keep what the file said of itself
+            writer.add_key_value_metadata({SAMPLES: said[SAMPLES]})
     found = compare("b", "a", [Sides("t", "d", before, after)], Policy())
     assert (found.cells[0].lost, found.cells[0].gained) == (0, 0)
 

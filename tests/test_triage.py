@@ -21,22 +21,22 @@ def test_more_truncation_is_tested_by_mid_p_mcnemar(tmp_path: Path) -> None:
     before = ends(truncated=2, correct=98)
     after = [*ends(correct=1, truncated=10), *ends(wrong=89)]
     mid = stats.binom.cdf(1, 10, 0.5) - 0.5 * stats.binom.pmf(1, 10, 0.5)
-    assert triage.truncation_p(pair(tmp_path, before, after)) == pytest.approx(mid)
+    assert triage.truncation_ps([pair(tmp_path, before, after)])[0] == pytest.approx(mid)
 
 
 def test_nothing_cut_off_has_no_p(tmp_path: Path) -> None:
-    assert triage.truncation_p(pair(tmp_path, ends(correct=9), ends(wrong=9))) is None
+    assert triage.truncation_ps([pair(tmp_path, ends(correct=9), ends(wrong=9))])[0] is None
 
 
 def test_an_unclosed_thought_is_cut_off(tmp_path: Path) -> None:
-    found = triage.truncation_p(pair(tmp_path, ends(wrong=9), ends(unclosed_think=9)))
-    assert found == pytest.approx(0.5**10)
+    both = pair(tmp_path, ends(wrong=9), ends(unclosed_think=9))
+    assert triage.truncation_ps([None, both])[1] == pytest.approx(0.5**10)
 
 
 def test_more_answers_per_item_are_not_more_truncation(tmp_path: Path) -> None:
     before = side(tmp_path / "0", [["correct"]] * 40).arm
     after = side(tmp_path / "1", [["correct", "truncated", "wrong", "truncated"]] * 40).arm
-    assert triage.truncation_p(paired.pair(before, after)) is None
+    assert triage.truncation_ps([paired.pair(before, after)])[0] is None
 
 
 def test_the_score_on_whole_answers_is_of_items_whole_on_both_sides(tmp_path: Path) -> None:

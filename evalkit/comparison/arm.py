@@ -14,6 +14,7 @@ from evalkit.comparison.rows import Items, Numbers
 Floats = NDArray[np.float64]
 
 MISSING = "errored"
+CUT_OFF = ("truncated", "unclosed_think")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Arm:
         """
         known = ~np.isnan(means) if among is None else among
         if self.strata is None:
-            return float(means[known].mean()) if known.any() else None
+            counted = means if known.all() else means[known]
+            return float(counted.mean()) if counted.size else None
         size = len(self.weights)
         count = np.bincount(self.strata[known], minlength=size)
         total = np.bincount(self.strata[known], means[known], size)
@@ -88,6 +90,22 @@ class Arm:
         counts = np.bincount(ends.ravel(), minlength=len(self.classes)).tolist()
         named = zip(self.classes, counts, strict=True)
         return dict(sorted((name, count) for name, count in named if count))
+
+    @cached_property
+    def cut_off(self) -> NDArray[np.bool_]:
+        """(n, k) which samples were cut off before they ended."""
+        return self._ended(CUT_OFF)
+
+    @cached_property
+    def completed(self) -> Floats:
+        """(n,) the mean of each item's samples neither cut off nor missing; NaN where none is."""
+        incomplete = (*CUT_OFF, MISSING)
+        if not {*incomplete} & {*self.outcomes}:
+            return self.means
+        return item_means(np.where(self._ended(incomplete), np.nan, self.values))
+
+    def _ended(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
+        return np.array([name in names for name in self.classes], dtype=np.bool_)[self.ends]
 
     def take(self, index: NDArray[np.intp]) -> Arm:
         """The arm restricted to some of its items."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evalkit.comparison import fitted, paired, unpaired
 from evalkit.comparison.sides import Side, Sides
 from evalkit.errors import StoreError
-from evalkit.matrix import Matrix
 from evalkit.stats.estimate import estimates
 from evalkit.verdict import CandidateVerdict, CleanNote
+
+if TYPE_CHECKING:
+    from evalkit.matrix import Matrix
 
 
 def dirty(matrix: Matrix, names: Iterable[str], task: str) -> frozenset[bytes]:

@@ -13,7 +13,7 @@ from evalkit.comparison.fixed import FLAG as FIXED
 from evalkit.comparison.paired import BOUNDS
 from evalkit.comparison.policy import Policy
 from evalkit.comparison.sides import Sides
-from evalkit.comparison.told import cell, surviving, unit
+from evalkit.comparison.told import cells, surviving, unit
 from evalkit.stats.decision import overall
 from evalkit.verdict import CandidateVerdict, CellVerdict, DomainVerdict, Overall
 
@@ -30,16 +30,16 @@ def compare(name: str, against: str, sides: Sequence[Sides], policy: Policy) -> 
         for variant in BOUNDS
         if any(variant in cell.estimates for cell in measured)
     ]
-    cells = [cell(plain, bounds, index) for index in range(len(measured))]
+    told = cells(plain, bounds)
     domains = [_domain(plain, bounds, domain) for domain in plain.domains]
-    verdict, exit_code = _overall(domains, cells, policy)
+    verdict, exit_code = _overall(domains, told, policy)
     return CandidateVerdict(
         name=name,
         against=against,
         verdict=verdict,
         exit_code=exit_code,
         domains=domains,
-        cells=cells,
+        cells=told,
     )
 
 

@@ -70,6 +70,8 @@ def pair(baseline: Arm, candidate: Arm) -> Pair:
 
 
 def _same(left: Items, right: Items) -> bool:
+    if left is right:
+        return True
     # as whole numbers: numpy compares byte strings character by character
     words, others = (np.ascontiguousarray(each).view(np.uint64) for each in (left, right))
     return np.array_equal(words, others)

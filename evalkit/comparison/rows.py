@@ -6,11 +6,15 @@ an error: no rule says which of them counts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+
+from evalkit.storage.tables import SAMPLES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +23,17 @@ Numbers = NDArray[np.integer[Any]]
 Items = NDArray[np.bytes_]
 
 TEXT = [f"dictionary<values=string, indices=int{n}, ordered=0>" for n in (8, 16, 32, 64)]
+_ITEMS: WeakValueDictionary[bytes, Items] = WeakValueDictionary()
+
 MOST_GAPS = 100  # samples due for each that is there: beyond it the epochs cannot be right
+
+
+def known_items() -> dict[bytes, Items]:
+    """The items in order of all cells that are held now, by the digest of their samples.
+
+    The cells of a task have the same: they are read once, and are one array.
+    """
+    return dict(_ITEMS.items())
 
 
 @dataclass(frozen=True)
@@ -31,8 +45,21 @@ class Rows:
     at: tuple[Numbers, Numbers] | None  # None: they lie there already, and none is missing
 
     @classmethod
-    def of(cls, table: pa.Table) -> Rows:
-        """Tells where they belong; ValueError where two rows are of one sample."""
+    def of(cls, table: pa.Table, known: Mapping[bytes, Items] | None = None) -> Rows:
+        """Tells where they belong; ValueError where two rows are of one sample.
+
+        Of a table that was read without its samples, by `known`.
+        """
+        digest: bytes = (table.schema.metadata or {}).get(SAMPLES, b"")
+        if known and digest in known:
+            return cls(known[digest], max(1, len(table) // max(1, len(known[digest]))), None)
+        found = cls._laid_out(table)
+        if digest and found.at is None:
+            _ITEMS[digest] = found.items
+        return found
+
+    @classmethod
+    def _laid_out(cls, table: pa.Table) -> Rows:
         items, epoch = item_bytes(table), numbers(table, "epoch", "iu")
         epochs = int(epoch.max()) + 1 if len(epoch) else 1
         if len(epoch) and (epoch.min() < 0 or epochs > len(epoch)):

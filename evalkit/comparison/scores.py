@@ -14,7 +14,7 @@ import numpy as np
 
 from evalkit.comparison.arm import MISSING, Arm, Floats
 from evalkit.comparison.comparability import exam_of
-from evalkit.comparison.rows import Items, Numbers, Rows, coded, numbers
+from evalkit.comparison.rows import Items, Numbers, Rows, coded, known_items, numbers
 from evalkit.errors import StoreError
 from evalkit.stats.scales import orient
 from evalkit.storage.store import Cell
@@ -32,15 +32,22 @@ CODED = ("outcome", "cluster", "stratum")
 def load(cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
     """A cell's scores; raises StoreError where they cannot be read."""
     columns = [*COLUMNS, "stratum"] if weights_of(cell, meta, preset) else [*COLUMNS]
-    return of_table(
-        read_table(cell.scores_path(preset), columns, dictionaries=CODED), cell, meta, preset
-    )
+    known = known_items()
+    table = read_table(cell.scores_path(preset), columns, dictionaries=CODED, known=known)
+    return of_table(table, cell, meta, preset, known)
 
 
-def of_table(table: pa.Table, cell: Cell, meta: Mapping[str, Any], preset: str) -> Arm:
+def of_table(
+    table: pa.Table,
+    cell: Cell,
+    meta: Mapping[str, Any],
+    preset: str,
+    known: Mapping[bytes, Items] | None = None,
+) -> Arm:
     """The scores of a table that was read already, its texts as dictionaries."""
+    scale, weights = scale_of(cell, meta, preset), weights_of(cell, meta, preset)
     try:
-        return _arm(table, scale_of(cell, meta, preset), weights_of(cell, meta, preset))
+        return _arm(table, Rows.of(table, known), scale, weights)
     except ValueError as error:
         path = cell.scores_path(preset)
         raise StoreError(f"{path}: {error}; remove the file, and run again") from None
@@ -86,8 +93,12 @@ def weights_of(cell: Cell, meta: Mapping[str, Any], preset: str) -> dict[str, fl
     raise StoreError(reason)
 
 
-def _arm(table: pa.Table, native: tuple[float, float, bool], weights: Mapping[str, float]) -> Arm:
-    rows = Rows.of(table)
+def _arm(
+    table: pa.Table,
+    rows: Rows,
+    native: tuple[float, float, bool],
+    weights: Mapping[str, float],
+) -> Arm:
     values = rows.laid(numbers(table, "value").astype(np.float64, copy=False), np.nan)
     classes, ends = coded(table, "outcome")
     names, codes = coded(table, "cluster")

@@ -1,4 +1,4 @@
-"""One task of a comparison as the report tells it."""
+"""The tasks of a comparison as the report tells them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ from evalkit.verdict import CellVerdict, Outcomes
 DISPLAYED_ONLY = "displayed only: its role is off"
 
 
-def cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
-    """One cell of the report: its estimate, its verdict, and what is said beside them."""
+def cells(plain: Decided, bounds: Sequence[Decided]) -> list[CellVerdict]:
+    """Every cell of the report: its estimate, its verdict, and what is said beside them."""
+    cut = triage.truncation_ps([each.pair for each in plain.measured])
+    return [_cell(plain, bounds, index, p) for index, p in enumerate(cut)]
+
+
+def _cell(
+    plain: Decided, bounds: Sequence[Decided], index: int, p_truncation: float | None
+) -> CellVerdict:
     measured, estimate = plain.measured[index], plain.estimates[index]
     decisions = [other.cells[index] for other in bounds]
     decision = surviving(plain.cells[index], decisions)
@@ -60,7 +67,7 @@ def cell(plain: Decided, bounds: Sequence[Decided], index: int) -> CellVerdict:
         outcomes=_outcomes(pair),
         lost_to=paired.lost_to(pair) if pair else {},
         completed=triage.completed_scores(pair) if pair else None,
-        p_truncation=triage.truncation_p(pair) if pair else None,
+        p_truncation=p_truncation,
         native=_native(scores, low, high, higher),
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,11 @@ SCORE_COLUMNS = {
 DICTIONARIES = {"epoch", "finish_reason", "outcome", "stratum", "cluster", "value", "error"}
 """Columns with few different values."""
 
+SAMPLE = ("item", "epoch")
+"""Columns that tell of which sample a row is."""
+
+SAMPLES = b"samples"
+"""In a table's metadata: the digest of those columns, which need not be read if it is known."""
 
 BATCH_ROWS, BATCH_BYTES = 4_096, 2**24
 GROUP_ROWS, GROUP_BYTES = 16_384, 2**25
@@ -87,6 +93,7 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, 
 
     count = 0
     schema = arrays.schema(columns)
+    seen = {name: hashlib.sha256() for name in SAMPLE if name in columns}
     with pq.ParquetWriter(
         path,
         schema,
@@ -99,6 +106,12 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, 
             table = pa.Table.from_batches(group, schema)
             writer.write_table(table, row_group_size=GROUP_ROWS)
             count += table.num_rows
+            for batch in group:
+                for name, digest in seen.items():
+                    digest.update(batch.column(name).buffers()[1])
+        if len(seen) == len(SAMPLE):
+            whole = "".join(digest.hexdigest() for digest in seen.values())
+            writer.add_key_value_metadata({SAMPLES: f"{count} {whole}"})
     return count
 
 
@@ -135,19 +148,33 @@ def _batches(
 
 
 def read_table(
-    path: Path, columns: list[str] | None = None, dictionaries: tuple[str, ...] = ()
+    path: Path,
+    columns: list[str] | None = None,
+    dictionaries: tuple[str, ...] = (),
+    known: Container[bytes] = (),
 ) -> pa.Table:
     """A Parquet file of the store; raises StoreError where it cannot be read.
 
-    Text columns named in `dictionaries` come as their different values and indices of these.
+    Text columns named in `dictionaries` come as their different values and indices of these.  The
+    columns `SAMPLE` are left out where their digest, which the metadata hold, is among `known`.
     """
     import pyarrow as pa
 
     with _opened(path, columns, dictionaries) as file:
+        whole = file.metadata
+        digest = _samples(whole)
+        if columns and digest in known:
+            columns = [name for name in columns if name not in SAMPLE]
         table = file.read(columns=columns, use_threads=False)
-        if table.num_rows != file.metadata.num_rows:
-            raise pa.ArrowInvalid(f"{table.num_rows} rows of {file.metadata.num_rows}")
-        return table
+        if table.num_rows != whole.num_rows:
+            raise pa.ArrowInvalid(f"{table.num_rows} rows of {whole.num_rows}")
+        return table.replace_schema_metadata({SAMPLES: digest} if digest else None)
+
+
+def _samples(whole: pq.FileMetaData) -> bytes:
+    """The digest of a file's samples; nothing where others wrote it, or wrote it again."""
+    digest: bytes = (whole.metadata or {}).get(SAMPLES, b"")
+    return digest if digest.startswith(b"%d " % whole.num_rows) else b""
 
 
 def read_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
