@@ -206,7 +206,10 @@ def _opened(
         with (
             pa.OSFile(str(path)) as source,
             pq.ParquetFile(
-                source, read_dictionary=[*dictionaries], page_checksum_verification=True
+                source,
+                read_dictionary=[*dictionaries],
+                page_checksum_verification=True,
+                pre_buffer=False,  # which would hold the whole file
             ) as file,
         ):
             absent = {*(columns or ())}.difference(file.schema_arrow.names)
