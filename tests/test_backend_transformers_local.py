@@ -121,6 +121,14 @@ def test_half_the_precision_is_that_of_transformers(folders: dict[str, Path], na
         assert response.text == tokenizer.decode(out, skip_special_tokens=True)
 
 
+def test_a_model_spread_over_all_devices_says_the_same(folders: dict[str, Path]) -> None:
+    asked = [*map(request, prompts(8))]
+    spread = replace(checkpoint(folders["llama"]), options={"device": "all", "dtype": "float32"})
+    if not torch.cuda.is_available():  # where there is one, its arithmetic is another
+        assert answers(spread, asked) == answers(checkpoint(folders["llama"]), asked)
+    assert all(not each.error for each in answers(spread, asked))
+
+
 def test_every_request_has_its_own_maximum_and_stop(folders: dict[str, Path]) -> None:
     of = checkpoint(folders["llama"])
     wholes = answers(of, [request(prompt, max_tokens=40) for prompt in prompts(30)])
