@@ -17,6 +17,7 @@ from evalkit import __version__, commands
 from evalkit.commands._shared import one_line
 from evalkit.errors import EvalkitError, did_you_mean
 from evalkit.processes.children import end_well
+from evalkit.processes.memory import give_back
 
 
 class Commands(click.Group):
@@ -56,6 +57,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
     end_well()
+    give_back()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:

@@ -8,6 +8,7 @@ standard library.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import (
@@ -468,6 +469,8 @@ class Backend:
     options: Mapping[str, Any] = field(default_factory=dict)  # what it takes, with defaults
     reads_prompt: bool = True  # False: answers by the sample's id, so nothing is rendered
     holds_device: Callable[[Checkpoint], bool] | None = None  # takes a GPU in its own process
+    sharing: Callable[[], AbstractContextManager[None]] | None = None
+    """In it, checkpoints that are asked one after the other may share what they have in common."""
 
 
 REWARD_MODEL = "model:"

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
+import ssl
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -59,6 +60,8 @@ class ChatServer:
     tokenizes: bool = False  # whether it has /tokenize
     choices: int = 99  # how many it gives at most
     times: list[float] = field(default_factory=list)  # when requests came
+    tls: ssl.SSLContext | None = None  # https, by this certificate
+    clients: set[int] = field(default_factory=set)  # ports of connections that asked
     in_flight: int = 0
     peak: int = 0
 
@@ -104,6 +107,8 @@ class ChatServer:
         self.asked[digest] += 1
         self.bodies.append(body)
         self.times.append(monotonic())
+        if request.transport is not None:  # it may be gone
+            self.clients.add(request.transport.get_extra_info("peername")[1])
         self.write(digest, request.path)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
@@ -200,8 +205,8 @@ class ChatServer:
         prompt = line["body"]["messages"][-1]["content"]
         self.asked[sha256(prompt)] += 1
         bad = prompt.startswith("bad")
-        body = {"error": {"message": "a bad prompt"}} if bad else reply(
-            line["body"], prompt, {"text": prompt})  # fmt: skip
+        row = self.answering(line["body"]) if self.answering else {"text": prompt}
+        body = {"error": {"message": "a bad prompt"}} if bad else reply(line["body"], prompt, row)
         return {"custom_id": line["custom_id"],
                 "response": {"status_code": 400 if bad else 200, "body": body}}  # fmt: skip
 
@@ -315,9 +320,10 @@ def serving(server: ChatServer, port: int = 0) -> Iterator[ChatServer]:
 async def start(runner: web.AppRunner, server: ChatServer, port: int) -> None:
     """Listens, and writes the address into the server."""
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=server.tls)
     await site.start()
-    server.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    scheme = "https" if server.tls else "http"
+    server.base_url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/v1"
 
 
 def main() -> None:

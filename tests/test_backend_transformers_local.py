@@ -86,8 +86,9 @@ def likelihoods(
     return asyncio.run(ask())
 
 
-def plain(folder: Path) -> tuple[Any, Any]:
-    return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+def plain(folder: Path, **how: Any) -> tuple[Any, Any]:
+    model = AutoModelForCausalLM.from_pretrained(folder, **how)
+    return model, AutoTokenizer.from_pretrained(folder)
 
 
 @pytest.mark.parametrize(("kind", "count"), [("llama", 200), ("gpt2", 40), ("mistral", 40)])
@@ -107,6 +108,25 @@ def test_greedy_text_is_that_of_plain_generate_sample_by_sample(
             completion_tokens=len(out),
         )
     assert len({response.finish_reason for response in found}) == 2 or kind != "llama"
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_half_the_precision_is_that_of_transformers(folders: dict[str, Path], name: str) -> None:
+    model, tokenizer = plain(folders["llama"], dtype=name)
+    of = checkpoint(folders["llama"], dtype=name, batch_size=1)
+    assert environment(of)["dtype"] == name
+    for prompt, response in zip(prompts(6), answers(of, [*map(request, prompts(6))]), strict=True):
+        ids = tokenizer(prompt, return_tensors="pt")
+        out = model.generate(**ids, max_new_tokens=12, do_sample=False)[0, ids.input_ids.shape[1] :]
+        assert response.text == tokenizer.decode(out, skip_special_tokens=True)
+
+
+def test_a_model_spread_over_all_devices_says_the_same(folders: dict[str, Path]) -> None:
+    asked = [*map(request, prompts(8))]
+    spread = replace(checkpoint(folders["llama"]), options={"device": "all", "dtype": "float32"})
+    if not torch.cuda.is_available():  # where there is one, its arithmetic is another
+        assert answers(spread, asked) == answers(checkpoint(folders["llama"]), asked)
+    assert all(not each.error for each in answers(spread, asked))
 
 
 def test_every_request_has_its_own_maximum_and_stop(folders: dict[str, Path]) -> None:

@@ -83,6 +83,17 @@ def test_a_judge_over_http_sees_both_orders_and_its_verdicts_are_the_scores(tmp_
         assert len(noted["prompt"]) == 16
 
 
+def test_a_judge_may_be_asked_by_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with serving(ChatServer(answering=MINE)) as server:
+        judged_by([judge_at(server, batch=50, batch_poll=0.05)], tmp_path / "r", ANSWERS)
+        assert set(server.asked.values()) == {1}
+        assert len(server.asked) == 2 * 12
+        assert server.batches
+        assert not server.bodies  # nothing was asked one by one
+    assert column(tmp_path / "r", "sft", "value") == [1.0] * 12
+
+
 @pytest.mark.parametrize(
     ("row", "outcome"),
     [

@@ -169,16 +169,6 @@ def test_an_answer_that_drips_is_given_up_after_the_timeout() -> None:
         assert time.monotonic() - start < 2
 
 
-def test_a_server_without_tls_is_not_asked_over_it() -> None:
-    with serving(ChatServer()) as plain:
-        url = plain.base_url.replace("http:", "https:")
-        start = time.monotonic()
-        (found,) = answers(checkpoint(plain, base_url=url), [request("a")])
-        assert "127.0.0.1" in found.error
-        assert "TLS: " in found.error
-        assert time.monotonic() - start < 2  # asked once
-
-
 CONFIG = """\
 baseline: a
 checkpoints:

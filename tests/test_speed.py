@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harnesses import EVALKIT
-from benchmarks.speed import NOTHING, plugged, whole
+from benchmarks.speed import ECHO, NOTHING, plugged, whole
 from benchmarks.timed import instant_server
 
 ROOM = 3.0
@@ -53,6 +53,14 @@ def test_mmlu_pro_whole_costs_eight_cpu_seconds_and_little_memory(tmp_path: Path
     assert found.count == 12_032
     assert found.cpu < 8.0 * ROOM
     assert found.memory < 350
+
+
+@pytest.mark.integration
+def test_memory_hardly_grows_with_the_number_of_samples(tmp_path: Path) -> None:
+    with instant_server(0.0) as url:
+        some, many = (whole(tmp_path / "echo", url, ECHO, count) for count in (100_000, 300_000))
+    assert many.memory < 250
+    assert (many.memory - some.memory) * 2**20 / 200_000 < 200  # bytes a sample
 
 
 def test_nothing_to_do_is_told_in_a_second(tmp_path: Path) -> None:

@@ -1,30 +1,25 @@
 """JSON over HTTP that outlives a bad server: what is worth another try gets one, with jitter.
 
 Tried again: 408, 409, 429, 5xx, broken connections, timeouts, and answers that are not whole JSON.
-Not tried again: every other status, since asking twice would not change it.
+Not tried again: every other status and a certificate that does not hold, since asking twice would
+not change it; of several servers, another is asked.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
+from evalkit.backends import _tls
 from evalkit.backends._addresses import Address, least_loaded
 from evalkit.backends._pace import Pace
-from evalkit.backends._retry import (
-    LONGEST_RETRY_AFTER,
-    TIMED_OUT,
-    TIMEOUT_COST,
-    WORTH_ANOTHER_TRY,
-    Failure,
-    retry_after,
-    wait,
-)
-from evalkit.errors import ConfigError, ModelError
+from evalkit.backends._reach import CONNECT, endpoint
+from evalkit.backends._reply import json_object, one_line, refusal
+from evalkit.backends._retry import NOT_CONNECTED, TIMED_OUT, TIMEOUT_COST, Failure, wait
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,13 +28,6 @@ S = TypeVar("S")
 T = TypeVar("T")
 Form: TypeAlias = Mapping[str, tuple[str | bytes, str]]
 """Fields of a form: a value, and the file's name where it is one."""
-
-HINTS = {
-    401: ": is api_key_env the variable that holds this server's key?",
-    403: ": is api_key_env the variable that holds this server's key?",
-    404: ": are base_url and model what the server knows?",
-}
-CONNECT = 10.0  # seconds to reach a server that is there
 
 
 @dataclass(slots=True)
@@ -57,6 +45,7 @@ class Http:
     _addresses: tuple[Address, ...] = ()
     _session: aiohttp.ClientSession | None = None
     _gone: bool = False  # a request heard nothing in all its tries: the next get a single one
+    _looked: dict[str, asyncio.Task[bool]] = field(default_factory=dict)  # by host: is it TLS?
 
     def __post_init__(self) -> None:
         self._addresses = tuple(map(Address, (self.base_url, *self.others)))
@@ -107,13 +96,14 @@ class Http:
         try:
             async with self._open().get(_url(self.base_url, path)) as reply:
                 content = await reply.read()
-                return _json_object(reply.content_type, content) if reply.status == 200 else None
+                return json_object(reply.content_type, content) if reply.status == 200 else None
         except (aiohttp.ClientError, OSError, TimeoutError, Failure):
             return None
 
     def _gives_up(self, failure: Failure, spent: int) -> bool:
+        again = failure.again or (failure.silent and len(self._addresses) > 1)
         silent_again = failure.silent and self._gone
-        if failure.again and spent <= self.retries and not silent_again and not self.hopeless():
+        if again and spent <= self.retries and not silent_again and not self.hopeless():
             return False
         self._gone = self._gone or failure.silent
         return True
@@ -139,7 +129,7 @@ class Http:
             return await self._asked(_url(address.base_url, path), data)
 
     async def _asked(self, url: str, data: bytes) -> dict[str, Any]:
-        return _json_object(*await self._reply("POST", url, data))
+        return json_object(*await self._reply("POST", url, data))
 
     async def _fetched(self, method: str, path: str, form: Form | None) -> bytes:
         import aiohttp
@@ -165,16 +155,38 @@ class Http:
             ) as reply:
                 content = await reply.read()
                 if reply.status != 200:
-                    raise self._refusal(reply.status, reply.headers, content)
+                    raise refusal(reply.status, reply.headers, content, self.key)
                 return reply.content_type, content
-        except TimeoutError:
-            words = f"{TIMED_OUT} {self.timeout:g} s"
+        except TimeoutError as error:
+            connected = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            seconds = self.timeout if connected else min(CONNECT, self.timeout)
+            words = f"{TIMED_OUT if connected else NOT_CONNECTED} {seconds:g} s"
             raise Failure(words, silent=True, cost=TIMEOUT_COST) from None
-        except aiohttp.ClientSSLError as error:
-            raise Failure(f"TLS: {_one_line(str(error))}", again=False) from None
         except (aiohttp.ClientError, OSError) as error:
-            words = _one_line(str(error)) or type(error).__name__
-            raise Failure(f"connection failed: {words}", silent=True) from None
+            raise await self._broken(error, url) from None
+
+    async def _broken(self, error: Exception, url: str) -> Failure:
+        """Why a connection could not be made, or brought no answer."""
+        import aiohttp
+
+        if isinstance(error.__cause__, ssl.SSLError):
+            return _tls.failure(error.__cause__)
+        if url.startswith("https:") and _cut_off(error):
+            return Failure(_tls.CUT, silent=True)
+        gibberish = aiohttp.ServerDisconnectedError | aiohttp.ClientResponseError
+        if url.startswith("http:") and isinstance(error, gibberish) and await self._is_tls(url):
+            return _tls.not_expected()
+        words = one_line(str(error)) or type(error).__name__
+        return Failure(f"connection failed: {words}", silent=True)
+
+    async def _is_tls(self, url: str) -> bool:
+        """Whether a server that plain HTTP brought no answer of speaks TLS; looked at once."""
+        host, port = endpoint(url)
+        place = f"{host}:{port}"
+        if place not in self._looked:
+            look = asyncio.to_thread(_tls.speaks, host, port, min(CONNECT, self.timeout))
+            self._looked[place] = asyncio.create_task(look)
+        return await asyncio.shield(self._looked[place])
 
     def _open(self) -> aiohttp.ClientSession:
         """The session, made in the loop that uses it."""
@@ -184,24 +196,15 @@ class Http:
             headers = {"Content-Type": "application/json", "Accept": "application/json"}
             if self.key:
                 headers["Authorization"] = f"Bearer {self.key}"
+            secure = any(each.base_url.startswith("https:") for each in self._addresses)
             self._session = aiohttp.ClientSession(
                 headers=headers,
                 cookie_jar=aiohttp.DummyCookieJar(),  # none is wanted, and a jar costs each request
-                connector=aiohttp.TCPConnector(limit=0),  # the engine bounds what is in flight
+                # the engine bounds what is in flight
+                connector=aiohttp.TCPConnector(limit=0, ssl=_tls.trust() if secure else True),
                 timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=CONNECT),
             )
         return self._session
-
-    def _refusal(self, status: int, headers: Mapping[str, str], content: bytes) -> Failure:
-        """What a status other than 200 means, without the key if the server repeats it."""
-        words = _one_line(_reason(content)) + HINTS.get(status, "")
-        if self.key:
-            words = words.replace(self.key, "***")
-        after = retry_after(headers.get("Retry-After", ""))
-        again = status in WORTH_ANOTHER_TRY or status >= 500
-        if after > LONGEST_RETRY_AFTER:
-            return Failure(f"HTTP {status}, asks to wait {after:.0f} s", again=False)
-        return Failure(f"HTTP {status}: {words}", again=again, after=after, status=status)
 
 
 def _url(base_url: str, path: str) -> str:
@@ -210,52 +213,9 @@ def _url(base_url: str, path: str) -> str:
     return base.removesuffix("/v1") + path if path.startswith("/") else f"{base}/{path}"
 
 
-def reach(base_url: str) -> None:
-    """Raises ConfigError for what is no address, ModelError where nothing listens."""
-    try:
-        parts = urlsplit(base_url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError as error:
-        raise ConfigError(f"base_url {base_url!r}: {error}") from None
-    if parts.username or parts.password:
-        raise ConfigError("base_url must not hold a user or password: name it by api_key_env")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"base_url {base_url!r} must look like http://127.0.0.1:8000/v1")
-    try:
-        socket.create_connection((parts.hostname, port), CONNECT).close()
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise ModelError(f"cannot reach {base_url}: {why}: is the server running?") from None
+def _cut_off(error: Exception) -> bool:
+    """Whether a connection ended that was being made, and had not been refused."""
+    import aiohttp
 
-
-def _json_object(content_type: str, content: bytes) -> dict[str, Any]:
-    import orjson
-
-    if "json" not in content_type:
-        raise Failure(f"answered with {content_type} instead of JSON")
-    try:
-        answer = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        raise Failure("answered with JSON that is cut short or broken") from None
-    if not isinstance(answer, dict):
-        raise Failure("answered with JSON that is no object")
-    return answer
-
-
-def _reason(content: bytes) -> str:
-    """The server's own words on a refusal, out of the JSON that most wrap them in."""
-    import orjson
-
-    text = content.decode(errors="replace")
-    try:
-        found = orjson.loads(content)
-        found = found.get("error", found)
-        found = found if isinstance(found, str) else found["message"]
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
-        return text
-    return str(found)
-
-
-def _one_line(text: str, limit: int = 300) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[:limit] + " …"
+    ends = ConnectionResetError | ConnectionAbortedError
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ends)

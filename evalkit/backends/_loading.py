@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from evalkit.backends import _adapters
 from evalkit.errors import ConfigError, ModelError
 from evalkit.identity.fingerprint import base_named
 from evalkit.identity.weights import is_adapter, parsed
@@ -26,6 +28,7 @@ class Loaded:
     format: Literal["chat", "completion"]
     ends: frozenset[int]  # tokens that end an answer
     window: int | None  # tokens that prompt and answer may have together; None is no limit
+    shared: str = ""  # the base's key, where the next adapter may be put on it
 
 
 def folder(checkpoint: Checkpoint, revision: str = "") -> Path:
@@ -69,28 +72,49 @@ def load(checkpoint: Checkpoint, chosen: Mapping[str, Any]) -> Loaded:
         tokenizer = hf.AutoTokenizer.from_pretrained(
             _with_tokenizer(checkpoint, where), trust_remote_code=False, local_files_only=True
         )
-        model, info = hf.AutoModelForCausalLM.from_pretrained(
-            where,
-            dtype=chosen["dtype"],
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            device_map=_device_map(chosen),
-            quantization_config=_quantization(hf, chosen["quantization"]),
-        )
-        if _device_map(chosen) is None:
-            model = model.to(device(chosen["device"]))
-        model = model.eval()
+        shared = _shared(checkpoint, where, chosen)
+        model, missing = _weights(hf, where, chosen, shared)
     except Exception as error:  # a damaged folder can fail in any way inside the library
         raise ModelError(
             f"checkpoint {checkpoint.name!r}: cannot load {where}: {one_line(error)}"
         ) from None
-    if info["missing_keys"]:
-        names = ", ".join(sorted(info["missing_keys"])[:3])
+    if missing:
+        names = ", ".join(sorted(missing)[:3])
         raise ModelError(f"checkpoint {checkpoint.name!r}: {where} lacks the weights {names}, …")
     form = _format(checkpoint, tokenizer)
-    return Loaded(model, tokenizer, form, _ends(model, tokenizer), _window(model, chosen))
+    return Loaded(model, tokenizer, form, _ends(model, tokenizer), _window(model, chosen), shared)
+
+
+def _weights(
+    hf: Any, where: Path, chosen: Mapping[str, Any], shared: str
+) -> tuple[Any, Collection[str]]:
+    """The model, on a base that is there already where it can be, and the weights it lacks."""
+    model = _adapters.taken(shared)
+    if model is not None:
+        with suppress(Exception):  # whatever keeps it from being put on: it is loaded from nothing
+            missing = _adapters.put_on(model, where)
+            return model.eval(), missing  # layers that were just made would drop out
+        del model
+    model, info = hf.AutoModelForCausalLM.from_pretrained(
+        where,
+        dtype=chosen["dtype"],
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+        device_map=_device_map(chosen),
+        quantization_config=_quantization(hf, chosen["quantization"]),
+    )
+    if _device_map(chosen) is None:
+        model = model.to(device(chosen["device"]))
+    return model.eval(), info["missing_keys"]
+
+
+def _shared(checkpoint: Checkpoint, where: Path, chosen: Mapping[str, Any]) -> str:
+    named = base_named(where)
+    if not named:
+        return ""
+    return _adapters.shared(where, folder(replace(checkpoint, model=named)), chosen)
 
 
 def _with_tokenizer(checkpoint: Checkpoint, where: Path) -> Path:

@@ -12,6 +12,7 @@ LONGEST_RETRY_AFTER = 600.0  # a server that asks for more is treated as down
 TIMED_OUT = "no answer within"
 """How the words of a timeout begin: they are all that a response keeps of it."""
 
+NOT_CONNECTED = "no connection within"
 TIMEOUT_COST = 3  # a try that timed out has cost minutes: it counts for three
 
 

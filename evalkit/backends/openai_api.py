@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 from evalkit.backends._batches import Batches
 from evalkit.backends._choice import likelihood, prompt_tokens, responses
-from evalkit.backends._http import Http, reach
+from evalkit.backends._http import Http
 from evalkit.backends._options import options
 from evalkit.backends._pace import Limit, Pace
+from evalkit.backends._reach import CONNECT, reach_any
 from evalkit.backends._retry import Failure
 from evalkit.backends._templated import split
 from evalkit.backends._together import Together
@@ -212,7 +213,7 @@ def open_(checkpoint: Checkpoint) -> Server:
         others=tuple(map(str, chosen["base_urls"])),
         pace=_pace(chosen),
     )
-    _reach_any((http.base_url, *http.others))
+    reach_any((http.base_url, *http.others), min(CONNECT, http.timeout))
     extra = chosen["extra_body"]
     server = Server(http, model, checkpoint.format or "chat", chosen["concurrency"], extra)
     if chosen["batch"]:
@@ -227,18 +228,6 @@ def open_(checkpoint: Checkpoint) -> Server:
 def _pace(chosen: Mapping[str, Any]) -> Pace | None:
     requests, tokens = chosen["requests_per_minute"], chosen["tokens_per_minute"]
     return Pace(Limit(requests), Limit(tokens)) if requests or tokens else None
-
-
-def _reach_any(addresses: Sequence[str]) -> None:
-    """Raises ModelError where none of the servers is there."""
-    failed: list[ModelError] = []
-    for address in addresses:
-        try:
-            reach(address)
-        except ModelError as error:
-            failed.append(error)
-    if len(failed) == len(addresses):
-        raise failed[0]
 
 
 def _noted(checkpoint: Checkpoint, base_url: str, model: str) -> Path:

@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from evalkit.backends._adapters import keep, sharing
 from evalkit.backends._batcher import Batcher
 from evalkit.backends._decoding import Row, decode
 from evalkit.backends._loading import (
@@ -119,11 +120,12 @@ class Local:
         return joined([part[0] for part in parts])
 
     async def close(self) -> None:
-        """Ends the batch under way and gives back the memory."""
+        """Ends the batch under way and gives back the memory, but for a base that is shared."""
         self._closed.set()
         await self._decoder.close()
         await self._scorer.close()
         self._thread.shutdown(wait=True)
+        keep(self.loaded.shared, self.loaded.model)
         del self.loaded, self._decoder, self._scorer
         _relieve()
 
@@ -204,5 +206,13 @@ def _version(distribution: str) -> str:
 
 
 BACKENDS = (
-    Backend("transformers_local", open_, identify, environment, OPTIONS, holds_device=holds_device),
+    Backend(
+        "transformers_local",
+        open_,
+        identify,
+        environment,
+        OPTIONS,
+        holds_device=holds_device,
+        sharing=sharing,
+    ),
 )

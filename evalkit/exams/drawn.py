@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from evalkit.errors import DataError
 from evalkit.identity import identity
 from evalkit.identity.identity import ITEM_BYTES
+from evalkit.storage.keys import sort
 from evalkit.types import Sample, Task
 
 HELD = 50_000
 """So many questions of a task stay in memory; of more only their identities do, 16 bytes each."""
+
+RECORD = np.dtype([("item", f"S{ITEM_BYTES}"), ("target", f"S{identity.DIGEST_BYTES}")])
 
 Ids = NDArray[np.bytes_]
 Question = tuple[bytes, Sample]
@@ -31,24 +34,23 @@ class Drawn:
 
 def draw(task: Task, again: Callable[[], Iterable[Sample]]) -> Drawn:
     """Reads every question; raises DataError when two are the same, or there are none."""
-    ids, digests = bytearray(), bytearray()
+    packed = bytearray()  # of each question its identity, and what its target hashes to
     held: dict[bytes, Sample] = {}
-    for item, sample in identified(task, again()):
-        if len(ids) < HELD * ITEM_BYTES:
+    for count, (item, sample) in enumerate(identified(task, again())):
+        if count < HELD:
             held[item] = sample
-        ids += item
-        digests += identity.digest(sample.target)
-    if not ids:
+        elif count == HELD:
+            held.clear()  # too many, and the room is wanted
+        packed += item + identity.digest(sample.target)
+    if not packed:
         raise DataError(f"{task.name}: its data hold no questions; check `data:`")
-    found = np.frombuffer(ids, f"S{ITEM_BYTES}")
-    order = np.argsort(found, kind="stable")
-    ordered = found[order]
+    sort(packed, RECORD.itemsize)
+    ordered = np.frombuffer(packed, RECORD)["item"].copy()
     _check_distinct(task, ordered, again)
-    few = len(held) == len(ordered)
     return Drawn(
         ordered,
-        identity.data_digest(zip(map(whole, ordered), _parts(digests, order), strict=True)),
-        {item: held[item] for item in map(whole, ordered)} if few else None,
+        identity.data_digest(packed),
+        {item: held[item] for item in map(whole, ordered)} if held else None,
     )
 
 
@@ -60,11 +62,6 @@ def identified(task: Task, samples: Iterable[Sample]) -> Iterator[Question]:
 def whole(item: bytes) -> bytes:
     """An identity out of an array, which takes its last zeros off."""
     return bytes(item).ljust(ITEM_BYTES, b"\0")
-
-
-def _parts(digests: bytearray, order: NDArray[np.intp]) -> Iterator[bytes]:
-    width = len(digests) // len(order)
-    return (bytes(digests[i * width : (i + 1) * width]) for i in order.tolist())
 
 
 def _check_distinct(task: Task, ordered: Ids, again: Callable[[], Iterable[Sample]]) -> None:

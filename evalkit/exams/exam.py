@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit import plugins
 from evalkit.configuration.sections import TaskSection
@@ -20,6 +21,9 @@ from evalkit.identity import identity
 from evalkit.identity.identity import ITEM_BYTES
 from evalkit.storage.keys import Keys
 from evalkit.types import Response, Rows, Sample, Task
+
+Places = NDArray[np.bool_]
+"""Which of the questions that are asked, in the order of their identities."""
 
 ANY_ANSWER = Response("?", turns=("?", "?"))
 OTHER = Response("!", turns=("!", "!"))
@@ -84,7 +88,7 @@ class Exam:
 
     @cached_property
     def _places(self) -> Keys:
-        return Keys(self.due.tobytes(), ITEM_BYTES)
+        return Keys(self.due.view(np.uint8).data, ITEM_BYTES)
 
     def __contains__(self, item: bytes) -> bool:
         """Whether a question is asked."""
@@ -100,20 +104,22 @@ class Exam:
         """The questions one by one, whatever the limit, in the order of the data."""
         return iter(self._samples())
 
-    def windows(self, wanted: Ids) -> Iterator[dict[bytes, Sample]]:
-        """Some questions in the order of identities, as many at a time as stay in memory.
+    def among(self, places: Places) -> Iterator[Question]:
+        """The questions in some places among those that are asked, in the order of identities.
 
-        Where the task has more, each window costs another reading of the data.
+        Where the task has more than stay in memory, each so many cost another reading of the data.
         """
+        wanted = np.flatnonzero(places)
+        held = self._drawn.held
         for start in range(0, len(wanted), HELD):
-            chosen = [whole(item) for item in wanted[start : start + HELD]]
-            inside = set(chosen)
-            found = self._drawn.held or {
-                item: sample
-                for item, sample in identified(self.task, self._samples())
-                if item in inside
-            }
-            yield {item: found[item] for item in chosen}
+            chosen = [whole(item) for item in self.due[wanted[start : start + HELD]]]
+            found = dict(self._read(set(chosen))) if held is None else {k: held[k] for k in chosen}
+            yield from ((item, found.pop(item)) for item in chosen)
+
+    def _read(self, wanted: Set[bytes]) -> Iterator[Question]:
+        """Some questions, out of the data again."""
+        every = identified(self.task, self._samples())
+        return ((item, sample) for item, sample in every if item in wanted)
 
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""

@@ -18,6 +18,7 @@ from evalkit.events import Asked, Event
 from evalkit.executors.work import read
 from evalkit.grading.graders import Graders
 from evalkit.processes.children import end_well, end_with
+from evalkit.processes.memory import give_back
 from evalkit.storage.journal import dumps
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     """Asks, and ends with 0 where that could be done."""
     end_with(int(sys.argv[1]))
     end_well()
+    give_back()
     parent = os.dup(1)
     os.dup2(2, 1)  # only the parent's lines go to the parent
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from evalkit.asking.pool import pool, run
@@ -30,15 +31,27 @@ def execute(
     if execution.name == "devices":
         run(_on_devices(execution, todo, results, notify, failed))
         return failures
-    for work in todo:
-        try:
-            if execution.name == "child" or (not execution.name and _holds_device(work)):
-                run(in_child(work, results, notify, {}))
-            else:
-                here(work)
-        except ModelError as error:
-            failed(error)
+    with _sharing(todo):
+        for work in todo:
+            try:
+                if execution.name == "child" or (not execution.name and _holds_device(work)):
+                    run(in_child(work, results, notify, {}))
+                else:
+                    here(work)
+            except ModelError as error:
+                failed(error)
     return failures
+
+
+@contextmanager
+def _sharing(todo: Sequence[Work]) -> Iterator[None]:
+    """What checkpoints have in common stays in this process from one to the next, and no longer."""
+    backends = {work.row.backend.name: work.row.backend for work in todo}
+    with ExitStack() as stack:
+        for backend in backends.values():
+            if backend.sharing is not None:
+                stack.enter_context(backend.sharing())
+        yield
 
 
 def _holds_device(work: Work) -> bool:

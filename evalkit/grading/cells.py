@@ -95,15 +95,14 @@ class Grading:
         exam, task = self.exam, self.exam.task
         lacking = self._lacking()
         answers = Seek(map(answer_of, self.cell.rows()) if lacking.any() else iter(()))
-        for window in exam.windows(exam.due[lacking.any(axis=1)]):
-            for item, original in window.items():
-                for epoch in np.flatnonzero(lacking[exam.place(item)]).tolist():
-                    sample, answer = task.at(original, epoch), answers.of(key(item, epoch))
-                    keep = self._keeper(item, sample, epoch, answer)
-                    if task.slow:
-                        self.graders.put(Job(self.grader, sample, answer, keep, task.runs_code))
-                    else:
-                        keep(one(self.grader, sample, answer))
+        for item, original in exam.among(np.any(lacking, axis=1)):
+            for epoch in np.flatnonzero(lacking[exam.place(item)]).tolist():
+                sample, answer = task.at(original, epoch), answers.of(key(item, epoch))
+                keep = self._keeper(item, sample, epoch, answer)
+                if task.slow:
+                    self.graders.put(Job(self.grader, sample, answer, keep, task.runs_code))
+                else:
+                    keep(one(self.grader, sample, answer))
         self.graders.join()
         self.close()
 

@@ -8,7 +8,7 @@ canonical JSON, so the same thing has the same hash on every machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ import orjson
 from evalkit.types import Checkpoint, Message, Prompt, Request, Sample, Sampling, Task
 
 ITEM_BYTES = 16
+DIGEST_BYTES = 32
 
 
 def digest(value: Any) -> bytes:
@@ -123,12 +124,9 @@ def key(task: Task, checkpoint: Checkpoint) -> str:
     return digest([treatment(checkpoint), asked]).hex()[:8]
 
 
-def data_digest(targets: Iterable[tuple[bytes, bytes]]) -> str:
-    """The revision of a task's data by content: every item, in order, with its target's hash."""
-    whole = hashlib.sha256()
-    for item_id, target in targets:
-        whole.update(item_id + target)
-    return whole.hexdigest()[:16]
+def data_digest(targets: bytes | bytearray) -> str:
+    """The revision of a task's data by content: every item, in order, with its target's digest."""
+    return hashlib.sha256(targets).hexdigest()[:16]
 
 
 def as_messages(prompt: Prompt, system_prompt: str = "", context: str = "") -> list[Message]:

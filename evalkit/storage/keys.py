@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_left
 
+import numpy as np
+
 HEAD = 8
+
+
+def sort(packed: bytearray, width: int) -> None:
+    """Sorts what stands in it one after another, all of one width, where it stands."""
+    np.frombuffer(packed, f"S{width}").sort()
 
 
 class Keys:
     """Sorted keys one after another, and their first eight bytes as numbers to search in."""
 
-    def __init__(self, packed: bytes, width: int) -> None:
+    def __init__(self, packed: bytes | bytearray | memoryview, width: int) -> None:
         self.width = width
         self._packed = packed
-        heads = bytearray(len(packed) // width * HEAD)
-        for byte in range(HEAD):
-            heads[byte::HEAD] = packed[byte::width]
-        self._heads = array("Q", bytes(heads))
-        if sys.byteorder == "little":
-            self._heads.byteswap()
+        split = np.dtype([("head", f">u{HEAD}"), ("rest", f"V{width - HEAD}")])
+        heads = np.frombuffer(packed, split)["head"].astype(f"=u{HEAD}")
+        self._heads = array("Q")
+        self._heads.frombytes(heads.view(np.uint8).data)
 
     def __len__(self) -> int:
         return len(self._heads)

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from evalkit.errors import StoreError
 from evalkit.identity.identity import ITEM_BYTES
 from evalkit.storage import journal
-from evalkit.storage.keys import Keys
+from evalkit.storage.keys import Keys, sort
 from evalkit.storage.tables import read_rows
 
 Row = dict[str, Any]
 KEY_BYTES = 20
+LINE_BYTES = KEY_BYTES + 8
 
 Outlives = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
 """Whether a known row stays although another was written after it."""
@@ -47,38 +46,31 @@ class Lines:
     """Where each line of a journal is, by key: sorted, the later of one key after the earlier."""
 
     path: Path
-    keys: NDArray[np.bytes_]
-    offsets: NDArray[np.int64]
-
-    def key(self, index: int) -> bytes:
-        """A key; whole, where numpy takes its last zeros off."""
-        return bytes(self.keys[index]).ljust(KEY_BYTES, b"\0")
+    packed: bytearray  # of each line its key, and the byte at which it begins
 
     def groups(self) -> Iterator[tuple[bytes, list[int]]]:
         """Each key with the offsets of its lines, in the order in which they were written."""
-        index, count = 0, len(self.keys)
-        while index < count:
-            end = index + 1
-            while end < count and self.keys[end] == self.keys[index]:
-                end += 1
-            yield self.key(index), [int(offset) for offset in self.offsets[index:end]]
-            index = end
+        at, packed = 0, self.packed
+        while at < len(packed):
+            found, offsets = bytes(packed[at : at + KEY_BYTES]), []
+            while packed[at : at + KEY_BYTES] == found:
+                offsets.append(int.from_bytes(packed[at + KEY_BYTES : at + LINE_BYTES], "big"))
+                at += LINE_BYTES
+            yield found, offsets
 
 
 def lines(path: Path, check: Callable[[Mapping[str, Any]], object]) -> Lines:
     """The lines of a journal; raises StoreError on one that `check` cannot take."""
-    keys, offsets = bytearray(), bytearray()
+    packed = bytearray()
     for number, (offset, row) in enumerate(journal.located(path), 1):
         try:
             found = place_of(row)
             check(row)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise journal.damaged(path, number) from None
-        keys += found
-        offsets += offset.to_bytes(8, "little")
-    unsorted = np.frombuffer(keys, f"S{KEY_BYTES}")
-    order = np.argsort(unsorted, kind="stable")
-    return Lines(path, unsorted[order], np.frombuffer(offsets, "<i8")[order])
+        packed += found + offset.to_bytes(LINE_BYTES - KEY_BYTES, "big")
+    sort(packed, LINE_BYTES)
+    return Lines(path, packed)
 
 
 def standing(
@@ -90,7 +82,7 @@ def standing(
     """
     tabled = _in_order(table, columns) if table and table.exists() else iter(())
     before = next(tabled, None)
-    if not len(found.keys):
+    if not found.packed:
         while before is not None:
             yield before
             before = next(tabled, None)
@@ -132,5 +124,8 @@ def _last(known: Row | None, file: BinaryIO, offsets: list[int], outlives: Outli
 def answered(pairs: Iterable[tuple[bytes, bytes]]) -> Keys:
     """A set of keys, each followed by the identity of what was asked under it."""
     width = KEY_BYTES + ITEM_BYTES
-    whole = bytearray().join(one + other for one, other in pairs)
-    return Keys(np.sort(np.frombuffer(whole, f"S{width}")).tobytes(), width)
+    packed = bytearray()
+    for one, other in pairs:
+        packed += one + other
+    sort(packed, width)
+    return Keys(packed, width)

@@ -57,7 +57,7 @@ SAMPLES = b"samples"
 """In a table's metadata: the digest of those columns, which need not be read if it is known."""
 
 BATCH_ROWS, BATCH_BYTES = 4_096, 2**24
-GROUP_ROWS, GROUP_BYTES = 65_536, 2**26
+GROUP_ROWS, GROUP_BYTES = 16_384, 2**25
 """A row group ends with either; so a small table is one, and no table needs more memory."""
 
 
@@ -206,7 +206,10 @@ def _opened(
         with (
             pa.OSFile(str(path)) as source,
             pq.ParquetFile(
-                source, read_dictionary=[*dictionaries], page_checksum_verification=True
+                source,
+                read_dictionary=[*dictionaries],
+                page_checksum_verification=True,
+                pre_buffer=False,  # which would hold the whole file
             ) as file,
         ):
             absent = {*(columns or ())}.difference(file.schema_arrow.names)

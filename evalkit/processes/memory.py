@@ -1,0 +1,23 @@
+"""Memory that is let go is given back: what a run held once is not what it takes from then on."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # glibc's names for them, M_…
+LARGE = 2**20
+KEPT = 2**23
+
+
+def give_back() -> None:
+    """Has large buffers mapped by themselves, whatever was allocated before; called once, early.
+
+    By itself glibc learns from the first of them to take the next ones from the heap, where what
+    is freed in the middle stays.  Arrow's own allocator keeps what it was given.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc alone has it
+    if mallopt is not None:
+        mallopt(MMAP_THRESHOLD, LARGE)
+        mallopt(TRIM_THRESHOLD, KEPT)
