@@ -60,7 +60,7 @@ def test_a_second_run_trains_nothing_asks_nothing_and_reports_the_same(report: R
     assert touched() == before
     assert files() == written
     assert {printed for _, printed in runs} == {shown}
-    assert min(seconds for seconds, _ in runs) < 3
+    assert min(seconds for seconds, _ in runs) < 6  # about 2, more beside other work
 
 
 def test_every_checkpoint_is_compared_with_the_base_and_with_its_parent(report: Report) -> None:
