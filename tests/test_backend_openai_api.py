@@ -278,7 +278,7 @@ def test_a_server_that_dies_does_not_cost_the_retries_of_every_request() -> None
         found = [await model.generate(request("first"))]
         start = time.monotonic()
         found += [await model.generate(request(str(i))) for i in range(50)]
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 10  # with all their tries, half a minute
         await model.close()
         return found
 
