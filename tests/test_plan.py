@@ -205,6 +205,14 @@ def test_time_and_tokens_are_those_of_the_cells_before(tmp_path: Path) -> None:
     assert effort.seconds == pytest.approx(10.0)
 
 
+def test_before_any_answer_tokens_are_bounded_by_what_may_be_written(tmp_path: Path) -> None:
+    plan = planned(tmp_path, [exam(MATHS)])
+    (task,) = plan.tasks
+    most = 400 * MATHS.sampling.max_tokens
+    assert (task.effort.completion_tokens, task.effort.most_tokens) == (None, most)
+    assert f"≤ {most:,}" in table(plan)
+
+
 def test_a_benchmark_whose_rows_are_not_here_is_planned_by_its_official_count(
     tmp_path: Path,
 ) -> None:

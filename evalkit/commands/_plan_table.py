@@ -104,19 +104,25 @@ def _left(plan: Plan) -> Table:
     rows = []
     for task in (each for each in plan.tasks if not each.parts):
         left = task.effort
-        tokens = [left.prompt_tokens, left.completion_tokens]
         rows.append(
             [
                 printable(task.name),
                 f"{left.answered:,} of {left.requests:,}",
                 f"{left.missing:,}",
                 f"{left.judgments:,}",
-                *("-" if count is None else f"{count:,}" for count in tokens),
+                _count(left.prompt_tokens),
+                _count(left.completion_tokens, left.most_tokens),
                 _time(left.seconds),
             ]
         )
     headings = ("task", "answered", "to ask", "to judge", "tokens in", "tokens out", "time")
     return _grid(headings, rows)
+
+
+def _count(tokens: int | None, most: int | None = None) -> str:
+    if tokens is None:
+        return "-" if most is None else f"≤ {most:,}"
+    return f"{tokens:,}"
 
 
 def _time(seconds: float | None) -> str:

@@ -22,6 +22,7 @@ class Effort:
     prompt_tokens: int | None
     completion_tokens: int | None
     seconds: float | None
+    most_tokens: int | None = None  # of completions, by `max_tokens`; None where none are written
 
     @property
     def missing(self) -> int:
@@ -60,6 +61,7 @@ def effort(
         None if prompt is None else round(prompt * missing),
         None if completion is None else round(completion * missing),
         None if seconds is None else seconds * missing,
+        exam.task.sampling.max_tokens * missing if exam.task.ask == "generate" else None,
     )
 
 
