@@ -198,7 +198,8 @@ def test_a_server_that_answers_only_errors_ends_with_4_and_no_score(
 def test_a_storm_of_refusals_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with server(log, "--fault", "429", "--first", "300", "--retry-after", "0.01") as url:
-        (tmp_path / "c.yaml").write_text(CONFIG.replace("retries: 2", "retries: 99") % url)
+        patient = CONFIG.replace("retries: 2", "retries: 99").replace("timeout: 0.5", "timeout: 60")
+        (tmp_path / "c.yaml").write_text(patient % url)
         words = ("run-matrix", tmp_path / "c.yaml", "--results", tmp_path / "results")
         run = evalkit(*words)
         _, told = run.communicate()
