@@ -117,7 +117,7 @@ def test_whatever_a_judge_does_wrong_is_its_own_outcome_and_never_a_win(
         return row if "write 3\n" in body["messages"][-1]["content"] else MINE(body)
 
     with serving(ChatServer(answering=now_and_then)) as server:
-        judge = judge_at(server, timeout=2.0)
+        judge = judge_at(server, timeout=4.0)
         report = of_run(judged_by([judge], tmp_path, ANSWERS))
         ends = column(tmp_path, "sft", "outcome")
         assert sorted(ends) == sorted([outcome] + ["win"] * 11)
