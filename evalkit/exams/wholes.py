@@ -7,13 +7,10 @@ is told from it, never from what happens to be found.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalkit import plugins
-from evalkit.errors import EvalkitError
-from evalkit.types import Task, Whole
+from evalkit.types import Whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +78,8 @@ def _lacking(name: str, due: tuple[str, ...], there: Mapping[str, Whole | None])
 
 
 def whole_of(meta: Mapping[str, Any]) -> Whole | None:
-    """What a `cell.json` says that its task is a part of.
-
-    One of before that was told is looked up among the benchmarks that come with evalkit.
-    """
+    """What a `cell.json` says that its task is a part of."""
     match meta.get("part_of"):
         case {"name": str(name), "parts": list(parts)}:
             return Whole(name, tuple(map(str, parts)))
-    if "part_of" in meta or "imported" in meta:
-        return None
-    task: Task | None = None
-    with suppress(EvalkitError):  # some plugin's; what is compared need not be one
-        task = plugins.all_plugins("tasks").get(str(meta.get("task", "")))
-    return task.part_of if task else None
+    return None
