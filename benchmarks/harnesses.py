@@ -98,6 +98,7 @@ model_parameters:
   base_url: "{url}"
   api_key: x
   concurrent_requests: 64
+  cache_dir: cache
   generation_parameters: {{temperature: 0.0, max_new_tokens: 16}}
 """
 
