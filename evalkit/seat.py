@@ -97,6 +97,7 @@ class Seat:
                 for name, value in asdict(checkpoint).items()
                 if name not in ("options", "model", "by_content", "stage", "step", "retrieval")
             }
+            | {"quantization": checkpoint.quantization}
             | _documents(checkpoint)
             | (parts(Path(checkpoint.model)) if checkpoint.model else {}),
             "environment": dict(self.row.backend.environment(checkpoint)),

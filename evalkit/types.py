@@ -453,6 +453,11 @@ class Checkpoint:
     retrieval: Retrieval | None = None
 
     @property
+    def quantization(self) -> str:
+        """How its weights are made smaller while they are loaded, by which they are others."""
+        return str(self.options.get("quantization") or "")
+
+    @property
     def on_the_way(self) -> bool:
         """Whether its stage was trained on after it: it is shown, and gates nothing."""
         return bool(self.stage) and self.name != self.stage

@@ -225,8 +225,9 @@ def test_the_command_says_what_the_options_say(tmp_path: Path) -> None:
     assert "max-model-len" not in plain
     rich = words_of(
         served, tensor_parallel=2, data_parallel=4, max_length=4096, prefix_caching=False,
-        tool_call_parser="hermes", extra_args=["--max-num-seqs", 8],
+        tool_call_parser="hermes", extra_args=["--max-num-seqs", 8], quantization="fp8",
     )  # fmt: skip
+    assert "--quantization fp8" in rich
     assert "--tensor-parallel-size 2 --data-parallel-size 4 --max-model-len 4096" in rich
     assert "--no-enable-prefix-caching" in rich
     assert "--enable-auto-tool-choice --tool-call-parser hermes --max-num-seqs 8" in rich
@@ -254,6 +255,9 @@ def test_what_cannot_work_is_refused_before_anything_starts(scene: Scene) -> Non
         open_(scene.checkpoint(tensor_parallel=0))
     with pytest.raises(ConfigError, match="dtype is one of"):
         open_(scene.checkpoint(dtype="int3"))
+    for word in ("--quantization=fp8", "-q"):
+        with pytest.raises(ConfigError, match="write `quantization:` beside extra_args"):
+            open_(scene.checkpoint(word))
     with pytest.raises(ConfigError, match="python: /no/such does not run"):
         open_(scene.checkpoint(python="/no/such"))
     with pytest.raises(ModelError, match=r"no vLLM in .*python: name by `python:` an interpreter"):

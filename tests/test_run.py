@@ -26,7 +26,7 @@ from evalkit.run import hold
 from evalkit.storage.store import Store
 from evalkit.terminal.progress import progress
 from evalkit.training.pipeline import trained
-from evalkit.types import Checkpoint, Stage
+from evalkit.types import Checkpoint, Response, Stage
 from evalkit.verdict import Report
 from tests.small_exams import (
     backend,
@@ -226,6 +226,27 @@ def test_a_report_holds_no_times_and_reads_back_as_it_was_written(tmp_path: Path
     (path, *_) = write(report, tmp_path / "out", ["junit"])
     assert Report.model_validate_json(path.read_bytes()) == report
     assert any("answered by echo, not by a model: base, next" in note for note in report.notes)
+
+
+def test_the_same_weights_run_in_two_ways_share_their_answers_and_it_is_said(
+    tmp_path: Path,
+) -> None:
+    same: dict[str, Any] = {"identity": "some weights"}
+    rows = [row("a", **same), row("b", **same, options={"dtype": "float16"}), row("c", **same)]
+    said = of_run(held(rows, [exam(doubles(5))], tmp_path)).notes
+    assert "b is a, run in another way: the answers of one stand for both" in said
+    assert not any(note.startswith("c is") for note in said)
+
+
+def test_weights_that_are_made_smaller_are_another_checkpoint(tmp_path: Path) -> None:
+    same: dict[str, Any] = {"identity": "some weights"}
+    rows = [
+        row("a", **same),
+        row("b", lambda _: Response("?"), **same, options={"quantization": "4bit"}),
+    ]
+    report = of_run(held(rows, [exam(doubles(20))], tmp_path))
+    assert [score.score for score in report.scores] == [1.0, 0.0]
+    assert "quantization: none → 4bit" in report.candidates[0].cells[0].differences
 
 
 def test_an_unknown_report_format_is_an_error(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def command(
     words += ["--data-parallel-size", str(chosen["data_parallel"])]
     if chosen["max_length"]:
         words += ["--max-model-len", str(chosen["max_length"])]
+    if chosen["quantization"]:
+        words += ["--quantization", chosen["quantization"]]
     words.append(f"--{'' if chosen['prefix_caching'] else 'no-'}enable-prefix-caching")
     if chosen["tool_call_parser"]:
         words += ["--enable-auto-tool-choice", "--tool-call-parser", chosen["tool_call_parser"]]

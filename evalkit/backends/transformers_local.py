@@ -168,9 +168,7 @@ def identify(checkpoint: Checkpoint) -> str:
 def environment(checkpoint: Checkpoint) -> Mapping[str, str]:
     """Engine and version, device and dtype."""
     chosen = _chosen(checkpoint)
-    smaller = {"quantization": chosen["quantization"]} if chosen["quantization"] else {}
     return {
-        **smaller,
         "engine": "transformers",
         "transformers": _version("transformers"),
         "torch": _version("torch"),

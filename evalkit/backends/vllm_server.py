@@ -35,6 +35,7 @@ T = TypeVar("T")
 OPTIONS: Mapping[str, Any] = {
     "python": "",  # an interpreter that has vLLM, or an environment's name; this one's if empty
     "dtype": "auto",  # as the weights are stored
+    "quantization": "",  # such as fp8, where the weights are not stored so
     "max_length": 0,  # tokens of prompt and answer together; 0 is the model's own maximum
     "tensor_parallel": 1,
     "data_parallel": 1,
@@ -243,6 +244,11 @@ def _chosen(checkpoint: Checkpoint) -> dict[str, Any]:
     for name in ("tensor_parallel", "data_parallel", "concurrency"):
         if chosen[name] < 1:
             raise ConfigError(f"checkpoint {checkpoint.name!r}: {name} is at least 1")
+    words = {str(word).partition("=")[0] for word in chosen["extra_args"]}
+    if words & {"--quantization", "-q"}:  # an answer of other weights would not be told apart
+        raise ConfigError(
+            f"checkpoint {checkpoint.name!r}: write `quantization:` beside extra_args, not in them"
+        )
     return chosen
 
 

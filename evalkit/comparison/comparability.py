@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TREATMENT = ("format", "system_prompt")
+TREATMENT = ("format", "system_prompt", "quantization")
 RETRIEVAL = "retrieval"
 MOST = 8  # differences of documents that are listed one by one
 FILES = ("chat_template", "tokenizer")

@@ -82,6 +82,7 @@ def treatment(checkpoint: Checkpoint) -> dict[str, Any]:
         "format": checkpoint.format,
         "system_prompt": checkpoint.system_prompt,
         **({"retrieval": found} if found else {}),
+        **({"quantization": checkpoint.quantization} if checkpoint.quantization else {}),
     }
 
 

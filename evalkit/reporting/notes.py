@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from evalkit.judging import trust
 from evalkit.matrix import Matrix
 from evalkit.run import Held
@@ -31,6 +34,19 @@ def _stated(identity: str) -> str:
     return "" if identity.startswith("unstated") else identity
 
 
+def _one_for_both(held: Held) -> Iterator[str]:
+    """Whose answers stand for another's: the same weights, addressed alike, run in another way."""
+    first: dict[Path, Checkpoint] = {}
+    told = dict[str, str]()
+    for seat in held.seats:
+        own = seat.row.checkpoint
+        before = first.setdefault(seat.cell.path, own)
+        if (own.backend, own.options) != (before.backend, before.options):
+            told[own.name] = before.name
+    for name, other in told.items():
+        yield f"{name} is {other}, run in another way: the answers of one stand for both"
+
+
 def notes(held: Held) -> list[str]:
     """What failed, what answered in a model's place, limits, weak judges and weak sandboxes."""
     said = [*held.failures, *held.matrix.notes]
@@ -42,6 +58,7 @@ def notes(held: Held) -> list[str]:
         ]
         if names:
             said.append(f"answered by {backend}, not by a model: {', '.join(names)}")
+    said += _one_for_both(held)
     limits = {seat.exam.limit for seat in held.seats if seat.exam.limit}
     said += [f"limited to {limit} items of each task" for limit in sorted(limits)]
     said += [words for note in held.judges for words in trust.said(note)]
