@@ -17,7 +17,7 @@ from evalkit import __version__, commands
 from evalkit.commands._shared import one_line
 from evalkit.errors import EvalkitError, did_you_mean
 from evalkit.processes.children import end_well
-from evalkit.processes.memory import give_back
+from evalkit.processes.memory import collect_seldom, give_back
 
 
 class Commands(click.Group):
@@ -58,6 +58,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
     end_well()
     give_back()
+    collect_seldom()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:

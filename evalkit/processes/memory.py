@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # glibc's names for them, M_…
 LARGE = 2**20
 KEPT = 2**23
+CYCLES = (50_000, 20, 50)
+"""After so many new objects Python looks for cycles of them, and after so many looks farther."""
 
 
 def give_back() -> None:
@@ -21,3 +24,8 @@ def give_back() -> None:
     if mallopt is not None:
         mallopt(MMAP_THRESHOLD, LARGE)
         mallopt(TRIM_THRESHOLD, KEPT)
+
+
+def collect_seldom() -> None:
+    """Has Python look for cycles less often: nearly all that a run makes lives on, or has none."""
+    gc.set_threshold(*CYCLES)
