@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -60,13 +60,29 @@ def modules(kind: str) -> Iterator[ModuleType]:
     for info in pkgutil.iter_modules(package.__path__):
         if not info.name.startswith("_"):
             yield importlib.import_module(f"{package.__name__}.{info.name}")
-    for point in sorted(entry_points(group=f"evalkit.{kind}"), key=lambda point: point.value):
+    for point in _points()[f"evalkit.{kind}"]:
         try:
             yield cast(ModuleType, point.load())
         except (ImportError, AttributeError) as error:
             raise EvalkitError(
                 f"the plugin {point.value} cannot be imported ({error}): mend or uninstall it"
             ) from None
+
+
+@cache
+def _points() -> dict[str, list[EntryPoint]]:
+    """Those of all distributions by group; each has a file to be read, so they are read once."""
+    everywhere, found = entry_points(), {}
+    for kind in CONSTANTS:
+        group = f"evalkit.{kind}"
+        found[group] = sorted(everywhere.select(group=group), key=lambda point: point.value)
+    return found
+
+
+def forget() -> None:
+    """Has plugins looked for again, after a distribution was installed or removed."""
+    _points.cache_clear()
+    all_plugins.cache_clear()
 
 
 @cache

@@ -29,8 +29,8 @@ def distribution(folder: Path, sources: Mapping[str, str]) -> Iterator[Path]:
         patch.syspath_prepend(str(folder))
         patch.setenv("PYTHONPATH", str(folder))  # a trainer runs in a child
         patch.chdir(folder)
-        plugins.all_plugins.cache_clear()
+        plugins.forget()
         yield folder
-    plugins.all_plugins.cache_clear()
+    plugins.forget()
     for name in [name for name in sys.modules if name.partition(".")[0] == "outside"]:
         del sys.modules[name]

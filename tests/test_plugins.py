@@ -44,11 +44,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         about.mkdir(exist_ok=True)
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (about / "entry_points.txt").write_text(f"[evalkit.tasks]\n{name} = {name}\n")
-        plugins.all_plugins.cache_clear()
+        plugins.forget()
         return module
 
     yield make
-    plugins.all_plugins.cache_clear()
+    plugins.forget()
     for name in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]

@@ -52,9 +52,9 @@ def sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         ]
         (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, lines)))
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    plugins.all_plugins.cache_clear()
+    plugins.forget()
     yield str(folder)
-    plugins.all_plugins.cache_clear()
+    plugins.forget()
     sys.modules.pop("sums_task", None)
 
 

@@ -70,9 +70,9 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), root]))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    plugins.all_plugins.cache_clear()
+    plugins.forget()
     yield
-    plugins.all_plugins.cache_clear()
+    plugins.forget()
     sys.modules.pop("evalkit_writer", None)
 
 

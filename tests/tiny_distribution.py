@@ -31,7 +31,7 @@ def trainer_installed(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), root]))
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     monkeypatch.syspath_prepend(str(site))
-    plugins.all_plugins.cache_clear()
+    plugins.forget()
     yield
-    plugins.all_plugins.cache_clear()
+    plugins.forget()
     sys.modules.pop(module, None)

@@ -11,11 +11,13 @@ import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
 
 from evalkit.processes.children import end_with
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 SECONDS = 10.0
 STEP_SECONDS = 3  # of reading, and of comparing; math-verify keeps to it where it can
@@ -59,6 +61,8 @@ class Verifier:
 
     def _connected(self) -> Connection:
         if self._line is None:
+            from multiprocessing import get_context
+
             context = get_context("spawn")
             self._line, other = context.Pipe()
             process = context.Process(target=_serve, args=(other, os.getpid()), daemon=True)

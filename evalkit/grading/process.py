@@ -6,15 +6,17 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pickle import PicklingError
+from typing import TYPE_CHECKING
 
 from evalkit.grading.grade import Grade, Grader, one
 from evalkit.processes.children import end_with
 from evalkit.storage.answer import Answer
 from evalkit.types import Sample
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Worker:
 
     def _connected(self) -> Connection:
         if self._line is None:
+            from multiprocessing import get_context
+
             context = get_context("spawn")
             self._line, other = context.Pipe()
             self._process = context.Process(target=_serve, args=(other, os.getpid()))
