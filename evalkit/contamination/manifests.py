@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from evalkit.contamination.learned import Learned, of_files
 from evalkit.errors import EvalkitError
 from evalkit.matrix import Matrix
 from evalkit.training import lineage
 from evalkit.training.lineage import Known
 from evalkit.training.stage_key import file_content
 from evalkit.verdict import SourceNote
+
+if TYPE_CHECKING:
+    from evalkit.contamination.learned import Learned
 
 
 def with_manifests(matrix: Matrix, results: Path, *, look: bool) -> Matrix:
@@ -42,6 +45,8 @@ def with_manifests(matrix: Matrix, results: Path, *, look: bool) -> Matrix:
 def _of(
     sources: Sequence[SourceNote], matrix: Matrix, runs: Path, *, look: bool
 ) -> Mapping[str, Learned]:
+    from evalkit.contamination.learned import of_files  # most runs know of no data
+
     files, contents = [Path(each.source) for each in sources], [each.sha256 for each in sources]
     try:
         return of_files(files, contents, matrix.exams, runs, look=look)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from evalkit.contamination.learned import overlaps, words
 from evalkit.errors import TrainingError
 from evalkit.events import Note, Notify
 from evalkit.matrix import Matrix, Row
@@ -16,6 +16,9 @@ from evalkit.training import run_folder
 from evalkit.training import stage as training
 from evalkit.training.run_folder import Made, OnTheWay
 from evalkit.types import REWARD_MODEL, Stage
+
+if TYPE_CHECKING:
+    from evalkit.contamination.learned import Learned
 
 READ_AT_ONCE = 4
 
@@ -48,8 +51,7 @@ def trained(
     is a TrainingError.
     """
     runs, needed = results / "runs", needed_for(matrix.stages, only)
-    learned = {stage.name: overlaps(stage, matrix.exams, runs, look=make) for stage in needed}
-    notes = {name: words(name, found) for name, found in learned.items()}
+    learned, notes = _overlaps(needed, matrix, runs, look=make) if needed else ({}, {})
     done: dict[str, _Trained] = {}
     for stage in needed:
         ready, base = _ready(matrix, stage, done)
@@ -74,6 +76,16 @@ def needed_for(stages: Sequence[Stage], only: Sequence[str]) -> list[Stage]:
         if stage.name in wanted:
             wanted |= {stage.parent, stage.reward.removeprefix(REWARD_MODEL)}
     return [stage for stage in stages if stage.name in wanted]
+
+
+def _overlaps(
+    needed: Sequence[Stage], matrix: Matrix, runs: Path, *, look: bool
+) -> tuple[dict[str, dict[str, Learned]], dict[str, list[str]]]:
+    """What each stage would learn of each exam, and that in words."""
+    from evalkit.contamination.learned import overlaps, words
+
+    found = {stage.name: overlaps(stage, matrix.exams, runs, look=look) for stage in needed}
+    return found, {name: words(name, each) for name, each in found.items()}
 
 
 def _ready(matrix: Matrix, stage: Stage, done: dict[str, _Trained]) -> tuple[Stage, str]:
