@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from evalkit.comparison.comparability import comparability
 from evalkit.comparison.compare import compare
 from evalkit.comparison.policy import Policy
+from evalkit.comparison.rows import Rows, known_items
 from evalkit.comparison.scores import load
 from evalkit.comparison.sides import Side, Sides
 from evalkit.identity import identity
@@ -181,6 +184,24 @@ def test_the_items_of_a_task_are_read_once(tmp_path: Path, monkeypatch: pytest.M
     before, after = (side(tmp_path / name, ones(150, 50)) for name in ("a", "b"))
     assert before.arm.items is after.arm.items
     assert read == [{"item", "epoch"}, set()]
+
+
+def test_cells_may_be_read_by_several_threads() -> None:
+    columns = {"item": pa.array([item(1)], pa.binary(16)), "epoch": pa.array([0], pa.int32())}
+    tables = [
+        pa.table(columns, metadata={SAMPLES: b"1 of another task %d" % number})
+        for number in range(5_000)
+    ]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            reading = pool.submit(lambda: [Rows.of(table) for table in tables])
+            while not reading.done():
+                known_items()
+            assert len(reading.result()) == 5_000
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("order", [slice(None, None, -1), slice(1, None)])

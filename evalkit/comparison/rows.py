@@ -6,6 +6,7 @@ an error: no rule says which of them counts.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ Items = NDArray[np.bytes_]
 
 TEXT = [f"dictionary<values=string, indices=int{n}, ordered=0>" for n in (8, 16, 32, 64)]
 _ITEMS: WeakValueDictionary[bytes, Items] = WeakValueDictionary()
+_HELD = threading.Lock()  # a viewer's threads read cells at once
 
 MOST_GAPS = 100  # samples due for each that is there: beyond it the epochs cannot be right
 
@@ -33,7 +35,8 @@ def known_items() -> dict[bytes, Items]:
 
     The cells of a task have the same: they are read once, and are one array.
     """
-    return dict(_ITEMS.items())
+    with _HELD:
+        return dict(_ITEMS.items())
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Rows:
             return cls(known[digest], max(1, len(table) // max(1, len(known[digest]))), None)
         found = cls._laid_out(table)
         if digest and found.at is None:
-            _ITEMS[digest] = found.items
+            with _HELD:
+                _ITEMS[digest] = found.items
         return found
 
     @classmethod
