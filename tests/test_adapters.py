@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from evalkit.run import hold
 from evalkit.storage.store import Store
 from evalkit.types import Checkpoint, Sampling
 from tests.small_exams import doubles, exam, matrix
-from tests.test_backend_transformers_local import prompts, request
+from tests.test_backend_transformers_local import one_thread, prompts, request
 from tests.tiny_models import tiny_model
 
 pytestmark = pytest.mark.filterwarnings(  # PEFT's, of what transformers will take away
@@ -41,13 +40,7 @@ IN_PLACE: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """So small a model is slower by several threads, and far slower where others compute too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]  # a fixture, in force here too
 
 
 @pytest.fixture(scope="module")

@@ -83,5 +83,5 @@ def _lies_beside(where: Path) -> bool:
     try:
         with safe_open(where / WEIGHTS, "pt") as file:
             return all(name.endswith(BESIDE) for name in file.keys())  # noqa: SIM118
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError):  # it is loaded by itself then, which says what is wrong
         return False
