@@ -27,6 +27,7 @@ from evalkit.judging.grading import ByPanel, grader
 from evalkit.judging.panel import Panel
 from evalkit.judging.session import judge_answers, notes
 from evalkit.matrix import Matrix
+from evalkit.processes.memory import trim
 from evalkit.sandbox import about
 from evalkit.seat import Seat, seating
 from evalkit.series import baseline
@@ -72,6 +73,7 @@ def hold(matrix: Matrix, results: Path, notify: Notify, *, ask: bool = True) -> 
         graders.join()
         beside.close()
         _grade(matrix, seats, graders)
+    trim()  # the report needs room for the scores, and nothing of what asking needed
     remember(seats)
     return Held(matrix, seats, notes(matrix, seats, results), failures)
 

@@ -116,6 +116,7 @@ def test_no_miniature_exam_loses_evidence_to_an_accident() -> None:
 def test_questions_too_many_to_hold_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     few = exam(replace(doubles(60), samples=twice(60)))  # type: ignore[arg-type]
     monkeypatch.setattr("evalkit.exams.drawn.HELD", 10)
+    monkeypatch.setattr("evalkit.storage.records.HELD_BYTES", 80)
     many = exam(replace(doubles(60), samples=twice(60)))  # type: ignore[arg-type]
     assert few.again == many.again
     assert len(many.again) == 60

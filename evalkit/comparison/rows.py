@@ -109,7 +109,7 @@ def _in_order(items: Items, epoch: Numbers, epochs: int) -> bool:
 
 def item_bytes(table: pa.Table) -> Items:
     """The identities of a table's rows; ValueError where they are none."""
-    column = table.column("item").combine_chunks()
+    column = _column(table, "item")
     if column.null_count or str(column.type) != "fixed_size_binary[16]":
         raise ValueError("its items are not identities of 16 bytes")
     return _buffer(column, "S16")
@@ -117,7 +117,7 @@ def item_bytes(table: pa.Table) -> Items:
 
 def numbers(table: pa.Table, name: str, kinds: str = "f") -> NDArray[Any]:
     """A column of numbers, NaN where there is none; ValueError where it is of something else."""
-    column = table.column(name).combine_chunks()
+    column = _column(table, name)
     dtype = np.dtype(column.type.to_pandas_dtype())
     if dtype.kind not in kinds or (column.null_count and dtype.kind != "f"):
         raise ValueError(f"its column {name} does not hold a number in every row")
@@ -131,7 +131,7 @@ def numbers(table: pa.Table, name: str, kinds: str = "f") -> NDArray[Any]:
 
 def coded(table: pa.Table, name: str) -> tuple[tuple[str, ...], Numbers]:
     """A column of text as its different values, and the index of each row's."""
-    column = table.column(name).combine_chunks()
+    column = _column(table, name)
     if column.null_count or str(column.type) not in TEXT:
         raise ValueError(f"its column {name} does not hold a text in every row")
     names = tuple(column.dictionary.to_pylist())
@@ -139,6 +139,12 @@ def coded(table: pa.Table, name: str) -> tuple[tuple[str, ...], Numbers]:
     if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):  # in a damaged file
         raise ValueError(f"its column {name} does not hold a text in every row")
     return names, codes
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    """A column in one piece; one that is that already is not copied, as pyarrow would."""
+    found = table.column(name)
+    return found.chunk(0) if found.num_chunks == 1 else found.combine_chunks()
 
 
 def _buffer(column: pa.Array, dtype: Any) -> NDArray[Any]:

@@ -115,7 +115,8 @@ def _arm(
 
 
 def _oriented(values: Floats, low: float, high: float, higher: bool) -> Floats:
-    known = np.where(np.isfinite(values), values, np.nan)
+    finite = np.isfinite(values)
+    known = values if finite.all() else np.where(finite, values, np.nan)
     if (low, high, higher) == (0.0, 1.0, True):
         return known
     return orient(known, (low, high), higher)

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import pairwise
 
 from evalkit.errors import DataError
 from evalkit.identity import identity
 from evalkit.identity.identity import ITEM_BYTES
-from evalkit.storage.keys import sort
+from evalkit.storage.records import Records, sort
 from evalkit.types import Sample, Task
 
 HELD = 50_000
-"""So many questions of a task stay in memory; of more only their identities do, 16 bytes each."""
+"""So many questions of a task stay in memory, or none."""
 
-RECORD = np.dtype([("item", f"S{ITEM_BYTES}"), ("target", f"S{identity.DIGEST_BYTES}")])
-
-Ids = NDArray[np.bytes_]
 Question = tuple[bytes, Sample]
 
 
@@ -27,30 +22,33 @@ Question = tuple[bytes, Sample]
 class Drawn:
     """The identities of a task's questions in order, and what their targets hash to."""
 
-    ids: Ids
+    ids: Records
     data_digest: str
     held: dict[bytes, Sample] | None  # the questions, in the same order; None: too many
 
 
 def draw(task: Task, again: Callable[[], Iterable[Sample]]) -> Drawn:
     """Reads every question; raises DataError when two are the same, or there are none."""
-    packed = bytearray()  # of each question its identity, and what its target hashes to
     held: dict[bytes, Sample] = {}
-    for count, (item, sample) in enumerate(identified(task, again())):
-        if count < HELD:
-            held[item] = sample
-        elif count == HELD:
-            held.clear()  # too many, and the room is wanted
-        packed += item + identity.digest(sample.target)
-    if not packed:
+
+    def pairs() -> Iterator[bytes]:
+        """Of each question its identity, and what its target hashes to."""
+        for count, (item, sample) in enumerate(identified(task, again())):
+            if count < HELD:
+                held[item] = sample
+            elif count == HELD:
+                held.clear()  # too many, and the room is wanted
+            yield item + identity.digest(sample.target)
+
+    ordered = sort(ITEM_BYTES + identity.DIGEST_BYTES, pairs())
+    if not ordered:
         raise DataError(f"{task.name}: its data hold no questions; check `data:`")
-    sort(packed, RECORD.itemsize)
-    ordered = np.frombuffer(packed, RECORD)["item"].copy()
-    _check_distinct(task, ordered, again)
+    ids = sort(ITEM_BYTES, (pair[:ITEM_BYTES] for pair in ordered))
+    _check_distinct(task, ids, again)
     return Drawn(
-        ordered,
-        identity.data_digest(packed),
-        {item: held[item] for item in map(whole, ordered)} if held else None,
+        ids,
+        identity.data_digest(ordered.pieces()),
+        {item: held[item] for item in ids} if held else None,
     )
 
 
@@ -59,16 +57,10 @@ def identified(task: Task, samples: Iterable[Sample]) -> Iterator[Question]:
     return ((identity.item(task, sample), sample) for sample in samples)
 
 
-def whole(item: bytes) -> bytes:
-    """An identity out of an array, which takes its last zeros off."""
-    return bytes(item).ljust(ITEM_BYTES, b"\0")
-
-
-def _check_distinct(task: Task, ordered: Ids, again: Callable[[], Iterable[Sample]]) -> None:
-    same = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(same):
+def _check_distinct(task: Task, ids: Records, again: Callable[[], Iterable[Sample]]) -> None:
+    double = next((one for one, other in pairwise(ids) if one == other), None)
+    if double is None:
         return
-    double = whole(same[0])
     named = next(sample.id for item, sample in identified(task, again()) if item == double)
     raise DataError(
         f"{task.name}: the question {named!r} is there twice: "

@@ -10,14 +10,15 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
+from itertools import pairwise
 from typing import Any, TypeVar
 
-import numpy as np
-
 from evalkit.identity.identity import digest, question_of
+from evalkit.storage.records import sort
 from evalkit.types import Sample
 
 Item = TypeVar("Item", bound=Hashable)
+SKETCH_BYTES = 8
 Questions = Callable[[], Iterable[tuple[Item, Sample]]]
 """Reads the questions of a task; called a second time where some come again."""
 
@@ -25,13 +26,12 @@ Questions = Callable[[], Iterable[tuple[Item, Sample]]]
 def again(questions: Questions[Item]) -> dict[Item, str]:
     """The items whose question comes more than once, each with the cluster that they are.
 
-    Those that have a cluster of their own are left to it.  Eight bytes a question are held.
+    Those that have a cluster of their own are left to it.
     """
-    sketches = np.fromiter(
-        (_sketch(sample) for _, sample in questions() if not sample.cluster), np.int64
+    sketches = sort(
+        SKETCH_BYTES, (_sketch(sample) for _, sample in questions() if not sample.cluster)
     )
-    sketches.sort()
-    repeated = set(sketches[1:][sketches[1:] == sketches[:-1]].tolist())
+    repeated = {one for one, other in pairwise(sketches) if one == other}
     if not repeated:
         return {}
     named = {
@@ -43,10 +43,11 @@ def again(questions: Questions[Item]) -> dict[Item, str]:
     return {item: name for item, name in named.items() if count[name] > 1}
 
 
-def _sketch(sample: Sample) -> int:
+def _sketch(sample: Sample) -> bytes:
     """The same for equal questions of one process, and hardly ever for others."""
     options = tuple(sorted(map(normalised, sample.choices)))
-    return hash((normalised(question_of(sample)), options))
+    found = hash((normalised(question_of(sample)), options))
+    return found.to_bytes(SKETCH_BYTES, "big", signed=True)
 
 
 def _question(sample: Sample) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from evalkit import plugins
 from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.exams import duplicates
-from evalkit.exams.drawn import HELD, Drawn, Ids, Question, draw, identified, whole
+from evalkit.exams.drawn import HELD, Drawn, Question, draw, identified
 from evalkit.identity import identity
 from evalkit.identity.identity import ITEM_BYTES
-from evalkit.storage.keys import Keys
+from evalkit.storage.records import Records, sort
 from evalkit.types import Response, Rows, Sample, Task
 
 Places = NDArray[np.bool_]
@@ -65,34 +66,30 @@ class Exam:
         return whole.hexdigest()[:16]
 
     @cached_property
-    def due(self) -> Ids:
+    def due(self) -> Records:
         """The identities of the questions that are asked, in order: the first `limit` of them.
 
         That order is a fixed shuffle, so a limit takes the same sample of every checkpoint, and
         raising it keeps what was asked.  Raises DataError when two questions are the same.
         """
-        chosen = self._drawn.ids[: self.limit]
+        chosen = self._drawn.ids.first(self.limit)
         if self.only is None:
             return chosen
-        return chosen[np.isin(chosen, np.array([*self.only], dtype=chosen.dtype))]
+        return sort(ITEM_BYTES, (item for item in self.only if item in chosen))
 
     @cached_property
     def items(self) -> dict[bytes, Sample]:
         """The questions by identity, in the order of identities, all in memory."""
         found = dict(self._drawn.held or self.stream())
-        return {item: found[item] for item in map(whole, self.due)}
+        return {item: found[item] for item in self.due}
 
     def place(self, item: bytes) -> int:
         """Where a question stands among those that are asked; -1 where it is none of them."""
-        return self._places.index(item)
-
-    @cached_property
-    def _places(self) -> Keys:
-        return Keys(self.due.view(np.uint8).data, ITEM_BYTES)
+        return self.due.index(item)
 
     def __contains__(self, item: bytes) -> bool:
         """Whether a question is asked."""
-        return self.place(item) >= 0
+        return item in self.due
 
     def stream(self) -> Iterator[Question]:
         """The questions one by one, in order of identity; of the data, where they are many."""
@@ -109,10 +106,9 @@ class Exam:
 
         Where the task has more than stay in memory, each so many cost another reading of the data.
         """
-        wanted = np.flatnonzero(places)
+        wanted = (self.due[place] for place in compress(count(), places))
         held = self._drawn.held
-        for start in range(0, len(wanted), HELD):
-            chosen = [whole(item) for item in self.due[wanted[start : start + HELD]]]
+        while chosen := [*islice(wanted, HELD)]:
             found = dict(self._read(set(chosen))) if held is None else {k: held[k] for k in chosen}
             yield from ((item, found.pop(item)) for item in chosen)
 

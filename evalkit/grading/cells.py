@@ -122,8 +122,10 @@ class Grading:
         """The grades of this scorer, in order, each with its place by item and epoch."""
         for row in standing(None, lines(self._path, checked), gives_way):
             item, epoch = bytes.fromhex(row["item"]), row["epoch"]
-            if row["scorer"] == self.scorer and epoch < self.exam.task.epochs and item in self.exam:
-                yield (self.exam.place(item), epoch), row
+            if row["scorer"] == self.scorer and epoch < self.exam.task.epochs:
+                place = self.exam.place(item)
+                if place >= 0:
+                    yield (place, epoch), row
 
     def seal(self) -> Summary:
         """Writes the grades of all samples due as a table."""

@@ -8,7 +8,7 @@ canonical JSON, so the same thing has the same hash on every machine.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -125,9 +125,12 @@ def key(task: Task, checkpoint: Checkpoint) -> str:
     return digest([treatment(checkpoint), asked]).hex()[:8]
 
 
-def data_digest(targets: bytes | bytearray) -> str:
+def data_digest(targets: Iterable[bytes]) -> str:
     """The revision of a task's data by content: every item, in order, with its target's digest."""
-    return hashlib.sha256(targets).hexdigest()[:16]
+    whole = hashlib.sha256()
+    for piece in targets:
+        whole.update(piece)
+    return whole.hexdigest()[:16]
 
 
 def as_messages(prompt: Prompt, system_prompt: str = "", context: str = "") -> list[Message]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+from typing import Any
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # glibc's names for them, M_…
 LARGE = 2**20
@@ -20,10 +21,22 @@ def give_back() -> None:
     is freed in the middle stays.  Arrow's own allocator keeps what it was given.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc alone has it
+    mallopt = _of_glibc("mallopt")
     if mallopt is not None:
         mallopt(MMAP_THRESHOLD, LARGE)
         mallopt(TRIM_THRESHOLD, KEPT)
+
+
+def trim() -> None:
+    """Gives back what is free between what is in use: after asking it is a tenth of all."""
+    malloc_trim = _of_glibc("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
+def _of_glibc(name: str) -> Any:
+    """A function of glibc; None where there is another library."""
+    return getattr(ctypes.CDLL(None), name, None)
 
 
 def collect_seldom() -> None:

@@ -1,13 +1,14 @@
 """Which lines of a cell count: of all that were written for a sample, the one that stands.
 
-A table, sorted, and a journal that was begun after it, by item and epoch.  The index takes some
-30 bytes a line whatever stands in it, so that a million answers need no more memory than that.
+A table, sorted, and a journal that was begun after it, by item and epoch.  Of a journal's lines
+only their places are gone through in order, so that a million answers need no more memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +17,7 @@ import orjson
 from evalkit.errors import StoreError
 from evalkit.identity.identity import ITEM_BYTES
 from evalkit.storage import journal
-from evalkit.storage.keys import Keys, sort
+from evalkit.storage.records import Records, sort
 from evalkit.storage.tables import read_rows
 
 Row = dict[str, Any]
@@ -46,31 +47,27 @@ class Lines:
     """Where each line of a journal is, by key: sorted, the later of one key after the earlier."""
 
     path: Path
-    packed: bytearray  # of each line its key, and the byte at which it begins
+    places: Records  # of each line its key, and the byte at which it begins
 
     def groups(self) -> Iterator[tuple[bytes, list[int]]]:
         """Each key with the offsets of its lines, in the order in which they were written."""
-        at, packed = 0, self.packed
-        while at < len(packed):
-            found, offsets = bytes(packed[at : at + KEY_BYTES]), []
-            while packed[at : at + KEY_BYTES] == found:
-                offsets.append(int.from_bytes(packed[at + KEY_BYTES : at + LINE_BYTES], "big"))
-                at += LINE_BYTES
-            yield found, offsets
+        for found, same in groupby(self.places, key=lambda place: place[:KEY_BYTES]):
+            yield found, [int.from_bytes(place[KEY_BYTES:], "big") for place in same]
 
 
 def lines(path: Path, check: Callable[[Mapping[str, Any]], object]) -> Lines:
     """The lines of a journal; raises StoreError on one that `check` cannot take."""
-    packed = bytearray()
-    for number, (offset, row) in enumerate(journal.located(path), 1):
-        try:
-            found = place_of(row)
-            check(row)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            raise journal.damaged(path, number) from None
-        packed += found + offset.to_bytes(LINE_BYTES - KEY_BYTES, "big")
-    sort(packed, LINE_BYTES)
-    return Lines(path, packed)
+
+    def places() -> Iterator[bytes]:
+        for number, (offset, row) in enumerate(journal.located(path), 1):
+            try:
+                found = place_of(row)
+                check(row)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+                raise journal.damaged(path, number) from None
+            yield found + offset.to_bytes(LINE_BYTES - KEY_BYTES, "big")
+
+    return Lines(path, sort(LINE_BYTES, places()))
 
 
 def standing(
@@ -82,7 +79,7 @@ def standing(
     """
     tabled = _in_order(table, columns) if table and table.exists() else iter(())
     before = next(tabled, None)
-    if not found.packed:
+    if not found.places:
         while before is not None:
             yield before
             before = next(tabled, None)
@@ -121,11 +118,6 @@ def _last(known: Row | None, file: BinaryIO, offsets: list[int], outlives: Outli
     return known
 
 
-def answered(pairs: Iterable[tuple[bytes, bytes]]) -> Keys:
+def answered(pairs: Iterable[tuple[bytes, bytes]]) -> Records:
     """A set of keys, each followed by the identity of what was asked under it."""
-    width = KEY_BYTES + ITEM_BYTES
-    packed = bytearray()
-    for one, other in pairs:
-        packed += one + other
-    sort(packed, width)
-    return Keys(packed, width)
+    return sort(KEY_BYTES + ITEM_BYTES, (found + asked for found, asked in pairs))

@@ -27,8 +27,8 @@ from evalkit.errors import StoreError
 from evalkit.storage import journal
 from evalkit.storage.answer import Answer, answer_of, columns, line, outlives, row_of
 from evalkit.storage.files import write_beside
-from evalkit.storage.keys import Keys
 from evalkit.storage.lock import hold
+from evalkit.storage.records import Records
 from evalkit.storage.standing import answered, lines, place_of, standing
 from evalkit.storage.tables import ANSWER_COLUMNS, write_table
 
@@ -115,7 +115,7 @@ class Cell:
         """Every answer there is, sealed or still in the journal, in memory."""
         return {(row.item, row.epoch): row for row in self.each()}
 
-    def known(self) -> Keys:
+    def known(self) -> Records:
         """What is answered: keys, each followed by the request's identity."""
         rows = self.rows(["item", "epoch", "request", "error"])
         return answered((place_of(row), row["request"]) for row in rows if not row["error"])
