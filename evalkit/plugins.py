@@ -110,10 +110,28 @@ def report_format(name: str) -> Any:
 
 def find(kind: str, name: str) -> Any:
     """The plugin of that name; raises UnknownName with the nearest ones."""
+    found = _in_own_module(kind, name)
+    if found is not None:
+        return found
     plugins = all_plugins(kind)
     if name not in plugins:
         raise UnknownName(kind.removesuffix("s"), name, plugins)
     return plugins[name]
+
+
+def _in_own_module(kind: str, name: str) -> Any:
+    """The built-in plugin whose module goes by its name, without importing the others.
+
+    None where there is no such, or where other distributions may have one of that name, too.
+    """
+    short = name.replace("-", "_")
+    module = f"evalkit.{kind}.{short}"
+    if not short.isidentifier() or short.startswith("_") or _points()[f"evalkit.{kind}"]:
+        return None
+    if not find_spec(module):
+        return None
+    declared = getattr(importlib.import_module(module), CONSTANTS[kind], ())
+    return next((plugin for plugin in declared if plugin.name == name), None)
 
 
 def located(name: str, home: Path) -> str:
@@ -134,9 +152,9 @@ def tasks(name: str, preset: str = "", data: Path | None = None) -> tuple[Task, 
     if path:
         return tuple(_under(found, preset) for found in _in_file(Path(path), wanted))
     prefix, colon, rest = name.partition(":")
-    families = all_plugins("families")
     if not colon:
         return (_under(cast(Task, find("tasks", name)), preset),)
+    families = all_plugins("families")
     if prefix not in families:
         raise UnknownName("family of tasks", prefix, families)
     family = cast(Family, families[prefix])

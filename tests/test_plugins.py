@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,3 +142,18 @@ def test_a_family_makes_its_tasks_when_they_are_named(install: Install) -> None:
         plugins.task("many:a+b")
     with pytest.raises(UnknownName, match="did you mean 'many'"):
         plugins.task("mny:a")
+
+
+def test_a_plugin_that_goes_by_its_module_is_found_without_the_others() -> None:
+    asked = "plugins.find('reports', 'json'), plugins.find('backends', 'echo')"
+    code = f"import sys; from evalkit import plugins; {asked}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {*done.stdout.split()}
+    assert {"evalkit.reports.json", "evalkit.backends.echo"} <= loaded
+    assert not {"evalkit.reports.markdown", "evalkit.backends.openai_api"} & loaded
+
+
+@pytest.mark.parametrize("kind", ["reports", "backends"])
+def test_every_renderer_and_backend_goes_by_its_module(kind: str) -> None:
+    for name, plugin in plugins.all_plugins(kind).items():
+        assert plugins._in_own_module(kind, name) is plugin

@@ -14,7 +14,7 @@ import pytest
 
 from evalkit.trackers.points import Point, tracked
 from evalkit.verdict import CheckpointNote, CheckpointScore, Report
-from reports.verdict_json import render
+from reports.json import render
 from tests.sample_report import hostile_report, sample_report
 
 ROOT = Path(__file__).parent.parent

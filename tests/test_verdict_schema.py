@@ -17,7 +17,7 @@ from evalkit import verdict
 from evalkit.plugins import find
 from evalkit.verdict import JudgeNote, Report, schema
 from reports._reference import reference
-from reports.verdict_json import render
+from reports.json import render
 from tests.sample_report import hostile_report, sample_report
 
 # Its stubs are a package of their own, which type checking must not depend on.

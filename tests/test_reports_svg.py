@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reports.picture import picture
+from reports.svg import picture
 from tests.sample_report import hostile_report, sample_report
 
 
