@@ -305,6 +305,7 @@ def serving(server: ChatServer, port: int = 0) -> Iterator[ChatServer]:
         started.set()
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
+        loop.run_until_complete(asyncio.sleep(0))  # connections are let go of one turn later
         loop.close()
 
     thread = threading.Thread(target=run, daemon=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from evalkit.backends._decoding import draw
 from evalkit.backends._loading import load
@@ -370,6 +370,33 @@ def test_a_folder_that_cannot_be_loaded_says_which_and_why(
         open_(checkpoint(folders["llama"], dtype="int3"))
     with pytest.raises(ConfigError, match="quantization is 8bit, 4bit or empty"):
         open_(checkpoint(folders["llama"], quantization="int3"))
+
+
+@pytest.mark.parametrize("quantization", ["8bit", "4bit"])
+def test_a_model_in_fewer_bits_says_what_transformers_says_of_it(
+    folders: dict[str, Path], quantization: str
+) -> None:
+    fewer = BitsAndBytesConfig(**{f"load_in_{quantization}": True})
+    model, tokenizer = plain(folders["llama"], quantization_config=fewer, device_map="cpu")
+    asked = prompts(20)
+    of = checkpoint(folders["llama"], quantization=quantization, batch_size=1)
+    found = answers(of, [request(prompt) for prompt in asked])
+    for prompt, response in zip(asked, found, strict=True):
+        ids = tokenizer(prompt, return_tensors="pt")
+        out = model.generate(**ids, max_new_tokens=12, do_sample=False)[0, ids.input_ids.shape[1] :]
+        assert response.text == tokenizer.decode(out, skip_special_tokens=True)
+    questions = [(prompt, ("a b", "cc")) for prompt in asked]
+    bits, whole = likelihoods(of, questions), likelihoods(checkpoint(folders["llama"]), questions)
+    apart = [abs(a.total - b.total) for x, y in zip(bits, whole, strict=True) for a, b in zip(x, y)]  # noqa: B905
+    assert 0 < max(apart) < 1
+
+
+def test_without_bitsandbytes_it_is_told_what_to_install(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evalkit.backends._loading.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"'tiny': .* bitsandbytes: pip install .*quantization"):
+        open_(checkpoint(folders["llama"], quantization="4bit"))
 
 
 def test_a_hub_id_that_is_not_to_be_had_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

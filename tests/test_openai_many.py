@@ -49,6 +49,33 @@ def test_what_one_server_does_not_answer_another_does() -> None:
             open_(checkpoint(bad, base_url="http://127.0.0.1:1/v1"))
 
 
+@pytest.mark.parametrize("fault", ["401", "403", "404", "429", "502", "html", "truncated"])
+def test_a_server_that_refuses_at_once_does_not_draw_the_requests(fault: str) -> None:
+    prompts = [f"p{number}" for number in range(60)]
+    good, bad = ChatServer(latency=0.01), ChatServer(fault=fault, first=999)
+    with serving(good), serving(bad):
+        of = checkpoint(bad, base_urls=[good.base_url], concurrency=4, retries=3)
+        assert texts(answers(of, [*map(request, prompts)])) == prompts
+        assert good.answered == {sha256(prompt): 1 for prompt in prompts}
+        assert bad.asked.total() <= 12
+
+
+def test_what_every_server_refuses_is_refused_by_each_of_them_once() -> None:
+    with serving(ChatServer(key="k")) as one, serving(ChatServer(key="k")) as other:
+        of = checkpoint(one, base_urls=[other.base_url], concurrency=1)
+        (found,) = answers(of, [request("a")])
+        assert "HTTP 401" in found.error
+        assert one.asked.total() + other.asked.total() == 2
+
+
+def test_a_request_that_is_wrong_itself_is_put_to_one_server_alone() -> None:
+    with serving(ChatServer(fault="400", first=999)) as one, serving(ChatServer()) as other:
+        of = checkpoint(one, base_urls=[other.base_url], concurrency=1)
+        found = answers(of, [request(str(number)) for number in range(8)])
+        assert [bool(each.error) for each in found] == [True] * 8
+        assert (one.asked.total(), other.asked.total()) == (8, 0)
+
+
 def test_requests_keep_to_the_rate_that_is_given() -> None:
     with serving(ChatServer()) as slow:
         answers(checkpoint(slow, requests_per_minute=1200), [request(str(i)) for i in range(21)])

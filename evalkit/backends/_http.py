@@ -2,7 +2,7 @@
 
 Tried again: 408, 409, 429, 5xx, broken connections, timeouts, and answers that are not whole JSON.
 Not tried again: every other status and a certificate that does not hold, since asking twice would
-not change it; of several servers, another is asked.
+not change it; of several servers each is asked once, unless it is the request that is refused.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Http:
                 answer = read(await once())
             except Failure as failure:
                 spent += failure.cost
-                if self._gives_up(failure, spent):
+                if self._gives_up(failure, tried, spent):
                     times = f" ({tried} tries)" if tried > 1 else ""
                     raise Failure(f"{self.host}: {failure}{times}", status=failure.status) from None
                 await asyncio.sleep(wait(tried, self.backoff, failure.after))
@@ -100,8 +100,8 @@ class Http:
         except (aiohttp.ClientError, OSError, TimeoutError, Failure):
             return None
 
-    def _gives_up(self, failure: Failure, spent: int) -> bool:
-        again = failure.again or (failure.silent and len(self._addresses) > 1)
+    def _gives_up(self, failure: Failure, tried: int, spent: int) -> bool:
+        again = failure.again or (failure.elsewhere and tried < len(self._addresses))
         silent_again = failure.silent and self._gone
         if again and spent <= self.retries and not silent_again and not self.hopeless():
             return False

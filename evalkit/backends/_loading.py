@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,6 +66,8 @@ def load(checkpoint: Checkpoint, chosen: Mapping[str, Any]) -> Loaded:
         import transformers
     except ImportError:
         raise ModelError(MISSING) from None
+    if chosen["quantization"] and not find_spec("bitsandbytes"):
+        raise ModelError(f"checkpoint {checkpoint.name!r}: {UNQUANTIZED}")
     hf: Any = transformers  # its own types leave half of this out
     hf.utils.logging.set_verbosity_error()
     hf.utils.logging.disable_progress_bar()
@@ -185,3 +188,4 @@ def _window(model: Any, chosen: Mapping[str, Any]) -> int | None:
 
 
 MISSING = "this backend needs torch and transformers: pip install 'posttrain-evalkit[hf]'"
+UNQUANTIZED = "8bit and 4bit need bitsandbytes: pip install 'posttrain-evalkit[quantization]'"

@@ -6,6 +6,8 @@ import random
 import time
 from email.utils import parsedate_to_datetime
 
+OF_THE_SERVER = frozenset({401, 403, 404})
+"""What another server may well answer: it is not the request that is refused."""
 WORTH_ANOTHER_TRY = frozenset({408, 409, 425, 429})  # and 5xx
 LONGEST_BACKOFF = 30.0  # seconds between two tries
 LONGEST_RETRY_AFTER = 600.0  # a server that asks for more is treated as down
@@ -35,6 +37,11 @@ class Failure(Exception):
         self.silent = silent  # the server did not answer at all
         self.cost = cost  # how many tries it counts for
         self.status = status  # of HTTP, where the server gave one
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another server may well answer where this one did not, or would not."""
+        return self.silent or self.status in OF_THE_SERVER
 
 
 def wait(tried: int, backoff: float, after: float) -> float:
