@@ -14,7 +14,12 @@ TEMPLATE = (
 
 
 def tiny_model(
-    folder: Path, kind: str = "llama", *, template: bool = False, window: int = 160
+    folder: Path,
+    kind: str = "llama",
+    *,
+    template: bool = False,
+    window: int = 160,
+    width: int = 32,
 ) -> Path:
     """A model of that kind that reads so many tokens, and its tokenizer, saved into the folder."""
     import torch
@@ -22,23 +27,23 @@ def tiny_model(
 
     hf: Any = transformers  # its own types leave half of this out
     torch.manual_seed(0)
-    hf.AutoModelForCausalLM.from_config(_config(hf, kind, window)).save_pretrained(folder)
+    hf.AutoModelForCausalLM.from_config(_config(hf, kind, window, width)).save_pretrained(folder)
     tokenizer = _tokenizer(hf)
     tokenizer.chat_template = TEMPLATE if template else None
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _config(hf: Any, kind: str, window: int) -> Any:
+def _config(hf: Any, kind: str, window: int, width: int) -> Any:
     ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    size = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 260,
-            "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": window,
-            "initializer_range": 0.3, **ends}  # fmt: skip
+    size = {"hidden_size": width, "intermediate_size": width * 3 // 2, "num_hidden_layers": 2,
+            "vocab_size": 260, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "max_position_embeddings": window, "initializer_range": 0.3, **ends}  # fmt: skip
     if kind == "mistral":  # its window is shorter than the prompts
         return hf.MistralConfig(**size, sliding_window=12)
     if kind == "gpt2":  # positions are learned, so a wrong one shows
         return hf.GPT2Config(
-            n_embd=32, n_layer=2, n_head=4, vocab_size=260, n_positions=window,
+            n_embd=width, n_layer=2, n_head=4, vocab_size=260, n_positions=window,
             initializer_range=0.3, **ends,
         )  # fmt: skip
     return hf.LlamaConfig(**size)
