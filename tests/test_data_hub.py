@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,6 +98,7 @@ def test_only_the_splits_are_fetched_and_then_read_without_a_network(tmp_path: P
         assert read(tmp_path, HF_ENDPOINT=address) == "[1, 2]"
         assert fetched == ["data/test-00000-of-00001.jsonl"]
     assert read(tmp_path, HF_HUB_OFFLINE="1") == "[1, 2]"
+    assert read(tmp_path, HF_ENDPOINT=address) == "[1, 2]"  # nobody listens there any more
 
 
 def test_an_unreachable_hub_is_one_line_that_says_how_to_give_local_data(tmp_path: Path) -> None:
@@ -105,6 +107,13 @@ def test_an_unreachable_hub_is_one_line_that_says_how_to_give_local_data(tmp_pat
     assert "give local data: `data: {TASK: path}`" in said
     assert "folder quiz under EVALKIT_DATA" in said
     assert "\n" not in said
+
+
+def test_where_nobody_listens_it_is_told_at_once(tmp_path: Path) -> None:
+    started = time.monotonic()
+    said = read(tmp_path, HF_ENDPOINT="http://127.0.0.1:1")
+    assert time.monotonic() - started < 20  # the hub's client tries for a minute
+    assert said.startswith("somebody/quiz: not read from the hub ([Errno 111] Connection refused)")
 
 
 def test_missing_access_is_said_in_one_line(tmp_path: Path) -> None:

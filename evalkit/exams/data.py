@@ -13,7 +13,8 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from contextlib import suppress
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -261,16 +262,15 @@ def _snapshot(source: Source) -> Path:
     patterns = [f"*{stem}.*" for stem in source.splits.values()]
     splits = (source.on_hub.get(split, f"*{split}") for split in source.splits)
     patterns += [f"{split}{rest}" for split in splits for rest in (".*", "-*-of-*.*")]
+    download = partial(
+        snapshot_download,
+        source.hub,
+        repo_type="dataset",
+        revision=source.revision,
+        allow_patterns=patterns,
+    )
     try:
-        return Path(
-            snapshot_download(
-                source.hub,
-                repo_type="dataset",
-                revision=source.revision,
-                allow_patterns=patterns,
-                local_files_only=not upstream.may_download(),
-            )
-        )
+        return Path(_kept_or_downloaded(download))
     except GatedRepoError:
         raise DataError(
             f"{source.hub}: not read from the hub, which gives it to those alone who accept its"
@@ -280,3 +280,22 @@ def _snapshot(source: Source) -> Path:
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{source.hub}: not read from the hub ({reason}); {instead}") from None
+
+
+def _kept_or_downloaded(download: Callable[..., str]) -> str:
+    """A snapshot of the hub; what is kept of it, where the hub may not or cannot be asked.
+
+    Raises OSError soon where it cannot be reached, which the hub's own tries take a minute for.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if not upstream.may_download():
+        return download(local_files_only=True)
+    try:
+        upstream.reach(constants.ENDPOINT)
+    except OSError:
+        with suppress(LocalEntryNotFoundError):
+            return download(local_files_only=True)
+        raise
+    return download()

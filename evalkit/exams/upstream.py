@@ -96,7 +96,7 @@ def _downloaded(url: str) -> bytes:
     if not may_download():
         raise DataError(f"not downloaded yet: {url}")
     try:
-        _reach(url)
+        reach(url)
         with urllib.request.urlopen(url, timeout=SECONDS) as answer:
             content: bytes = answer.read(MOST_BYTES + 1)
     except urllib.error.HTTPError as error:
@@ -125,14 +125,14 @@ def _on_hub(rest: str) -> Path:
     if not may_download():
         raise DataError(f"not downloaded yet: {inside} of {repository}")
     try:
-        _reach(constants.ENDPOINT)
+        reach(constants.ENDPOINT)
         return Path(hf_hub_download(repository, inside, repo_type="dataset", revision=revision))
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{repository}: not read from the hub ({reason})") from None
 
 
-def _reach(address: str) -> None:
+def reach(address: str) -> None:
     """Raises OSError soon where nothing listens, not after half a minute of tries.
 
     Behind a proxy that cannot be told.
