@@ -138,9 +138,10 @@ def reach(address: str) -> None:
     Behind a proxy that cannot be told.
     """
     parts = urlsplit(address)
-    if not urllib.request.getproxies():
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), CONNECT).close()
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    proxied = {parts.scheme, "all"} & urllib.request.getproxies().keys()
+    if not proxied or urllib.request.proxy_bypass(host):
+        socket.create_connection((host, port), CONNECT).close()
 
 
 def _cache() -> Path:
