@@ -169,7 +169,6 @@ def test_a_million_answers_are_not_held_and_windows_grade_the_same(
 ) -> None:
     sit(tmp_path / "few", doubles(200, epochs=2), right_below(70))
     monkeypatch.setattr("evalkit.exams.drawn.HELD", 30)
-    monkeypatch.setattr("evalkit.exams.exam.HELD", 30)
     monkeypatch.setattr("evalkit.storage.records.HELD_BYTES", 500)
     monkeypatch.setattr("evalkit.storage.tables.BATCH_ROWS", 16)
     monkeypatch.setattr("evalkit.storage.tables.GROUP_ROWS", 64)

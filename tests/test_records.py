@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 from evalkit.errors import StoreError
 from evalkit.storage import records
+from evalkit.storage.answer import Answer
+from evalkit.storage.aside import Aside
 from evalkit.storage.journal import Journal
 from evalkit.storage.records import BLOCK, sort
 from evalkit.storage.standing import key, lines
+from evalkit.types import Response
 
 FEW = st.binary(min_size=16, max_size=16).map(lambda drawn: bytes(byte % 3 for byte in drawn))
 
@@ -38,8 +41,9 @@ def test_records_stand_in_order_and_no_others_are_found(
         assert [found[place] for place in range(len(found))] == ordered
         for wanted in [*inside, *asked]:
             assert (wanted in found) == (wanted in inside)
-            place = found.index(wanted)
-            assert ordered[place] == wanted if wanted in inside else place == -1
+            assert found.index(wanted) == (ordered.index(wanted) if wanted in inside else -1)
+            alike = [at for at, record in enumerate(ordered) if record.startswith(wanted[:3])]
+            assert found.index(wanted[:3]) == (alike[0] if alike else -1)
 
 
 def test_the_first_of_many_are_all_that_is_found() -> None:
@@ -88,6 +92,26 @@ def test_where_no_file_can_be_the_error_says_which_folder_to_mend(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     with pytest.raises(StoreError, match=r"absent: No such file.*set TMPDIR"):
         sort(8, (os.urandom(8) for _ in range(100)))
+
+
+def test_answers_put_aside_are_had_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evalkit.storage.aside.HELD_BYTES", 300)
+    answers = [
+        Answer(sha256(b"%d" % i).digest()[:16], f"{i}", i % 3, b"r" * 16, "?", Response("a" * i))
+        for i in range(50)
+    ]
+    with Aside(iter(answers)) as aside:
+        for answer in [*reversed(answers), *answers[::7]]:
+            assert aside.of(key(answer.item, answer.epoch)) == answer
+            assert aside.of(key(answer.item, 9)) is None
+
+
+def test_answers_that_no_disk_takes_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evalkit.storage.aside.HELD_BYTES", 300)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    answer = Answer(b"i" * 16, "1", 0, b"r" * 16, "?", Response("a" * 400))
+    with pytest.raises(StoreError, match=r"cannot write to /nowhere: No such file.*set TMPDIR"):
+        Aside([answer])
 
 
 def test_the_lines_of_a_journal_are_told_by_key_in_the_order_written(tmp_path: Path) -> None:

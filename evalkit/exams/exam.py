@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import compress, count, islice
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from evalkit import plugins
 from evalkit.configuration.sections import TaskSection
 from evalkit.errors import DataError
 from evalkit.exams import duplicates
-from evalkit.exams.drawn import HELD, Drawn, Question, draw, identified
+from evalkit.exams.drawn import Drawn, Question, draw, identified
 from evalkit.identity import identity
 from evalkit.identity.identity import ITEM_BYTES
 from evalkit.storage.records import Records, sort
@@ -102,20 +102,15 @@ class Exam:
         return iter(self._samples())
 
     def among(self, places: Places) -> Iterator[Question]:
-        """The questions in some places among those that are asked, in the order of identities.
+        """The questions in some places among those that are asked, as `stream` has them."""
+        if self.in_order:
+            return compress(self.items.items(), places)
+        return ((item, sample) for item, sample in self.stream() if places[self.place(item)])
 
-        Where the task has more than stay in memory, each so many cost another reading of the data.
-        """
-        wanted = (self.due[place] for place in compress(count(), places))
-        held = self._drawn.held
-        while chosen := [*islice(wanted, HELD)]:
-            found = dict(self._read(set(chosen))) if held is None else {k: held[k] for k in chosen}
-            yield from ((item, found.pop(item)) for item in chosen)
-
-    def _read(self, wanted: Set[bytes]) -> Iterator[Question]:
-        """Some questions, out of the data again."""
-        every = identified(self.task, self._samples())
-        return ((item, sample) for item, sample in every if item in wanted)
+    @property
+    def in_order(self) -> bool:
+        """Whether its questions come in the order of their identities, being in memory."""
+        return self._drawn.held is not None
 
     def part(self, only: Iterable[bytes]) -> Exam:
         """The same exam cut down to some of its items; its rows are not read again."""

@@ -12,8 +12,9 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,20 @@ from evalkit.grading.grades import Seek, checked, gives_way, holds, line, score_
 from evalkit.grading.process import Job
 from evalkit.grading.several import Several
 from evalkit.storage.answer import Answer, answer_of
+from evalkit.storage.aside import Aside
 from evalkit.storage.journal import Journal
 from evalkit.storage.standing import Row, key, lines, place_of, standing
 from evalkit.storage.store import Cell
 from evalkit.storage.tables import SCORE_COLUMNS, write_table
 from evalkit.types import Graded, Sample, Score
+
+
+class Answers(Protocol):
+    """Answers that are looked up."""
+
+    def of(self, wanted: bytes) -> Answer | None:
+        """What is under the key; None where nothing is."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +102,34 @@ class Grading:
 
     def complete(self) -> None:
         """Grades every sample due that has no grade of this scorer yet."""
-        exam, task = self.exam, self.exam.task
         lacking = self._lacking()
-        answers = Seek(map(answer_of, self.cell.rows()) if lacking.any() else iter(()))
-        for item, original in exam.among(np.any(lacking, axis=1)):
-            for epoch in np.flatnonzero(lacking[exam.place(item)]).tolist():
-                sample, answer = task.at(original, epoch), answers.of(key(item, epoch))
-                keep = self._keeper(item, sample, epoch, answer)
-                if task.slow:
-                    self.graders.put(Job(self.grader, sample, answer, keep, task.runs_code))
-                else:
-                    keep(one(self.grader, sample, answer))
+        if lacking.any():
+            with self._answers(lacking) as answers:
+                for item, original in self.exam.among(np.any(lacking, axis=1)):
+                    for epoch in np.flatnonzero(lacking[self.exam.place(item)]).tolist():
+                        sample = self.exam.task.at(original, epoch)
+                        self._grade(item, sample, epoch, answers.of(key(item, epoch)))
         self.graders.join()
         self.close()
+
+    def _grade(self, item: bytes, sample: Sample, epoch: int, answer: Answer | None) -> None:
+        keep, task = self._keeper(item, sample, epoch, answer), self.exam.task
+        if task.slow:
+            self.graders.put(Job(self.grader, sample, answer, keep, task.runs_code))
+        else:
+            keep(one(self.grader, sample, answer))
+
+    def _answers(self, lacking: NDArray[np.bool_]) -> AbstractContextManager[Answers]:
+        """The answers that lack a grade, to be had in the order in which questions come."""
+        if self.exam.in_order:
+            return nullcontext(Seek(map(answer_of, self.cell.rows())))
+        places = ((row, self.exam.place(row["item"])) for row in self.cell.rows())
+        epochs = self.exam.task.epochs
+        return Aside(
+            answer_of(row)
+            for row, place in places
+            if place >= 0 and row["epoch"] < epochs and lacking[place, row["epoch"]]
+        )
 
     def _lacking(self) -> NDArray[np.bool_]:
         """Which samples due, by item and epoch, have no grade that still holds."""

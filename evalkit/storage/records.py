@@ -10,7 +10,7 @@ import os
 import tempfile
 import weakref
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
@@ -55,15 +55,13 @@ class Records:
         return self.index(wanted) >= 0
 
     def index(self, wanted: bytes) -> int:
-        """Where a record stands; -1 where there is none like it."""
-        block = bisect_right(self._firsts, wanted) - 1
-        if block < 0:
-            return -1
+        """Where a record stands, or the first one that begins so; -1 where there is none."""
+        block = max(bisect_left(self._firsts, wanted) - 1, 0)
         found, width = self._of(block), self.width
         places = range(len(found) // width)
         within = bisect_left(places, wanted, key=lambda at: found[at * width : (at + 1) * width])
-        here = found[within * width : (within + 1) * width] == wanted
-        return block * BLOCK + within if here else -1
+        place = block * BLOCK + within
+        return place if place < self._count and self[place].startswith(wanted) else -1
 
     def pieces(self) -> Iterator[bytes]:
         """All of them, many at a time."""
@@ -166,7 +164,7 @@ class _Scratch:
             with tempfile.TemporaryFile() as file:
                 self._descriptor = os.dup(file.fileno())
         except OSError as error:
-            raise _disk(error) from None
+            raise no_room(error) from None
         weakref.finalize(self, os.close, self._descriptor)
 
     def append(self, piece: bytearray) -> None:
@@ -177,13 +175,14 @@ class _Scratch:
                 self.size += written
                 rest = rest[written:]
         except OSError as error:
-            raise _disk(error) from None
+            raise no_room(error) from None
 
     def read(self, at: int, size: int) -> bytes:
         return os.pread(self._descriptor, size, at)
 
 
-def _disk(error: OSError) -> StoreError:
+def no_room(error: OSError) -> StoreError:
+    """The error of a file for the time being that cannot be written."""
     return StoreError(
         f"cannot write to {tempfile.gettempdir()}: {error.strerror}; what was answered is kept: "
         "make room there, or set TMPDIR to a folder that has some, and run the same command again"
