@@ -49,14 +49,7 @@ BESIDE_TASKS = ("families", "scorers")
 
 def modules(kind: str) -> Iterator[ModuleType]:
     """The modules that may declare plugins of a kind: built in first, then entry points."""
-    try:
-        package = importlib.import_module(f"evalkit.{kind}")
-    except ModuleNotFoundError as error:
-        if error.name != f"evalkit.{kind}":
-            raise
-        raise EvalkitError(
-            "evalkit is not installed, only checked out: run `make setup` or `pip install -e .`"
-        ) from None
+    package = _built_in(kind)
     for info in pkgutil.iter_modules(package.__path__):
         if not info.name.startswith("_"):
             yield importlib.import_module(f"{package.__name__}.{info.name}")
@@ -67,6 +60,18 @@ def modules(kind: str) -> Iterator[ModuleType]:
             raise EvalkitError(
                 f"the plugin {point.value} cannot be imported ({error}): mend or uninstall it"
             ) from None
+
+
+def _built_in(kind: str) -> ModuleType:
+    """The package of a kind that comes with evalkit."""
+    try:
+        return importlib.import_module(f"evalkit.{kind}")
+    except ModuleNotFoundError as error:
+        if error.name != f"evalkit.{kind}":
+            raise
+        raise EvalkitError(
+            "evalkit is not installed, only checked out: run `make setup` or `pip install -e .`"
+        ) from None
 
 
 @cache
@@ -125,7 +130,7 @@ def _in_own_module(kind: str, name: str) -> Any:
     None where there is no such, or where other distributions may have one of that name, too.
     """
     short = name.replace("-", "_")
-    module = f"evalkit.{kind}.{short}"
+    module = f"{_built_in(kind).__name__}.{short}"
     if not short.isidentifier() or short.startswith("_") or _points()[f"evalkit.{kind}"]:
         return None
     if not find_spec(module):

@@ -153,6 +153,19 @@ def test_a_plugin_that_goes_by_its_module_is_found_without_the_others() -> None:
     assert not {"evalkit.reports.markdown", "evalkit.backends.openai_api"} & loaded
 
 
+def test_a_checkout_that_is_not_installed_says_so_in_one_line() -> None:
+    code = """
+        import sys
+        sys.meta_path = [each for each in sys.meta_path if "editable" not in str(each)]
+        from evalkit import plugins
+        plugins.find("tasks", "ifeval")
+    """
+    root = Path(__file__).parents[1]
+    words = [sys.executable, "-c", dedent(code)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=root, check=False)
+    assert "EvalkitError: evalkit is not installed, only checked out" in done.stderr
+
+
 @pytest.mark.parametrize("kind", ["reports", "backends"])
 def test_every_renderer_and_backend_goes_by_its_module(kind: str) -> None:
     for name, plugin in plugins.all_plugins(kind).items():
