@@ -95,19 +95,18 @@ def test_where_no_file_can_be_the_error_says_which_folder_to_mend(
 
 
 def test_answers_put_aside_are_had_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evalkit.storage.aside.HELD_BYTES", 300)
+    monkeypatch.setattr(records, "HELD_BYTES", 300)
     answers = [
         Answer(sha256(b"%d" % i).digest()[:16], f"{i}", i % 3, b"r" * 16, "?", Response("a" * i))
         for i in range(50)
     ]
-    with Aside(iter(answers)) as aside:
-        for answer in [*reversed(answers), *answers[::7]]:
-            assert aside.of(key(answer.item, answer.epoch)) == answer
-            assert aside.of(key(answer.item, 9)) is None
+    aside = Aside(iter(answers))
+    for answer in [*reversed(answers), *answers[::7]]:
+        assert aside.of(key(answer.item, answer.epoch)) == answer
+        assert aside.of(key(answer.item, 9)) is None
 
 
 def test_answers_that_no_disk_takes_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evalkit.storage.aside.HELD_BYTES", 300)
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     answer = Answer(b"i" * 16, "1", 0, b"r" * 16, "?", Response("a" * 400))
     with pytest.raises(StoreError, match=r"cannot write to /nowhere: No such file.*set TMPDIR"):

@@ -12,9 +12,8 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +33,6 @@ from evalkit.storage.standing import Row, key, lines, place_of, standing
 from evalkit.storage.store import Cell
 from evalkit.storage.tables import SCORE_COLUMNS, write_table
 from evalkit.types import Graded, Sample, Score
-
-
-class Answers(Protocol):
-    """Answers that are looked up."""
-
-    def of(self, wanted: bytes) -> Answer | None:
-        """What is under the key; None where nothing is."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +95,11 @@ class Grading:
         """Grades every sample due that has no grade of this scorer yet."""
         lacking = self._lacking()
         if lacking.any():
-            with self._answers(lacking) as answers:
-                for item, original in self.exam.among(np.any(lacking, axis=1)):
-                    for epoch in np.flatnonzero(lacking[self.exam.place(item)]).tolist():
-                        sample = self.exam.task.at(original, epoch)
-                        self._grade(item, sample, epoch, answers.of(key(item, epoch)))
+            answers = self._answers(lacking)
+            for item, original in self.exam.among(np.any(lacking, axis=1)):
+                for epoch in np.flatnonzero(lacking[self.exam.place(item)]).tolist():
+                    sample = self.exam.task.at(original, epoch)
+                    self._grade(item, sample, epoch, answers.of(key(item, epoch)))
         self.graders.join()
         self.close()
 
@@ -119,10 +110,10 @@ class Grading:
         else:
             keep(one(self.grader, sample, answer))
 
-    def _answers(self, lacking: NDArray[np.bool_]) -> AbstractContextManager[Answers]:
-        """The answers that lack a grade, to be had in the order in which questions come."""
+    def _answers(self, lacking: NDArray[np.bool_]) -> Seek[Answer] | Aside:
+        """The answers, to be had in the order in which questions come."""
         if self.exam.in_order:
-            return nullcontext(Seek(map(answer_of, self.cell.rows())))
+            return Seek(map(answer_of, self.cell.rows()))
         places = ((row, self.exam.place(row["item"])) for row in self.cell.rows())
         epochs = self.exam.task.epochs
         return Aside(

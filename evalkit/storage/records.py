@@ -6,9 +6,6 @@ bytes; here they take the same memory whatever their number.
 
 from __future__ import annotations
 
-import os
-import tempfile
-import weakref
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evalkit.errors import StoreError
+from evalkit.storage.scratch import Scratch
 
 HELD_BYTES = 2**21
 """So much is held in memory; the rest waits in a file in the folder for such (`TMPDIR`)."""
@@ -95,13 +92,13 @@ def sort(width: int, records: Iterable[bytes]) -> Records:
     Raises StoreError where they are many, and the disk takes no file of them.
     """
     held = bytearray()
-    file: _Scratch | None = None
+    file: Scratch | None = None
     ends = array("Q")
     most = HELD_BYTES // width * width
     for record in records:
         held += record
         if len(held) >= most:
-            file = file or _Scratch()
+            file = file or Scratch()
             file.append(_in_order(held, width))
             ends.append(file.size)
             held = bytearray()
@@ -109,7 +106,7 @@ def sort(width: int, records: Iterable[bytes]) -> Records:
         packed = bytes(_in_order(held, width))
         return Records(width, len(packed) // width, lambda at, size: packed[at : at + size])
     file.append(_in_order(held, width))
-    whole = _Scratch()
+    whole = Scratch()
     for piece in _merged(file.read, [*ends, file.size], width):
         whole.append(piece)
     return Records(width, whole.size // width, whole.read)
@@ -145,6 +142,7 @@ class _Run:
         return bool(self._piece)
 
     def last(self, width: int) -> bytes:
+        """The greatest record that is in memory."""
         return self._piece[-width:]
 
     def until(self, bound: bytes, width: int) -> bytes:
@@ -153,37 +151,3 @@ class _Run:
         cut = int(np.searchsorted(ordered, np.array(bound, f"S{width}"), "right")) * width
         taken, self._piece = self._piece[:cut], self._piece[cut:]
         return taken
-
-
-class _Scratch:
-    """A file without a name, which is gone when nobody has it any longer."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        try:
-            with tempfile.TemporaryFile() as file:
-                self._descriptor = os.dup(file.fileno())
-        except OSError as error:
-            raise no_room(error) from None
-        weakref.finalize(self, os.close, self._descriptor)
-
-    def append(self, piece: bytearray) -> None:
-        rest = memoryview(piece)
-        try:
-            while rest:
-                written = os.pwrite(self._descriptor, rest, self.size)
-                self.size += written
-                rest = rest[written:]
-        except OSError as error:
-            raise no_room(error) from None
-
-    def read(self, at: int, size: int) -> bytes:
-        return os.pread(self._descriptor, size, at)
-
-
-def no_room(error: OSError) -> StoreError:
-    """The error of a file for the time being that cannot be written."""
-    return StoreError(
-        f"cannot write to {tempfile.gettempdir()}: {error.strerror}; what was answered is kept: "
-        "make room there, or set TMPDIR to a folder that has some, and run the same command again"
-    )
