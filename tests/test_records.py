@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from evalkit.errors import StoreError
 from evalkit.storage import records
 from evalkit.storage.answer import Answer
-from evalkit.storage.aside import Aside
 from evalkit.storage.journal import Journal
 from evalkit.storage.records import BLOCK, sort
+from evalkit.storage.spilled import Spilled
 from evalkit.storage.standing import key, lines
 from evalkit.types import Response
 
@@ -94,23 +94,23 @@ def test_where_no_file_can_be_the_error_says_which_folder_to_mend(
         sort(8, (os.urandom(8) for _ in range(100)))
 
 
-def test_answers_put_aside_are_had_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_spilled_to_a_file_are_had_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "HELD_BYTES", 300)
     answers = [
         Answer(sha256(b"%d" % i).digest()[:16], f"{i}", i % 3, b"r" * 16, "?", Response("a" * i))
         for i in range(50)
     ]
-    aside = Aside(iter(answers))
+    spilled = Spilled(iter(answers))
     for answer in [*reversed(answers), *answers[::7]]:
-        assert aside.of(key(answer.item, answer.epoch)) == answer
-        assert aside.of(key(answer.item, 9)) is None
+        assert spilled.of(key(answer.item, answer.epoch)) == answer
+        assert spilled.of(key(answer.item, 9)) is None
 
 
 def test_answers_that_no_disk_takes_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     answer = Answer(b"i" * 16, "1", 0, b"r" * 16, "?", Response("a" * 400))
     with pytest.raises(StoreError, match=r"cannot write to /nowhere: No such file.*set TMPDIR"):
-        Aside([answer])
+        Spilled([answer])
 
 
 def test_the_lines_of_a_journal_are_told_by_key_in_the_order_written(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from evalkit.grading.grades import Seek, checked, gives_way, holds, line, score_
 from evalkit.grading.process import Job
 from evalkit.grading.several import Several
 from evalkit.storage.answer import Answer, answer_of
-from evalkit.storage.aside import Aside
 from evalkit.storage.journal import Journal
+from evalkit.storage.spilled import Spilled
 from evalkit.storage.standing import Row, key, lines, place_of, standing
 from evalkit.storage.store import Cell
 from evalkit.storage.tables import SCORE_COLUMNS, write_table
@@ -110,13 +110,13 @@ class Grading:
         else:
             keep(one(self.grader, sample, answer))
 
-    def _answers(self, lacking: NDArray[np.bool_]) -> Seek[Answer] | Aside:
+    def _answers(self, lacking: NDArray[np.bool_]) -> Seek[Answer] | Spilled:
         """The answers, to be had in the order in which questions come."""
         if self.exam.in_order:
             return Seek(map(answer_of, self.cell.rows()))
         places = ((row, self.exam.place(row["item"])) for row in self.cell.rows())
         epochs = self.exam.task.epochs
-        return Aside(
+        return Spilled(
             answer_of(row)
             for row, place in places
             if place >= 0 and row["epoch"] < epochs and lacking[place, row["epoch"]]

@@ -1,4 +1,4 @@
-"""Answers put aside in a file without a name, to be had in any order."""
+"""Answers spilled to a file without a name, to be had in any order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evalkit.storage.standing import KEY_BYTES, key
 OFFSET_BYTES, SIZE_BYTES = 8, 8
 
 
-class Aside:
+class Spilled:
     """Answers by key; raises StoreError where the disk does not take them."""
 
     def __init__(self, answers: Iterable[Answer]) -> None:
